@@ -1,0 +1,14 @@
+//! What triaged decides: types of the field and pure functions over them.
+//!
+//! No clock, no files, no network, no async and no logging: time and chance are arguments,
+//! and whatever can fail returns a value that says so. The manifest and `clippy.toml` hold this.
+
+pub mod backoff;
+pub mod config;
+pub mod decision;
+pub mod document;
+pub mod label;
+pub mod mailbox;
+pub mod message;
+pub mod score;
+pub mod sync;

@@ -1,0 +1,109 @@
+//! The command line: what the sub-commands and their options are, and how each one ends.
+
+mod check;
+mod classify;
+mod history;
+mod model;
+mod render;
+mod run;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Watches IMAP mailboxes, reads each new message with a small language model on this machine,
+/// and writes what it finds as IMAP keywords.
+#[derive(Debug, Parser)]
+#[command(name = "triaged", version, arg_required_else_help = true)]
+struct Cli {
+    /// The configuration file
+    #[arg(long, global = true, value_name = "FILE", default_value = "/etc/triaged/triaged.toml")]
+    config: PathBuf,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Watch the mailboxes of the configuration until told to stop
+    Run(run::Args),
+    /// Verify configuration, model, library and database, and with --online each server
+    Check(check::Args),
+    /// Classify messages from files, without any server
+    Classify(classify::Args),
+    /// Print the text that the model reads
+    Render(render::Args),
+    /// Show what was decided and done
+    History(history::Args),
+    /// Show model bundles
+    Model(model::Args),
+}
+
+/// How the command ends; the numbers follow sysexits.h.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+enum Exit {
+    /// All is well.
+    Ok = 0,
+    /// The command line makes no sense.
+    Usage = 64,
+    /// A server can not be reached.
+    Unavailable = 69,
+    /// Another daemon holds the state.
+    Busy = 75,
+    /// A server refused the login.
+    LoginRefused = 77,
+    /// Configuration, model, library or database.
+    Config = 78,
+}
+
+/// Why a sub-command did not do what it was asked.
+#[derive(Debug)]
+struct Failure {
+    exit: Exit,
+    error: anyhow::Error,
+}
+
+/// Names the exit code that an error leads to.
+trait OrExit<T> {
+    fn or_exit(self, exit: Exit) -> Result<T, Failure>;
+}
+
+impl<T, E: Into<anyhow::Error>> OrExit<T> for Result<T, E> {
+    fn or_exit(self, exit: Exit) -> Result<T, Failure> {
+        self.map_err(|error| Failure { exit, error: error.into() })
+    }
+}
+
+/// Runs the sub-command that the arguments name.
+pub(crate) fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let exit = if error.use_stderr() { Exit::Usage } else { Exit::Ok };
+            // Nothing can be done when the terminal is gone.
+            let _ = error.print();
+            return ExitCode::from(exit as u8);
+        }
+    };
+    let ended = match cli.command {
+        Command::Run(args) => run::run(&cli.config, &args),
+        Command::Check(args) => check::run(&cli.config, &args),
+        Command::Classify(args) => classify::run(&cli.config, &args),
+        Command::Render(args) => render::run(&args),
+        Command::History(args) => history::run(&cli.config, &args),
+        Command::Model(args) => model::run(&cli.config, &args),
+    };
+    let exit = ended.unwrap_or_else(|Failure { exit, error }| {
+        report(&error);
+        exit
+    });
+    ExitCode::from(exit as u8)
+}
+
+/// Prints an error with its causes, one a line, the way a terminal user reads it.
+#[expect(clippy::print_stderr, reason = "the command line's own output")]
+fn report(error: &anyhow::Error) {
+    eprintln!("triaged: {error:#}");
+}

@@ -1,0 +1,18 @@
+//! triaged: watches IMAP mailboxes, classifies each new message with a small language model on
+//! this machine, and writes what it finds as IMAP keywords.
+//!
+//! `ARCHITECTURE.md` beside this folder draws the house: floors, rooms and walkthroughs.
+
+pub mod account;
+pub mod app;
+pub mod clock;
+pub mod http;
+pub mod imap;
+pub mod lifecycle;
+pub mod mailfile;
+pub mod metrics;
+pub mod model;
+pub mod pipeline;
+pub mod store;
+pub mod supervisor;
+pub mod telemetry;
