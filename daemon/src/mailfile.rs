@@ -52,9 +52,13 @@ pub fn open(paths: Vec<PathBuf>) -> impl Iterator<Item = Result<MailItem, MailFi
     })
 }
 
-fn json_lines(path: PathBuf, reader: impl BufRead) -> impl Iterator<Item = Result<MailItem, MailFileError>> {
+fn json_lines(
+    path: PathBuf,
+    reader: impl BufRead,
+) -> impl Iterator<Item = Result<MailItem, MailFileError>> {
     reader.lines().enumerate().map(move |(at, line)| {
-        let line = line.map_err(|source| MailFileError::Unreadable { path: path.clone(), source })?;
+        let line =
+            line.map_err(|source| MailFileError::Unreadable { path: path.clone(), source })?;
         fields(&path, at + 1, &line)
     })
 }
@@ -71,7 +75,10 @@ fn fields(path: &Path, number: usize, line: &str) -> Result<MailItem, MailFileEr
         from: take("from"),
         subject: take("subject"),
         body: take("body"),
-        rest: { take("to"); rest },
+        rest: {
+            take("to");
+            rest
+        },
     };
     Ok(MailItem { file, source })
 }

@@ -5,16 +5,38 @@
 
 use super::marks::{self, Mark};
 
-/// The text without its quoted history.
+/// A text up to this many characters may be no more than a pointer to what stands below it.
+const POINTER_CHARS: usize = 160;
+
+/// The text without its quoted history; the whole text where the writer's part is no more than
+/// a pointer to it ("see below", or a forwarded question under a subject of its own).
 pub(super) fn without(subject: &str, body: &str) -> String {
+    let Written { text, answers } = written(subject, body);
+    let brief = text.chars().nth(POINTER_CHARS).is_none();
+    let own_subject = !answers && !subject.is_empty() && !marks::is_prefixed_subject(subject);
+    if brief && (own_subject || marks::points_below(&text)) {
+        return body.trim().to_owned();
+    }
+    text
+}
+
+/// The writer's own lines, and whether they answer somebody by name.
+struct Written {
+    text: String,
+    answers: bool,
+}
+
+fn written(subject: &str, body: &str) -> Written {
     let lines: Vec<&str> = body.lines().collect();
     let forwards = marks::is_forward_subject(subject);
     let mut kept: Vec<&str> = Vec::with_capacity(lines.len());
     let mut before = None;
+    let mut answers = false;
     let mut at = 0;
     while let Some((&line, rest)) = lines.get(at..).and_then(<[&str]>::split_first) {
         let quoted = marks::is_quoted(line);
-        let mark = if quoted { None } else { marks::mark(before, lines.get(at..).unwrap_or_default()) };
+        let mark =
+            if quoted { None } else { marks::mark(before, lines.get(at..).unwrap_or_default()) };
         match mark {
             Some(Mark::Forward) => {
                 kept.push(line);
@@ -26,8 +48,13 @@ pub(super) fn without(subject: &str, body: &str) -> String {
                 kept.extend(rest);
                 break;
             }
-            Some(Mark::History) => break,
-            Some(Mark::Attribution { lines }) => at += lines,
+            Some(Mark::Older { lines, to_end, answered }) => {
+                answers |= answered;
+                if to_end {
+                    break;
+                }
+                at += lines;
+            }
             None if quoted && forwards => {
                 kept.push(line);
                 at += 1;
@@ -40,5 +67,5 @@ pub(super) fn without(subject: &str, body: &str) -> String {
         }
         before = Some(line).filter(|line| !line.trim().is_empty()).or(before);
     }
-    kept.join("\n").trim().to_owned()
+    Written { text: kept.join("\n").trim().to_owned(), answers }
 }

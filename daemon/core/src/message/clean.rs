@@ -111,7 +111,10 @@ mod tests {
         check("\u{1d4d5}\u{1d4fb}\u{1d4ee}\u{1d4ee} \u{ff21}\u{ff22} \u{fb01}n", "Free AB fin");
         check("I\u{b4}m \u{bd} \u{2122}", "I\u{b4}m \u{bd} \u{2122}");
         check("a\u{a0}b\u{3000}c\0d", "a b cd");
-        check("\u{645}\u{6cc}\u{200c}\u{631}\u{648}\u{645}", "\u{645}\u{6cc}\u{200c}\u{631}\u{648}\u{645}");
+        check(
+            "\u{645}\u{6cc}\u{200c}\u{631}\u{648}\u{645}",
+            "\u{645}\u{6cc}\u{200c}\u{631}\u{648}\u{645}",
+        );
     }
 
     #[test]
