@@ -14,10 +14,11 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use prometheus::{HistogramTimer, TextEncoder};
+use triaged_core::outcome::Outcome;
 
 use families::Families;
 pub use gauges::{Backlog, Connection};
-pub use names::{ConnectionState, Outcome, Stage};
+pub use names::{ConnectionState, Stage};
 
 /// The counters of this process; clones share them.
 #[derive(Debug, Clone)]
@@ -50,7 +51,7 @@ impl Metrics {
 
     /// A message has come to the end of the pipe.
     pub fn message(&self, outcome: Outcome) {
-        self.families.pipe.messages.with_label_values(&[outcome.name()]).inc();
+        self.families.pipe.messages.with_label_values(&[outcome.as_str()]).inc();
     }
 
     /// The model answered `label` for `head`, or was not sure enough to say it.

@@ -6,8 +6,9 @@ use prometheus::{
     Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
     IntGaugeVec, Opts, Registry, core::Collector,
 };
+use triaged_core::outcome::Outcome;
 
-use super::names::{ConnectionState, Outcome, Stage};
+use super::names::{ConnectionState, Stage};
 
 /// From a render of some tens of microseconds to a command that meets its deadline of minutes.
 const STAGE_BUCKETS: [f64; 14] = [
@@ -93,7 +94,7 @@ impl Families {
             self.pipe.stage_failures.with_label_values(&[stage.name()]);
         }
         for outcome in Outcome::ALL {
-            self.pipe.messages.with_label_values(&[outcome.name()]);
+            self.pipe.messages.with_label_values(&[outcome.as_str()]);
         }
         for state in ConnectionState::ALL {
             self.servers.connections.with_label_values(&[state.name()]);

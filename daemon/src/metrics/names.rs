@@ -48,50 +48,6 @@ impl Stage {
     }
 }
 
-/// How a message left the pipe.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
-    /// It carries the keywords of its labels; the server was asked.
-    Labelled,
-    /// It was decided, and there was nothing to write.
-    Unchanged,
-    /// It was decided in shadow mode: what would have been written was not.
-    Shadowed,
-    /// It was decided before, under another UID or in another mailbox.
-    Known,
-    /// The server did not keep the keywords.
-    Refused,
-    /// It was gone before it could be labelled.
-    Gone,
-    /// It could not be classified.
-    Failed,
-}
-
-impl Outcome {
-    /// All outcomes.
-    pub const ALL: [Self; 7] = [
-        Self::Labelled,
-        Self::Unchanged,
-        Self::Shadowed,
-        Self::Known,
-        Self::Refused,
-        Self::Gone,
-        Self::Failed,
-    ];
-
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::Labelled => "labelled",
-            Self::Unchanged => "unchanged",
-            Self::Shadowed => "shadowed",
-            Self::Known => "known",
-            Self::Refused => "refused",
-            Self::Gone => "gone",
-            Self::Failed => "failed",
-        }
-    }
-}
-
 /// What a connection to a server is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ConnectionState {

@@ -16,6 +16,7 @@ use triaged_core::config::{HistoryText, Mode};
 use triaged_core::decision::decide;
 use triaged_core::label::KeywordMap;
 use triaged_core::mailbox::{Uid, UidSet};
+use triaged_core::outcome::Outcome;
 use triaged_core::score::Prediction;
 use triaged_core::sync::{self, Backfill, Cursor, SyncPlan};
 
@@ -132,7 +133,9 @@ impl Pipeline {
         listed: &[Listed],
         uids: &UidSet,
     ) -> Result<(), FlowError> {
-        let fetched = self.metrics.time(Stage::Fetch, session.fetch_messages(uids)).await?;
+        let timer = self.metrics.stage(Stage::Fetch);
+        let fetched = session.fetch_messages(uids).await?;
+        timer.done(fetched.len());
         let drafts = self.read(listed, fetched).await?;
         let known = self.known(session, mailbox, &drafts).await?;
         let predictions = self.classify(&drafts, &known).await?;
@@ -141,11 +144,9 @@ impl Pipeline {
             .zip(predictions)
             .map(|(draft, prediction)| self.planned(draft, prediction, &known, mailbox.mode))
             .collect();
-        let now = self.clock.now();
-        let effects = self
-            .metrics
-            .time(Stage::Plan, self.store.plan(&mailbox.stored, &planned, now))
-            .await?;
+        let timer = self.metrics.stage(Stage::Plan);
+        let effects = self.store.plan(&mailbox.stored, &planned, self.clock.now()).await?;
+        timer.done(planned.len());
         self.count_planned(&planned);
         let Some(last) = uids.iter().last() else { return Ok(()) };
         self.write(session, mailbox, effects, last.next(), listed).await
@@ -160,7 +161,9 @@ impl Pipeline {
         let asked = |draft: &&Draft| !known.contains(draft.uid);
         let texts: Vec<String> =
             drafts.iter().filter(asked).map(|draft| draft.text.clone()).collect();
-        let answers = self.metrics.time(Stage::Classify, self.classifier.classify(texts)).await?;
+        let timer = self.metrics.stage(Stage::Classify);
+        let answers = self.classifier.classify(texts).await?;
+        timer.done(answers.len());
         let mut answers = answers.into_iter();
         Ok(drafts
             .iter()
@@ -212,12 +215,10 @@ impl Pipeline {
                 self.metrics.defect(defect);
             }
             for head in message.prediction.iter().flat_map(|prediction| &prediction.heads) {
-                if head.abstained {
-                    self.metrics.abstained(&head.head);
-                }
+                self.metrics.answered(&head.head, &head.label, head.abstained);
             }
-            if message.outcome() != crate::store::Outcome::Pending {
-                self.metrics.message(message.outcome().as_str());
+            if message.outcome() != Outcome::Pending {
+                self.metrics.message(message.outcome());
             }
         }
     }

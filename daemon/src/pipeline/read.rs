@@ -44,10 +44,12 @@ impl Pipeline {
     }
 
     fn draft(&self, listed: &Listed, fetched: &Fetched) -> Draft {
-        let message = self
-            .metrics
-            .time_blocking(Stage::Parse, || message::parse(&fetched.raw, listed.size));
-        let text = self.metrics.time_blocking(Stage::Render, || document::render(&message));
+        let timer = self.metrics.stage(Stage::Parse);
+        let message = message::parse(&fetched.raw, listed.size);
+        timer.done(1);
+        let timer = self.metrics.stage(Stage::Render);
+        let text = document::render(&message);
+        timer.done(1);
         let Message { subject, message_id, defects, .. } = message;
         Draft {
             uid: fetched.uid,

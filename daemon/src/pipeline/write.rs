@@ -5,11 +5,12 @@ use std::collections::{BTreeMap, HashMap};
 use triaged_core::decision::{Decision, merge};
 use triaged_core::label::Keyword;
 use triaged_core::mailbox::{Uid, UidSet};
+use triaged_core::outcome::Outcome;
 
 use super::{FlowError, OpenMailbox, Pipeline};
 use crate::imap::{Listed, Selected, Session};
 use crate::metrics::Stage;
-use crate::store::{EffectState, Outcome, PendingEffect};
+use crate::store::{EffectState, PendingEffect};
 
 impl Pipeline {
     /// Applies what an earlier life planned, as it was decided, without asking the model again.
@@ -36,14 +37,17 @@ impl Pipeline {
         next: Uid,
         listed: &[Listed],
     ) -> Result<(), FlowError> {
-        let applied =
-            self.metrics.time(Stage::Apply, self.apply(session, &mailbox.selected, &effects));
-        applied.await?;
-        let verified = self.metrics.time(Stage::Verify, self.verify(session, &mailbox.selected, effects));
-        let states = verified.await?;
+        let timer = self.metrics.stage(Stage::Apply);
+        self.apply(session, &mailbox.selected, &effects).await?;
+        timer.done(effects.len());
+        let timer = self.metrics.stage(Stage::Verify);
+        let states = self.verify(session, &mailbox.selected, effects).await?;
+        timer.done(states.len());
+        let timer = self.metrics.stage(Stage::Settle);
         let now = self.clock.now();
-        let settled = self.store.settle(&mut mailbox.stored, next, &states, now);
-        let outcomes = self.metrics.time(Stage::Settle, settled).await?;
+        let outcomes = self.store.settle(&mut mailbox.stored, next, &states, now).await?;
+        timer.done(outcomes.len());
+        self.metrics.succeeded(now);
         self.count_settled(&states, &outcomes, listed);
         Ok(())
     }
@@ -120,10 +124,10 @@ impl Pipeline {
         }
         let now = self.clock.now();
         for (uid, outcome) in outcomes {
-            self.metrics.message(outcome.as_str());
+            self.metrics.message(*outcome);
             let received = listed.iter().find(|listed| listed.uid == *uid).and_then(|l| l.received);
             if let (Outcome::Labelled, Some(received)) = (outcome, received) {
-                self.metrics.delivery_to_label(now.duration_since(received).as_secs_f64());
+                self.metrics.delivered_to_labelled(received, now);
             }
         }
         let refused = outcomes.iter().filter(|(_, outcome)| *outcome != Outcome::Labelled);

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqlitePool};
 
-use super::rows::{Action, EffectState, HistoryRow, Outcome};
+use super::rows::{Action, EffectState, HistoryRow};
 use super::{StoreError, moment, open};
 
 /// Rows that are read at a time: a history of years must not stand in memory.
@@ -112,7 +112,10 @@ impl History {
             heads,
             keywords,
             action: Action::parse(row.try_get(6)?)?,
-            outcome: Outcome::parse(row.try_get(7)?)?,
+            outcome: row
+                .try_get::<&str, _>(7)?
+                .parse()
+                .map_err(|()| StoreError::Row("an outcome of another name".to_owned()))?,
             model: row.try_get(8)?,
             defects: row.try_get::<&str, _>(9)?.split_whitespace().map(str::to_owned).collect(),
         })

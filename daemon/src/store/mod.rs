@@ -22,8 +22,8 @@ use triaged_core::sync::Cursor;
 pub use error::StoreError;
 pub use history::{Facts, History};
 pub use rows::{
-    Account, Action, Earlier, EffectState, HistoryRow, Identity, Outcome, PendingEffect,
-    PlannedMessage, StoredMailbox,
+    Account, Action, Earlier, EffectState, HistoryRow, Identity, PendingEffect, PlannedMessage,
+    StoredMailbox,
 };
 
 /// The store of one daemon. Clones share one connection.

@@ -4,8 +4,9 @@
 use jiff::Timestamp;
 use sqlx::{Row, Sqlite, Transaction};
 use triaged_core::mailbox::{MailboxId, Uid, UidValidity};
+use triaged_core::outcome::Outcome;
 
-use super::rows::{Action, EffectState, Outcome, PendingEffect, PlannedMessage, StoredMailbox};
+use super::rows::{Action, EffectState, PendingEffect, PlannedMessage, StoredMailbox};
 use super::{Store, StoreError, uid};
 
 impl Store {

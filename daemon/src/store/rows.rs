@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use triaged_core::label::Keyword;
 use triaged_core::mailbox::{AccountId, MailboxId, Uid, UidValidity};
+use triaged_core::outcome::Outcome;
 use triaged_core::score::Prediction;
 use triaged_core::sync::Cursor;
 
@@ -50,7 +51,7 @@ macro_rules! named {
         pub enum $name { $($(#[$doc])* $variant,)+ }
 
         impl $name {
-            /// The name in the database, in `history` and in metrics.
+            /// The name in the database and in `history`.
             pub fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $text,)+ }
             }
@@ -74,32 +75,6 @@ named! {
         Shadow = "shadow",
         /// It was decided before, somewhere else, and is left as it is.
         Skip = "skip",
-    }
-}
-
-named! {
-    /// What became of a message.
-    Outcome {
-        /// Planned, and not yet confirmed by the server.
-        Pending = "pending",
-        /// All its keywords are on the server: read back.
-        Labelled = "labelled",
-        /// Nothing to write: the normal case, an abstention, or answered by somebody before.
-        Unlabelled = "unlabelled",
-        /// Shadow mode: nothing was written.
-        Shadow = "shadow",
-        /// Decided before under another UID or in another mailbox.
-        Known = "known",
-        /// The model gave no usable answer.
-        Failed = "failed",
-        /// It left the mailbox before the write.
-        Gone = "gone",
-        /// The mailbox is read-only for us.
-        ReadOnly = "read-only",
-        /// The mailbox does not take our keyword.
-        NotPermitted = "not-permitted",
-        /// The server said NO, or said OK and stored nothing.
-        Rejected = "rejected",
     }
 }
 
@@ -161,7 +136,7 @@ pub struct PlannedMessage {
 
 impl PlannedMessage {
     /// What has become of it as soon as it is planned.
-    pub(super) fn outcome(&self) -> Outcome {
+    pub fn outcome(&self) -> Outcome {
         match self.action {
             Action::Skip => Outcome::Known,
             _ if self.prediction.is_none() => Outcome::Failed,

@@ -1,6 +1,7 @@
 //! The store's promises, on a real database in a temporary folder.
 
 use super::*;
+use triaged_core::outcome::Outcome;
 use triaged_core::score::{HeadPrediction, Prediction};
 
 fn at(second: i64) -> Timestamp {
