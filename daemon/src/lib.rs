@@ -3,8 +3,6 @@
 //!
 //! `ARCHITECTURE.md` beside this folder draws the house: floors, rooms and walkthroughs.
 
-pub mod account;
-pub mod app;
 pub mod clock;
 pub mod http;
 pub mod imap;
@@ -12,10 +10,8 @@ pub mod lifecycle;
 pub mod mailfile;
 pub mod metrics;
 pub mod model;
-pub mod pipeline;
 pub mod pulse;
 pub mod readiness;
 pub mod store;
-pub mod supervisor;
 pub mod tasks;
 pub mod telemetry;
