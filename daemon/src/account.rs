@@ -94,7 +94,7 @@ impl Watcher {
             *attempt = 0;
             self.show(AccountState::Watching);
             life.gauge.becomes(ConnectionState::Waiting);
-            self.heart.beat(STEP);
+            self.heart.beat(STEP + self.config.poll);
             if self.wait(&mut life).await? == Woken::Stopped {
                 break;
             }
