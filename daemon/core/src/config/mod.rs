@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 
 use toml::de::DeTable;
 
-pub use account::{AccountConfig, PasswordSource, Tls};
+pub use account::{AccountConfig, SecretSource, Tls};
 pub use keywords::{KeywordsConfig, MOST_KEYWORDS, keyword_map};
 pub use problem::{Place, Problem, Problems};
 pub use settings::{
@@ -56,7 +56,7 @@ impl Config {
         paths.extend(&mut self.model.library);
         for account in &mut self.accounts {
             paths.extend(&mut account.ca_file);
-            if let PasswordSource::File(file) = &mut account.password {
+            if let SecretSource::File(file) = &mut account.secret {
                 paths.push(file);
             }
         }
