@@ -4,6 +4,7 @@
 //! `ARCHITECTURE.md` beside this folder draws the house: floors, rooms and walkthroughs.
 
 pub mod clock;
+pub mod configuration;
 pub mod http;
 pub mod imap;
 pub mod lifecycle;
@@ -12,6 +13,7 @@ pub mod metrics;
 pub mod model;
 pub mod pulse;
 pub mod readiness;
+pub mod secret;
 pub mod store;
 pub mod tasks;
 pub mod telemetry;
