@@ -166,7 +166,7 @@ impl Drop for Running {
 
 /// A text that was dropped unread is no fault of the text: then the whole answer is `Stopped`.
 fn complete(answers: Vec<Answer>) -> Result<Vec<Answer>, ModelError> {
-    if answers.iter().any(|answer| *answer == Err(TextError::Stopped)) {
+    if answers.contains(&Err(TextError::Stopped)) {
         return Err(ModelError::Stopped);
     }
     Ok(answers)
