@@ -46,7 +46,7 @@ fn login(arguments: &[&str]) -> Vec<Zeroizing<String>> {
         if let Some(quoted) = quoted(argument).map(Zeroizing::new) {
             line.push_str(&quoted);
         } else {
-            line.push_str(&format!("{{{}}}", argument.len()));
+            line.extend(["{", &argument.len().to_string(), "}"]);
             let literal = Zeroizing::new((*argument).to_owned());
             lines.push(std::mem::replace(&mut line, literal));
         }

@@ -92,7 +92,7 @@ impl ResponseCode {
             Parsed::Capabilities(list) => Self::Capability(list.iter().collect()),
             Parsed::HighestModSeq(n) => Self::HighestModSeq(*n),
             Parsed::PermanentFlags(flags) => {
-                Self::PermanentFlags(flags.iter().map(|flag| flag.to_string()).collect())
+                Self::PermanentFlags(flags.iter().map(ToString::to_string).collect())
             }
             Parsed::ReadOnly => Self::ReadOnly,
             Parsed::ReadWrite => Self::ReadWrite,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use secrecy::zeroize::Zeroizing;
 
 /// A command that answers at once on any server that is well.
-const SHORT: Duration = Duration::from_secs(60);
+const SHORT: Duration = Duration::from_mins(1);
 /// LOGOUT is a courtesy.
 const FAREWELL: Duration = Duration::from_secs(5);
 

@@ -128,11 +128,11 @@ impl ImapError {
         }
         match (&reply.code, verb) {
             (Some(Code::Limit | Code::Throttled | Code::OverQuota), _) => Self::Throttled(reply),
-            (Some(Code::Unavailable | Code::InUse), _) => Self::Unavailable(reply),
+            (Some(Code::Unavailable | Code::InUse), _)
+            | (Some(Code::ServerBug | Code::Corruption), Verb::Login) => Self::Unavailable(reply),
             (Some(Code::PrivacyRequired), Verb::Login) => {
                 Self::LoginImpossible("the server wants more protection for the password")
             }
-            (Some(Code::ServerBug | Code::Corruption), Verb::Login) => Self::Unavailable(reply),
             (_, Verb::Login) => Self::LoginRefused(reply),
             (Some(Code::NonExistent | Code::TryCreate), _) => Self::MailboxGone(reply),
             (Some(Code::NoPerm | Code::Cannot | Code::ReadOnly), _) => Self::NotPermitted(reply),

@@ -167,7 +167,7 @@ impl Entry {
                 AttributeValue::Rfc822Size(size) => self.size = Some(u64::from(*size)),
                 AttributeValue::InternalDate(date) => self.received = internal_date(date),
                 AttributeValue::Flags(flags) => {
-                    self.flags = Some(flags.iter().map(|flag| flag.to_string()).collect());
+                    self.flags = Some(flags.iter().map(ToString::to_string).collect());
                 }
                 _ => {}
             }

@@ -136,9 +136,11 @@ impl AsyncRead for Guard {
             let mut chunk = ReadBuf::new(&mut space);
             ready!(Pin::new(&mut this.inner).poll_read(cx, &mut chunk))?;
             if chunk.filled().is_empty() {
-                return Poll::Ready(match this.held.is_empty() {
-                    true => Ok(()),
-                    false => Err(io::ErrorKind::UnexpectedEof.into()),
+                let whole = this.held.is_empty();
+                return Poll::Ready(if whole {
+                    Ok(())
+                } else {
+                    Err(io::ErrorKind::UnexpectedEof.into())
                 });
             }
             this.held.extend_from_slice(chunk.filled());

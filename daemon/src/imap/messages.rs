@@ -64,7 +64,7 @@ impl Session {
                     let rest = parts.keep_complete(&piece, &mut found);
                     match halves(&rest) {
                         Some((first, second)) => waiting.extend([second, first]),
-                        None => refused(&rest, reply, &mut found),
+                        None => refused(&rest, &reply, &mut found),
                     }
                 }
                 Err(error) => return Err(error),
@@ -92,11 +92,19 @@ type Contents = BTreeMap<Uid, Result<Vec<u8>, Unreadable>>;
 #[derive(Default)]
 struct Parts(BTreeMap<Uid, Part>);
 
-/// The outer `None`: not yet answered; the inner one: the server said NIL.
 #[derive(Default)]
 struct Part {
-    header: Option<Option<Vec<u8>>>,
-    text: Option<Option<Vec<u8>>>,
+    header: Section,
+    text: Section,
+}
+
+#[derive(Default)]
+enum Section {
+    #[default]
+    Missing,
+    /// The server says that there is none.
+    Nil,
+    Bytes(Vec<u8>),
 }
 
 impl Parts {
@@ -115,10 +123,10 @@ impl Parts {
                 MessageSection::Text => (&mut part.text, TEXT_BYTES),
                 MessageSection::Mime => continue,
             };
-            if slot.is_none() {
+            if matches!(slot, Section::Missing) {
                 // Servers that do not know partial fetches send more than was asked for.
                 let first = |data: &[u8]| data.get(..most).unwrap_or(data).to_vec();
-                *slot = Some(data.as_deref().map(first));
+                *slot = data.as_deref().map_or(Section::Nil, |data| Section::Bytes(first(data)));
                 heard = Heard::Ours;
             }
         }
@@ -129,18 +137,15 @@ impl Parts {
     fn finish(mut self, asked: &UidSet, lost: bool, found: &mut Contents) {
         for uid in asked.iter() {
             let part = self.0.remove(&uid).unwrap_or_default();
-            match (part.header, part.text) {
-                (None, _) | (Some(Some(_)), None) if lost => {
-                    found.insert(uid, Err(Unreadable::Unparsed));
+            let content = match (part.header, part.text) {
+                (Section::Missing, _) | (Section::Bytes(_), Section::Missing) if lost => {
+                    Err(Unreadable::Unparsed)
                 }
-                (None, _) => {}
-                (Some(None), _) => {
-                    found.insert(uid, Err(Unreadable::Nil));
-                }
-                (Some(Some(header)), text) => {
-                    found.insert(uid, Ok(join(header, text.flatten())));
-                }
-            }
+                (Section::Missing, _) => continue,
+                (Section::Nil, _) => Err(Unreadable::Nil),
+                (Section::Bytes(header), text) => Ok(join(header, text)),
+            };
+            found.insert(uid, content);
         }
     }
 
@@ -149,7 +154,9 @@ impl Parts {
         let mut rest = Vec::new();
         for uid in asked.iter() {
             match self.0.remove(&uid) {
-                Some(Part { header: Some(Some(header)), text: Some(text) }) => {
+                Some(Part { header: Section::Bytes(header), text })
+                    if !matches!(text, Section::Missing) =>
+                {
                     found.insert(uid, Ok(join(header, text)));
                 }
                 _ => rest.push(uid),
@@ -160,13 +167,15 @@ impl Parts {
 }
 
 /// A header ends with an empty line, unless it was cut.
-fn join(mut header: Vec<u8>, text: Option<Vec<u8>>) -> Vec<u8> {
+fn join(mut header: Vec<u8>, text: Section) -> Vec<u8> {
     let ended = [&b"\r\n\r\n"[..], b"\n\n"].iter().any(|end| header.ends_with(end));
     if !ended && header != b"\r\n" {
         let end: &[u8] = if header.ends_with(b"\n") { b"\r\n" } else { b"\r\n\r\n" };
         header.extend_from_slice(end);
     }
-    header.extend(text.unwrap_or_default());
+    if let Section::Bytes(text) = text {
+        header.extend(text);
+    }
     header
 }
 
@@ -176,7 +185,7 @@ fn halves(uids: &UidSet) -> Option<(UidSet, UidSet)> {
 }
 
 /// A message that was refused alone; one that was expunged meanwhile is simply gone.
-fn refused(uids: &UidSet, reply: Reply, found: &mut Contents) {
+fn refused(uids: &UidSet, reply: &Reply, found: &mut Contents) {
     if reply.code != Some(ResponseCode::ExpungeIssued) {
         found.extend(uids.iter().map(|uid| (uid, Err(Unreadable::Refused(reply.clone())))));
     }
@@ -283,13 +292,15 @@ mod tests {
         let mut parts = Parts::default();
         assert_eq!(parts.hear(uid, attributes), Heard::Ours);
         assert_eq!(parts.hear(uid, attributes), Heard::Foreign, "the second time is not new");
-        let text = parts.0.remove(&uid).and_then(|part| part.text.flatten());
-        assert_eq!(text.map(|text| text.len()), Some(TEXT_BYTES));
+        let Some(Section::Bytes(text)) = parts.0.remove(&uid).map(|part| part.text) else {
+            panic!("the text was kept");
+        };
+        assert_eq!(text.len(), TEXT_BYTES);
     }
 
     #[test]
     fn the_header_of_a_joined_message_ends() {
-        let joined = |header: &[u8]| join(header.to_vec(), Some(b"t".to_vec()));
+        let joined = |header: &[u8]| join(header.to_vec(), Section::Bytes(b"t".to_vec()));
         assert_eq!(joined(b"A: b\r\n\r\n"), b"A: b\r\n\r\nt");
         assert_eq!(joined(b"A: b\n\n"), b"A: b\n\nt");
         assert_eq!(joined(b"A: b\r\n"), b"A: b\r\n\r\nt");

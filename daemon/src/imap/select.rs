@@ -104,7 +104,7 @@ impl Opening {
         match response {
             Response::MailboxData(MailboxDatum::Exists(n)) => self.exists = *n,
             Response::MailboxData(MailboxDatum::Flags(flags)) => {
-                self.flags = flags.iter().map(|flag| flag.to_string()).collect();
+                self.flags = flags.iter().map(ToString::to_string).collect();
             }
             Response::Data { status: Status::Ok, outcome } => match ResponseCode::of(outcome) {
                 // What came before was about the mailbox that was open (RFC 7162 §3.2.11).

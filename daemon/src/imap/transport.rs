@@ -22,7 +22,7 @@ use super::tls;
 const ONE_ADDRESS: Duration = Duration::from_secs(10);
 /// A dead link is noticed below IMAP too: first probe after a minute, then every 15 seconds.
 const KEEPALIVE: TcpKeepalive =
-    TcpKeepalive::new().with_time(Duration::from_secs(60)).with_interval(Duration::from_secs(15));
+    TcpKeepalive::new().with_time(Duration::from_mins(1)).with_interval(Duration::from_secs(15));
 
 /// How a connection is protected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -38,7 +38,7 @@ impl View {
                 self.changed |= attributes.iter().any(flags);
             }
             Response::MailboxData(MailboxDatum::Flags(flags)) => {
-                selected.flags = flags.iter().map(|flag| flag.to_string()).collect();
+                selected.flags = flags.iter().map(ToString::to_string).collect();
             }
             Response::Data { status: Status::Ok, outcome } => match ResponseCode::of(outcome) {
                 Some(ResponseCode::PermanentFlags(flags)) => selected.permanent_flags = flags,
