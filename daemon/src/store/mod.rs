@@ -39,7 +39,7 @@ impl Store {
     /// Opens the store in the folder `state`, made if it is missing, and holds its lock until the
     /// last clone is gone.
     pub async fn open(state: &Path) -> Result<Self, StoreError> {
-        let lock = open::lock(state)?;
+        let lock = open::lock(state).await?;
         let path = open::database_file(state);
         let pool = open::open(&path).await?;
         let identity_key = identity_key(&pool).await?;
