@@ -3,6 +3,7 @@
 //!
 //! No mail text is stored, and nothing here knows IMAP or the model.
 
+mod check;
 mod error;
 mod history;
 mod open;
@@ -19,6 +20,7 @@ use sqlx::{Row, SqlitePool};
 use triaged_core::mailbox::{AccountId, MailboxId, Uid, UidValidity};
 use triaged_core::sync::Cursor;
 
+pub use check::Checked;
 pub use error::StoreError;
 pub use history::{Facts, History};
 pub use rows::{

@@ -98,6 +98,25 @@ pub(super) async fn verify(path: &Path, pool: &SqlitePool) -> Result<(), StoreEr
     if found == "ok" { Ok(()) } else { Err(StoreError::Damaged { path: path.to_owned(), found }) }
 }
 
+/// The migrations that this version has.
+pub(super) fn migrations() -> impl Iterator<Item = i64> {
+    MIGRATIONS.iter().map(|migration| migration.version)
+}
+
+/// The migrations that a database has had, in their order; one that this version does not know
+/// comes from a newer triaged.
+pub(super) async fn applied(path: &Path, pool: &SqlitePool) -> Result<Vec<i64>, StoreError> {
+    let applied: Vec<i64> =
+        sqlx::query_scalar("SELECT version FROM _sqlx_migrations ORDER BY version")
+            .fetch_all(pool)
+            .await
+            .map_err(|error| damaged(path, error))?;
+    match applied.iter().find(|version| migrations().all(|known| known != **version)) {
+        Some(version) => Err(migration(path, MigrateError::VersionMissing(*version))),
+        None => Ok(applied),
+    }
+}
+
 /// Creates the file readable by its owner alone, before SQLite creates it by the umask.
 fn make_private(path: &Path) -> Result<(), StoreError> {
     match OpenOptions::new().create_new(true).write(true).mode(0o600).open(path) {
