@@ -5,16 +5,18 @@
 //! port for metrics) is found before the first login; what is wrong with a server is not an error
 //! here but a state of its account.
 
+use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use triaged_core::config::{self, Config, Problems};
 use triaged_core::label::KeywordMap;
 
-use crate::account::Watcher;
+use crate::account::{self, Watcher};
 use crate::clock::Clock;
-use crate::http::{self, HttpError};
-use crate::lifecycle;
-use crate::metrics::Metrics;
+use crate::http::Server;
+use crate::lifecycle::{self, Signals, Supervision};
+use crate::metrics::{Metrics, MetricsError};
 use crate::model::{Classifier, ModelBundle, ModelError};
 use crate::pipeline::Pipeline;
 use crate::pulse::Pulse;
@@ -40,8 +42,19 @@ pub enum AppError {
     #[error(transparent)]
     Secret(#[from] SecretError),
     /// The address for metrics and health is not to be had.
+    #[error("{address} for metrics and health can not be used: {source}; set [http] listen to another port")]
+    Http {
+        /// The address of the configuration.
+        address: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Signals can not be heard, or metrics not be counted.
+    #[error("this process can not begin: {0}")]
+    Process(#[from] io::Error),
+    /// Two metrics have one name.
     #[error(transparent)]
-    Http(#[from] HttpError),
+    Metrics(#[from] MetricsError),
     /// A part of the daemon ended though nobody had asked: a defect of triaged.
     #[error("{0}; this is a defect of triaged: please report it with the lines above")]
     Ended(Ended),
@@ -50,8 +63,11 @@ pub enum AppError {
 /// Runs until a signal asks for the end; `Ok` means that everything was drained.
 pub async fn run(config: Config) -> Result<(), AppError> {
     let clock = Clock;
-    let metrics = Metrics::new();
-    let http = http::bind(config.http.listen).await?;
+    let signals = Signals::listen()?;
+    let metrics = Metrics::new(clock.now())?;
+    let address = config.http.listen;
+    let http =
+        Server::bind(address).await.map_err(|source| AppError::Http { address, source })?;
     let bundle = ModelBundle::load(&config.model.bundle)?;
     let keywords = config::keyword_map(&config.keywords, bundle.manifest().heads())?;
     for account in &config.accounts {
@@ -74,10 +90,12 @@ pub async fn run(config: Config) -> Result<(), AppError> {
         clock,
     };
     let watchers = watchers(&config, &pipeline, &readiness, &pulse).await?;
-    http::serve(&tasks, http, metrics, readiness.clone());
+    let stop = tasks.stop().soft.clone();
+    tasks.spawn("http", http.serve(metrics, readiness.clone(), stop));
     supervisor::start(&tasks, watchers);
 
-    let ended = lifecycle::run(&tasks, &readiness, &pulse).await;
+    let supervision = Supervision::from_environment();
+    let ended = lifecycle::attend(signals, &tasks, &readiness, &pulse, &supervision).await;
     classifier.shutdown();
     store.close().await;
     ended.map_err(AppError::Ended)
@@ -96,7 +114,7 @@ async fn watchers(
             config: account.clone(),
             pipeline: pipeline.clone(),
             readiness: readiness.clone(),
-            pulse: pulse.clone(),
+            heart: pulse.heart(&account.name, account::STEP),
         });
     }
     Ok(watchers)

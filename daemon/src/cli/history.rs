@@ -31,7 +31,7 @@ pub(super) fn run(config: &Path, args: &Args) -> Result<Exit, Failure> {
         None => Timestamp::MIN,
     };
     let config = super::load(config)?;
-    super::block_on(print(&config.state, since, args.json))
+    super::block_on(print(&config.state, since, args.json))?
 }
 
 async fn print(state: &Path, since: Timestamp, json: bool) -> Result<Exit, Failure> {

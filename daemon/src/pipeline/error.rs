@@ -2,6 +2,7 @@
 
 use crate::imap::ImapError;
 use crate::model::ModelError;
+use crate::secret::SecretError;
 use crate::store::StoreError;
 
 /// Why a chunk was not settled. Nothing is lost by it: the cursor has not moved, and what was
@@ -14,6 +15,9 @@ pub enum FlowError {
     /// The database.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The account's password can not be read.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
     /// The model's thread.
     #[error(transparent)]
     Model(#[from] ModelError),

@@ -10,6 +10,7 @@ mod read;
 mod write;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 use triaged_core::config::{HistoryText, Mode};
@@ -22,8 +23,9 @@ use triaged_core::sync::{self, Backfill, Cursor, SyncPlan};
 
 use crate::clock::Clock;
 use crate::imap::{Listed, Selected, Session};
-use crate::metrics::{Metrics, Stage};
+use crate::metrics::{Backlog, Metrics, Stage};
 use crate::model::Classifier;
+use crate::pulse::Heart;
 use crate::store::{Account, Action, PlannedMessage, Store, StoredMailbox};
 
 pub use error::FlowError;
@@ -55,6 +57,19 @@ pub struct OpenMailbox {
     selected: Selected,
     mode: Mode,
 }
+
+/// What steers a catch-up from outside, and who hears that it is alive.
+pub struct Pace<'a> {
+    /// Heard between two chunks.
+    pub stop: &'a CancellationToken,
+    /// Beats before each chunk.
+    pub heart: &'a Heart,
+    /// The account's share of the messages that wait.
+    pub backlog: &'a Backlog,
+}
+
+/// How long one chunk may take: its commands at their deadlines, and the model on a busy machine.
+const CHUNK_TIME: Duration = Duration::from_mins(15);
 
 impl OpenMailbox {
     /// Whether the server lets us change nothing in it.
@@ -96,32 +111,30 @@ impl Pipeline {
     }
 
     /// Takes all new messages of a selected mailbox through the pipe, or as many as are done when
-    /// `stop` is heard.
+    /// a stop is heard.
     pub async fn catch_up(
         &self,
         session: &mut Session,
         mailbox: &mut OpenMailbox,
-        stop: &CancellationToken,
+        pace: &Pace<'_>,
     ) -> Result<(), FlowError> {
         let decided = self.store.decided_uids(&mailbox.stored).await?;
         loop {
             let (from, to) = window(&mailbox.stored.cursor, &mailbox.selected);
-            let listed: Vec<Listed> = session
-                .list_messages(from, to)
-                .await?
-                .into_iter()
-                .filter(|listed| !decided.contains(&listed.uid) && concerns_us(listed, mailbox))
-                .collect();
-            for chunk in sync::chunks(listed.iter().map(|listed| (listed.uid, listed.cost()))) {
-                if stop.is_cancelled() {
+            let mut listed = session.fetch_envelopes(from, to.unwrap_or(Uid::LAST)).await?;
+            listed.retain(|listed| !decided.contains(&listed.uid) && concerns_us(listed, mailbox));
+            let mut waiting = listed.len();
+            for chunk in sync::chunks(listed.iter().map(|listed| (listed.uid, listed.fetch_size()))) {
+                pace.backlog.set(waiting);
+                pace.heart.beat(CHUNK_TIME);
+                if pace.stop.is_cancelled() {
                     return Ok(());
                 }
                 self.chunk(session, mailbox, &listed, &chunk).await?;
+                waiting = waiting.saturating_sub(chunk.len());
             }
+            pace.backlog.set(0);
             let Some(next) = to.map(Uid::next) else { return Ok(()) };
-            if stop.is_cancelled() {
-                return Ok(());
-            }
             self.store.settle(&mut mailbox.stored, next, &[], self.clock.now()).await?;
         }
     }
@@ -160,7 +173,7 @@ impl Pipeline {
     ) -> Result<Vec<Option<Prediction>>, FlowError> {
         let asked = |draft: &&Draft| !known.contains(draft.uid);
         let texts: Vec<String> =
-            drafts.iter().filter(asked).map(|draft| draft.text.clone()).collect();
+            drafts.iter().filter(asked).filter_map(|draft| draft.text.clone()).collect();
         let timer = self.metrics.stage(Stage::Classify);
         let answers = self.classifier.classify(texts).await?;
         timer.done(answers.len());
@@ -168,11 +181,11 @@ impl Pipeline {
         Ok(drafts
             .iter()
             .map(|draft| {
-                if known.contains(draft.uid) {
+                if known.contains(draft.uid) || draft.text.is_none() {
                     return None;
                 }
-                let answer = answers.next()?;
-                answer
+                answers
+                    .next()?
                     .inspect_err(|error| {
                         tracing::warn!(uid = draft.uid.get(), %error, "a message got no answer from the model");
                     })

@@ -28,7 +28,7 @@ pub struct AccountConfig {
     /// Who logs in.
     pub user: String,
     /// Where the password is kept.
-    pub password: PasswordSource,
+    pub secret: SecretSource,
     /// Names of the watched mailboxes, at least one, all different.
     pub mailboxes: Vec<String>,
     /// How much older mail is classified at the first start.
@@ -48,9 +48,9 @@ pub enum Tls {
     None,
 }
 
-/// Where a password is kept.
+/// Where a secret is kept; the secret itself is never in the configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum PasswordSource {
+pub enum SecretSource {
     /// A file that holds nothing else.
     File(PathBuf),
     /// A systemd credential: the file of this name in `$CREDENTIALS_DIRECTORY`.
@@ -96,7 +96,7 @@ fn read(
     let ca_file = path(&mut section, "ca_file", problems);
     let user = section.require::<String>("user", "say who logs in", problems);
     let user = user.and_then(|user| user.check(problems, user_name));
-    let password = read_password(&mut section, problems);
+    let secret = read_secret(&mut section, problems);
     let mailboxes = read_mailboxes(&mut section, problems);
     let backfill = section.take::<String>("backfill", problems);
     let backfill = backfill.and_then(|text| text.check(problems, |text| backfill_days(&text)));
@@ -114,7 +114,7 @@ fn read(
         tls: tls?,
         ca_file,
         user,
-        password: password?,
+        secret: secret?,
         mailboxes: mailboxes.into_iter().map(|mailbox| mailbox.value).collect(),
         backfill: backfill.unwrap_or(Backfill::None),
         mode,
@@ -218,14 +218,14 @@ fn user_name(user: String) -> Result<String, Fault> {
     Ok(user)
 }
 
-fn read_password(section: &mut Section<'_>, problems: &mut Problems) -> Option<PasswordSource> {
+fn read_secret(section: &mut Section<'_>, problems: &mut Problems) -> Option<SecretSource> {
     let mend = "write password_file = \"/a/path\" or password_credential = \"name\"";
     let inline = Fault::new("passwords are never in this file", mend);
     let place = section.place.clone();
     let is_inline = section.refuse("password", inline, problems);
     let both = section.has("password_file") && section.has("password_credential");
     let neither = !section.has("password_file") && !section.has("password_credential");
-    let file = path(section, "password_file", problems).map(PasswordSource::File);
+    let file = path(section, "password_file", problems).map(SecretSource::File);
     let credential = section.take::<String>("password_credential", problems);
     let credential = credential.and_then(|name| name.check(problems, credential_name));
     if both {
@@ -237,13 +237,13 @@ fn read_password(section: &mut Section<'_>, problems: &mut Problems) -> Option<P
     file.or(credential)
 }
 
-fn credential_name(name: String) -> Result<PasswordSource, Fault> {
+fn credential_name(name: String) -> Result<SecretSource, Fault> {
     let bad = |c: char| c == '/' || c.is_control();
     if name.is_empty() || name.starts_with('.') || name.contains(bad) {
         let what = format!("{name:?} is no name of a credential");
         return Err(Fault::new(what, "write the name that LoadCredential= in the unit gives it"));
     }
-    Ok(PasswordSource::Credential(name))
+    Ok(SecretSource::Credential(name))
 }
 
 /// The name by which two spellings of one mailbox are found equal (RFC 9051 §5.1: INBOX has no

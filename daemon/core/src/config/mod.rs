@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 
 use toml::de::DeTable;
 
-pub use account::{AccountConfig, PasswordSource, Tls};
+pub use account::{AccountConfig, SecretSource, Tls};
 pub use keywords::{KeywordsConfig, MOST_KEYWORDS, keyword_map};
 pub use problem::{Place, Problem, Problems};
 pub use settings::{
@@ -24,7 +24,7 @@ pub use settings::{
 };
 
 use problem::Fault;
-use raw::{Section, line_at};
+use raw::{Lines, Section};
 
 /// A valid configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,7 +56,7 @@ impl Config {
         paths.extend(&mut self.model.library);
         for account in &mut self.accounts {
             paths.extend(&mut account.ca_file);
-            if let PasswordSource::File(file) = &mut account.password {
+            if let SecretSource::File(file) = &mut account.secret {
                 paths.push(file);
             }
         }
@@ -75,15 +75,17 @@ const MOST_SYNTAX_ERRORS: usize = 10;
 /// Reads a configuration, or says everything that is wrong with it.
 pub fn parse(text: &str) -> Result<Config, Problems> {
     let mut problems = Problems::default();
+    let lines = Lines::of(text.as_bytes());
     let (document, errors) = DeTable::parse_recoverable(text);
     for error in errors.iter().take(MOST_SYNTAX_ERRORS) {
         let at = error.span().map_or(text.len(), |span| span.start);
-        syntax_error(text, at, error.message(), &mut problems);
+        let place = Place { line: lines.line(at), path: String::new() };
+        problems.add(&place, syntax_fault(text, at, error.message()));
     }
     if !errors.is_empty() {
         return problems.or_value(None);
     }
-    let config = read(Section::top(text, document.get_ref()), &mut problems);
+    let config = read(Section::top(&lines, document.get_ref()), &mut problems);
     problems.or_value(config)
 }
 
@@ -93,7 +95,7 @@ pub fn parse_bytes(bytes: &[u8]) -> Result<Config, Problems> {
         Ok(text) => text,
         Err(error) => {
             let mut problems = Problems::default();
-            let line = bytes.iter().take(error.valid_up_to()).filter(|b| **b == b'\n').count() + 1;
+            let line = Lines::of(bytes).line(error.valid_up_to());
             let what = format!("byte {} is not UTF-8 text", error.valid_up_to() + 1);
             let mend = "is this the right file? It must be a TOML file in UTF-8";
             problems.add(&Place { line, path: String::new() }, Fault::new(what, mend));
@@ -103,12 +105,11 @@ pub fn parse_bytes(bytes: &[u8]) -> Result<Config, Problems> {
     parse(text)
 }
 
-fn syntax_error(text: &str, at: usize, message: &str, problems: &mut Problems) {
+fn syntax_fault(text: &str, at: usize, message: &str) -> Fault {
     let before = text.get(..at).unwrap_or(text);
     let column = before.rsplit('\n').next().map_or(0, |line| line.chars().count()) + 1;
-    let place = Place { line: line_at(text, at), path: String::new() };
     let what = format!("column {column}: {}", message.trim().replace('\n', " "));
-    problems.add(&place, Fault::new(what, "the form is explained at https://toml.io"));
+    Fault::new(what, "the form is explained at https://toml.io")
 }
 
 fn read(mut top: Section<'_>, problems: &mut Problems) -> Option<Config> {

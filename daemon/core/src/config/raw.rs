@@ -74,10 +74,27 @@ impl FromToml for TextOrSwitch {
     }
 }
 
+/// Where the lines of a text end, so that looking one up does not read the text again: a
+/// configuration may have ten thousand accounts.
+pub(super) struct Lines {
+    ends: Vec<usize>,
+}
+
+impl Lines {
+    pub(super) fn of(text: &[u8]) -> Self {
+        let ends = text.iter().enumerate().filter(|(_, byte)| **byte == b'\n').map(|(at, _)| at);
+        Self { ends: ends.collect() }
+    }
+
+    /// The line of the byte `offset`, from 1.
+    pub(super) fn line(&self, offset: usize) -> usize {
+        self.ends.partition_point(|end| *end < offset) + 1
+    }
+}
+
 /// A table of the document, less what was asked for already.
 pub(super) struct Section<'d> {
-    /// The whole document: places need its line breaks.
-    text: &'d str,
+    lines: &'d Lines,
     pub(super) place: Place,
     rest: BTreeMap<&'d str, Entry<'d>>,
     asked: Vec<&'static str>,
@@ -87,14 +104,14 @@ type Entry<'d> = (usize, &'d Spanned<DeValue<'d>>);
 
 impl<'d> Section<'d> {
     /// The document itself.
-    pub(super) fn top(text: &'d str, table: &'d DeTable<'d>) -> Self {
-        Self::new(text, Place { line: 1, path: String::new() }, Some(table))
+    pub(super) fn top(lines: &'d Lines, table: &'d DeTable<'d>) -> Self {
+        Self::new(lines, Place { line: 1, path: String::new() }, Some(table))
     }
 
-    fn new(text: &'d str, place: Place, table: Option<&'d DeTable<'d>>) -> Self {
+    fn new(lines: &'d Lines, place: Place, table: Option<&'d DeTable<'d>>) -> Self {
         let entries = table.into_iter().flat_map(DeTable::iter);
         let rest = entries.map(|(key, value)| (&**key.get_ref(), (key.span().start, value)));
-        Self { text, place, rest: rest.collect(), asked: Vec::new() }
+        Self { lines, place, rest: rest.collect(), asked: Vec::new() }
     }
 
     /// The value of `key`; `None` when it is absent, and when it has a wrong type, which is
@@ -137,7 +154,7 @@ impl<'d> Section<'d> {
         };
         let mut elements = Vec::new();
         for (index, element) in list.iter().enumerate() {
-            let place = place.element(index, line_at(self.text, element.span().start));
+            let place = place.element(index, self.lines.line(element.span().start));
             elements.extend(typed(place, element.get_ref(), problems));
         }
         Some(Placed { value: elements, place })
@@ -146,14 +163,14 @@ impl<'d> Section<'d> {
     /// The table `key`; an empty one when it is absent or, which is reported, no table.
     pub(super) fn table(&mut self, key: &'static str, problems: &mut Problems) -> Section<'d> {
         let Some((place, value)) = self.entry(key) else {
-            return Self::new(self.text, self.place.key(key, self.place.line), None);
+            return Self::new(self.lines, self.place.key(key, self.place.line), None);
         };
         let table = value.get_ref().as_table();
         if table.is_none() {
             let what = wrong_type("a table", value.get_ref());
             problems.add(&place, Fault::new(what, format!("write [{}]", place.path)));
         }
-        Self::new(self.text, place, table)
+        Self::new(self.lines, place, table)
     }
 
     /// The tables of `[[key]]`; none when it is absent or, which is reported, no list of tables.
@@ -171,13 +188,13 @@ impl<'d> Section<'d> {
         };
         let mut sections = Vec::new();
         for (index, element) in list.iter().enumerate() {
-            let place = place.element(index, line_at(self.text, element.span().start));
+            let place = place.element(index, self.lines.line(element.span().start));
             let table = element.get_ref().as_table();
             if table.is_none() {
                 let what = wrong_type("a table", element.get_ref());
                 problems.add(&place, Fault::new(what, mend.clone()));
             }
-            sections.extend(table.map(|table| Self::new(self.text, place, Some(table))));
+            sections.extend(table.map(|table| Self::new(self.lines, place, Some(table))));
         }
         sections
     }
@@ -191,9 +208,9 @@ impl<'d> Section<'d> {
     ) -> Vec<(String, Placed<T>)> {
         let mut all = Vec::new();
         for (key, (at, value)) in std::mem::take(&mut self.rest) {
-            let place = self.place.key(key, line_at(self.text, at));
+            let place = self.place.key(key, self.lines.line(at));
             if let Some(table) = value.get_ref().as_table() {
-                let mut inner = Self::new(self.text, place, Some(table));
+                let mut inner = Self::new(self.lines, place, Some(table));
                 let inner = inner.take_all(problems).into_iter();
                 all.extend(inner.map(|(rest, value)| (format!("{key}.{rest}"), value)));
             } else if let Some(value) = typed(place, value.get_ref(), problems) {
@@ -212,7 +229,7 @@ impl<'d> Section<'d> {
     /// whether it was there.
     pub(super) fn refuse(&mut self, key: &str, fault: Fault, problems: &mut Problems) -> bool {
         let Some((at, _)) = self.rest.remove(key) else { return false };
-        problems.add(&self.place.key(key, line_at(self.text, at)), fault);
+        problems.add(&self.place.key(key, self.lines.line(at)), fault);
         true
     }
 
@@ -223,7 +240,7 @@ impl<'d> Section<'d> {
                 Some(known) => format!("did you mean {known:?}?"),
                 None => format!("known here: {}", self.asked.join(", ")),
             };
-            let place = self.place.key(key, line_at(self.text, at));
+            let place = self.place.key(key, self.lines.line(at));
             problems.add(&place, Fault::new("unknown key", mend));
         }
     }
@@ -231,13 +248,8 @@ impl<'d> Section<'d> {
     fn entry(&mut self, key: &'static str) -> Option<(Place, &'d Spanned<DeValue<'d>>)> {
         self.asked.push(key);
         let (at, value) = self.rest.remove(key)?;
-        Some((self.place.key(key, line_at(self.text, at)), value))
+        Some((self.place.key(key, self.lines.line(at)), value))
     }
-}
-
-/// The line of a byte of the text, from 1.
-pub(super) fn line_at(text: &str, offset: usize) -> usize {
-    text.bytes().take(offset).filter(|byte| *byte == b'\n').count() + 1
 }
 
 fn typed<T: FromToml>(

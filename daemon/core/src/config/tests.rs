@@ -115,7 +115,7 @@ poll_seconds = 5
     .expect("valid");
     let [here] = config.accounts.as_slice() else { panic!("one account") };
     assert_eq!((here.port, here.tls, here.mode), (143, Tls::None, Mode::Shadow));
-    assert_eq!(here.password, PasswordSource::Credential("here".to_owned()));
+    assert_eq!(here.secret, SecretSource::Credential("here".to_owned()));
     assert_eq!((here.mailboxes.len(), here.backfill), (2, Backfill::Days(7)));
 }
 
@@ -125,8 +125,8 @@ fn relative_paths_are_taken_from_the_files_folder() {
     let config = config.relative_to(Path::new("/etc/triaged"));
     assert_eq!(config.state, Path::new("/etc/triaged/var"));
     assert_eq!(config.model.bundle, Path::new("/usr/share/triaged/models/default"));
-    let password = config.accounts.first().map(|account| &account.password);
-    assert_eq!(password, Some(&PasswordSource::File("/etc/triaged/secret".into())));
+    let password = config.accounts.first().map(|account| &account.secret);
+    assert_eq!(password, Some(&SecretSource::File("/etc/triaged/secret".into())));
 }
 
 #[test]
