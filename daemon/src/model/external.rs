@@ -130,7 +130,8 @@ mod tests {
     #[test]
     fn a_model_that_holds_its_data_is_accepted() {
         // data_location = DEFAULT, raw_data (9), and a name that only looks like a field.
-        let tensor = [vec![14 << 3, 0], field(9, &[14 << 3, 1]), field(8, b"external_data")].concat();
+        let tensor =
+            [vec![14 << 3, 0], field(9, &[14 << 3, 1]), field(8, b"external_data")].concat();
         assert!(!has_external_data(&field(7, &field(5, &tensor))));
     }
 

@@ -47,7 +47,10 @@ impl Sessions {
         for &accelerator in wanted.accelerators() {
             if !accelerator.is_in_library() {
                 if wanted == accelerator {
-                    note = Some(format!("{wanted} is asked for, but {} lacks it", library.path().display()));
+                    note = Some(format!(
+                        "{wanted} is asked for, but {} lacks it",
+                        library.path().display()
+                    ));
                 }
                 continue;
             }
@@ -103,9 +106,10 @@ impl OnnxBackend {
         tokens: Arc<Tokens>,
     ) -> Result<Self, String> {
         fit::check(&mut session, &manifest, &tokens)?;
-        let outputs = manifest.readings().fold(OutputSelector::no_default(), |outputs, (_, reading)| {
-            outputs.with(reading.output.as_str())
-        });
+        let outputs =
+            manifest.readings().fold(OutputSelector::no_default(), |outputs, (_, reading)| {
+                outputs.with(reading.output.as_str())
+            });
         let options = RunOptions::new().map_err(|error| one_line(&error))?.with_outputs(outputs);
         Ok(Self { session, options, manifest, tokens })
     }
