@@ -34,8 +34,8 @@ pub(super) fn has_external_data(bytes: &[u8]) -> bool {
 fn found_in(kind: Kind, bytes: &[u8], depth: usize) -> bool {
     depth > DEEPEST
         || Fields(bytes).any(|(number, value)| match (kind, number, value) {
-            (Kind::Tensor, DATA_LOCATION, Value::Number(EXTERNAL)) => true,
-            (Kind::Tensor, EXTERNAL_DATA, _) => true,
+            (Kind::Tensor, DATA_LOCATION, Value::Number(EXTERNAL))
+            | (Kind::Tensor, EXTERNAL_DATA, _) => true,
             (_, _, Value::Bytes(inner)) => {
                 inside(kind, number).is_some_and(|kind| found_in(kind, inner, depth + 1))
             }
