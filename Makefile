@@ -29,7 +29,7 @@ lint: ## Formatting, and clippy with warnings as errors
 	$(CARGO) clippy --locked --workspace --all-targets -- --deny warnings
 
 test-python: $(VENV)/ready ## The tests of the training and of the tools, in an environment of their own
-	$(VENV)/bin/python -m pytest --quiet
+	$(VENV)/bin/python -m pytest --quiet training/tests tests daemon/onnxruntime
 
 $(VENV)/ready: tests/requirements.txt
 	$(PYTHON) -m venv $(VENV)
@@ -48,12 +48,12 @@ demo: ## Label a dozen mails in a throw-away Dovecot and show the result
 	@[ $(DEMO_INSTALL) = no ] || sh tests/deps.sh python
 	@sh daemon/onnxruntime/fetch.sh
 	$(CARGO) build --locked
-	@DEMO_INSTALL=$(DEMO_INSTALL) $(PYTHON) tests/demo/demo.py
+	@DEMO_INSTALL=$(DEMO_INSTALL) $(PYTHON) tests/demo/demo.py --triaged target/debug/triaged
 
 bench: setup ## Compare the release build with Python's onnxruntime over the training data
 	$(CARGO) build --locked --release
-	$(PYTHON) tests/bench/bench.py
+	$(PYTHON) tests/bench/classify.py
 
 clean: ## Remove everything that was built or fetched here
 	$(CARGO) clean
-	rm -rf .onnxruntime .tools .venv .venv-*
+	rm -rf .bench .onnxruntime .tools $(VENV)

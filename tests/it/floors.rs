@@ -196,3 +196,22 @@ fn the_core_depends_on_nothing_that_could_wait_or_speak() {
     let foreign: Vec<_> = core.iter().filter(|name| !CORE.contains(&name.as_str())).collect();
     assert!(foreign.is_empty(), "{foreign:?}");
 }
+
+/// What would make the build need a library of the system, or bring a second TLS stack.
+const NEVER: &[&str] = &["aws-lc-sys", "native-tls", "onig_sys", "openssl-sys"];
+
+#[test]
+fn the_build_needs_no_foreign_library_and_only_the_public_registry() {
+    let lock = fs::read_to_string(root().join("Cargo.lock")).unwrap();
+    let value = |key: &str| {
+        let prefix = format!("{key} = \"");
+        let lines =
+            lock.lines().filter_map(move |line| line.strip_prefix(&prefix).map(str::to_owned));
+        lines.map(|rest| rest.trim_end_matches('"').to_owned()).collect::<BTreeSet<_>>()
+    };
+    let sources = value("source");
+    assert_eq!(sources.len(), 1, "{sources:?}");
+    let names = value("name");
+    let unwanted: Vec<_> = NEVER.iter().filter(|name| names.contains(**name)).collect();
+    assert!(unwanted.is_empty(), "{unwanted:?}");
+}
