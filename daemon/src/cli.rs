@@ -7,10 +7,12 @@ mod model;
 mod render;
 mod run;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use triaged::configuration;
+use triaged_core::config::Config;
 
 /// Watches IMAP mailboxes, reads each new message with a small language model on this machine,
 /// and writes what it finds as IMAP keywords.
@@ -100,6 +102,25 @@ pub(crate) fn main() -> ExitCode {
         exit
     });
     ExitCode::from(exit as u8)
+}
+
+/// The configuration, or all that is wrong with it.
+fn load(path: &Path) -> Result<Config, Failure> {
+    configuration::load(path).or_exit(Exit::Config)
+}
+
+/// The stack of a thread that may parse hostile mail: nested structures are bounded, and this is
+/// several times what the deepest one took.
+const STACK: usize = 8 * 1024 * 1024;
+
+/// Runs a future to its end on a runtime of its own.
+fn block_on<F: Future>(future: F) -> Result<F::Output, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .thread_stack_size(STACK)
+        .build()
+        .or_exit(Exit::Config)?;
+    Ok(runtime.block_on(future))
 }
 
 /// Prints an error with its causes, one a line, the way a terminal user reads it.
