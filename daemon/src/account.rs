@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 use triaged_core::backoff;
-use triaged_core::config::AccountConfig;
+use triaged_core::config::{self, AccountConfig};
 use triaged_core::sync::MailboxStatus;
 
 use crate::clock::jitter;
-use crate::imap::{Endpoint, ImapError, Session, Woken};
+use crate::imap::{Endpoint, ImapError, Session, Tls, Woken};
 use crate::metrics::{Backlog, Connection, ConnectionState};
 use crate::pipeline::{FlowError, OpenMailbox, Pace, Pipeline};
 use crate::pulse::Heart;
@@ -25,6 +25,9 @@ const LONGEST_IDLE: Duration = Duration::from_mins(4);
 
 /// How long a step may take that is not a chunk: a login, a SELECT, a wait, each with room.
 pub const STEP: Duration = Duration::from_mins(15);
+
+/// Name resolution, TCP, TLS and greeting together: what a slow server on a bad line needs.
+const CONNECT_LIMIT: Duration = Duration::from_secs(60);
 
 /// One account with all that its flow needs.
 pub struct Watcher {
@@ -50,6 +53,8 @@ struct Life<'a> {
     main: Option<OpenMailbox>,
     /// What the server said of the other mailboxes when they were looked at last.
     seen: Vec<Option<MailboxStatus>>,
+    /// Whether the server tells of new mail by itself.
+    idles: bool,
 }
 
 impl Watcher {
@@ -60,7 +65,7 @@ impl Watcher {
             self.heart.beat(STEP);
             let Err(error) = self.connection(&stop, &mut attempt).await else { break };
             attempt = attempt.saturating_add(1);
-            let delay = backoff::delay(attempt, jitter());
+            let delay = backoff::delay(attempt, jitter()).max(asked_for(&error));
             self.report(&error, attempt, delay);
             tokio::select! {
                 () = stop.cancelled() => break,
@@ -84,7 +89,8 @@ impl Watcher {
         };
         let backlog = self.pipeline.metrics.backlog();
         let seen = vec![None; self.config.mailboxes.len()];
-        let mut life = Life { session, gauge, backlog, stop, main: None, seen };
+        let idles = session.capabilities().has("IDLE");
+        let mut life = Life { session, gauge, backlog, stop, main: None, seen, idles };
         loop {
             life.gauge.becomes(ConnectionState::Working);
             self.look_at_all(&mut life).await?;
@@ -105,7 +111,7 @@ impl Watcher {
 
     async fn connect(&self) -> Result<Session, FlowError> {
         let password = secret::read(&self.config.password)?;
-        let endpoint = Endpoint::of(&self.config);
+        let endpoint = endpoint(&self.config);
         let session = Session::connect(&endpoint, &self.config.user, &password).await?;
         tracing::info!(account = %self.config.name, "logged in");
         Ok(session)
@@ -140,7 +146,7 @@ impl Watcher {
         name: &str,
     ) -> Result<(), FlowError> {
         let status = match life.session.status(name).await {
-            Err(error) if error.concerns_mailbox_only() => {
+            Err(error) if concerns_mailbox_only(&error) => {
                 self.passed_over(name, &error);
                 return Ok(());
             }
@@ -152,7 +158,7 @@ impl Watcher {
         }
         life.main = None;
         match self.open(&mut life.session, name).await {
-            Err(FlowError::Imap(error)) if error.concerns_mailbox_only() => {
+            Err(FlowError::Imap(error)) if concerns_mailbox_only(&error) => {
                 self.passed_over(name, &error);
                 return Ok(());
             }
@@ -179,10 +185,16 @@ impl Watcher {
     /// Waits for new mail: by IDLE where the server has it, but not past the next look at the
     /// other mailboxes; else by asking again.
     async fn wait(&self, life: &mut Life<'_>) -> Result<Woken, FlowError> {
-        let alone = self.config.mailboxes.len() == 1;
-        if life.session.capabilities().has("IDLE") {
+        if life.idles {
+            let alone = self.config.mailboxes.len() == 1;
             let longest = if alone { LONGEST_IDLE } else { self.config.poll.min(LONGEST_IDLE) };
-            return Ok(life.session.idle(longest, life.stop).await?);
+            match life.session.idle(longest, life.stop).await {
+                Err(error) if !error.ends_connection() => {
+                    tracing::warn!(account = %self.config.name, %error, poll_seconds = self.config.poll.as_secs(), "the server offers IDLE and refuses it: polling instead");
+                    life.idles = false;
+                }
+                woken => return Ok(woken?),
+            }
         }
         tokio::select! {
             () = life.stop.cancelled() => return Ok(Woken::Stopped),
@@ -200,7 +212,7 @@ impl Watcher {
     fn report(&self, error: &FlowError, attempt: u32, delay: Duration) {
         if let FlowError::Imap(error) = error {
             self.pipeline.metrics.imap_error(error.kind());
-            if error.is_login_refused() {
+            if matches!(error, ImapError::LoginRefused(_)) {
                 self.pipeline.metrics.login_refused();
             }
         }
@@ -212,4 +224,31 @@ impl Watcher {
     fn show(&self, state: AccountState) {
         self.readiness.set(&self.config.name, state, self.pipeline.clock.now());
     }
+}
+
+fn endpoint(config: &AccountConfig) -> Endpoint {
+    Endpoint {
+        host: config.host.clone(),
+        port: config.port,
+        tls: match config.tls {
+            config::Tls::Implicit => Tls::Implicit,
+            config::Tls::None => Tls::None,
+        },
+        ca_file: config.ca_file.clone(),
+        connect_limit: CONNECT_LIMIT,
+    }
+}
+
+/// How long the server wants us to stay away.
+fn asked_for(error: &FlowError) -> Duration {
+    match error {
+        FlowError::Imap(error) => error.retry_after().unwrap_or_default(),
+        _ => Duration::ZERO,
+    }
+}
+
+/// Whether an error is about one mailbox, so that the connection can go on with the others.
+fn concerns_mailbox_only(error: &ImapError) -> bool {
+    !error.ends_connection()
+        && !matches!(error, ImapError::Throttled(_) | ImapError::Unavailable(_))
 }

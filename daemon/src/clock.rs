@@ -1,4 +1,5 @@
-//! The only place that asks what time it is; everybody else is handed the answer, or a `Clock`.
+//! The only place that asks what time it is, and for chance; everybody else is handed the answer,
+//! or a `Clock`.
 //!
 //! Deliberately absent: waiting, which is the runtime's, and any arithmetic, which is the core's.
 
@@ -21,4 +22,10 @@ impl Clock {
     pub fn monotonic(self) -> Instant {
         Instant::now()
     }
+}
+
+/// A number from 0 to 1 by the system's source of chance: what must not happen to many accounts
+/// in the same moment is spread by it. Without such a source nothing is spread.
+pub fn jitter() -> f64 {
+    getrandom::u32().map_or(0.5, |number| f64::from(number) / f64::from(u32::MAX))
 }

@@ -121,10 +121,10 @@ impl Pipeline {
         let decided = self.store.decided_uids(&mailbox.stored).await?;
         loop {
             let (from, to) = window(&mailbox.stored.cursor, &mailbox.selected);
-            let mut listed = session.list_messages(from, to).await?;
+            let mut listed = session.fetch_envelopes(from, to.unwrap_or(Uid::LAST)).await?;
             listed.retain(|listed| !decided.contains(&listed.uid) && concerns_us(listed, mailbox));
             let mut waiting = listed.len();
-            for chunk in sync::chunks(listed.iter().map(|listed| (listed.uid, listed.cost()))) {
+            for chunk in sync::chunks(listed.iter().map(|listed| (listed.uid, listed.fetch_size()))) {
                 pace.backlog.set(waiting);
                 pace.heart.beat(CHUNK_TIME);
                 if pace.stop.is_cancelled() {
@@ -173,7 +173,7 @@ impl Pipeline {
     ) -> Result<Vec<Option<Prediction>>, FlowError> {
         let asked = |draft: &&Draft| !known.contains(draft.uid);
         let texts: Vec<String> =
-            drafts.iter().filter(asked).map(|draft| draft.text.clone()).collect();
+            drafts.iter().filter(asked).filter_map(|draft| draft.text.clone()).collect();
         let timer = self.metrics.stage(Stage::Classify);
         let answers = self.classifier.classify(texts).await?;
         timer.done(answers.len());
@@ -181,11 +181,11 @@ impl Pipeline {
         Ok(drafts
             .iter()
             .map(|draft| {
-                if known.contains(draft.uid) {
+                if known.contains(draft.uid) || draft.text.is_none() {
                     return None;
                 }
-                let answer = answers.next()?;
-                answer
+                answers
+                    .next()?
                     .inspect_err(|error| {
                         tracing::warn!(uid = draft.uid.get(), %error, "a message got no answer from the model");
                     })

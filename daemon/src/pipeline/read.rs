@@ -7,14 +7,15 @@ use triaged_core::mailbox::Uid;
 use triaged_core::message::{self, Message};
 
 use super::{FlowError, Pipeline};
-use crate::imap::{Fetched, Listed};
+use crate::imap::{Fetched, Listed, Unreadable};
 use crate::metrics::Stage;
 use crate::store::Identity;
 
 /// A message that was read and is to be decided.
 pub(super) struct Draft {
     pub(super) uid: Uid,
-    pub(super) text: String,
+    /// What the model reads; `None` where the server does not give the message.
+    pub(super) text: Option<String>,
     pub(super) subject: String,
     pub(super) identity: Option<Identity>,
     pub(super) flags: Vec<String>,
@@ -36,28 +37,45 @@ impl Pipeline {
                 .into_iter()
                 .filter_map(|fetched| {
                     let listed = listed.get(&fetched.uid)?;
-                    Some(pipeline.draft(listed, &fetched))
+                    Some(pipeline.draft(listed, fetched))
                 })
                 .collect()
         });
         Ok(drafts.await?)
     }
 
-    fn draft(&self, listed: &Listed, fetched: &Fetched) -> Draft {
+    fn draft(&self, listed: &Listed, fetched: Fetched) -> Draft {
+        let raw = match fetched.content {
+            Ok(raw) => raw,
+            Err(error) => return unreadable(listed, &error),
+        };
         let timer = self.metrics.stage(Stage::Parse);
-        let message = message::parse(&fetched.raw, listed.size);
+        let message = message::parse(&raw, listed.size);
         timer.done(1);
         let timer = self.metrics.stage(Stage::Render);
         let text = document::render(&message);
         timer.done(1);
         let Message { subject, message_id, defects, .. } = message;
         Draft {
-            uid: fetched.uid,
-            text,
+            uid: listed.uid,
+            text: Some(text),
             subject,
             identity: message_id.map(|id| self.store.identity(&id, listed.size)),
             flags: listed.flags.clone(),
             defects: defects.iter().map(|defect| defect.as_str()).collect(),
         }
+    }
+}
+
+/// A message that the server shows and does not give: it gets no label, and its neighbours theirs.
+fn unreadable(listed: &Listed, error: &Unreadable) -> Draft {
+    tracing::warn!(uid = listed.uid.get(), %error, "a message can not be read");
+    Draft {
+        uid: listed.uid,
+        text: None,
+        subject: String::new(),
+        identity: None,
+        flags: listed.flags.clone(),
+        defects: vec!["unreadable"],
     }
 }

@@ -68,7 +68,7 @@ impl Pipeline {
             by_uid.into_iter().map(|(uid, add)| Decision { uid, add }).collect();
         for change in merge(&decisions) {
             let accepted = session.add_keywords(&change.uids, &change.add).await?;
-            if !accepted.all() && change.add.len() > 1 {
+            if !accepted.is_ok() && change.add.len() > 1 {
                 // One keyword that the mailbox can not take must not cost the others.
                 for keyword in change.add {
                     session.add_keywords(&change.uids, &[keyword]).await?;
