@@ -68,7 +68,7 @@ pub async fn run(config: Config) -> Result<(), AppError> {
     let address = config.http.listen;
     let http =
         Server::bind(address).await.map_err(|source| AppError::Http { address, source })?;
-    let bundle = ModelBundle::load(&config.model.bundle)?;
+    let bundle = ModelBundle::find(config.model.bundle.as_deref())?;
     let keywords = config::keyword_map(&config.keywords, bundle.manifest().heads())?;
     for account in &config.accounts {
         secret::read(&account.password)?;

@@ -1,5 +1,6 @@
 //! The command line: what the sub-commands and their options are, and how each one ends.
 
+mod bundle;
 mod check;
 mod classify;
 mod history;
@@ -14,13 +15,16 @@ use clap::{Parser, Subcommand};
 use triaged::configuration;
 use triaged_core::config::Config;
 
+/// Where the configuration is when nobody says otherwise.
+const DEFAULT_CONFIG: &str = "/etc/triaged/triaged.toml";
+
 /// Watches IMAP mailboxes, reads each new message with a small language model on this machine,
 /// and writes what it finds as IMAP keywords.
 #[derive(Debug, Parser)]
 #[command(name = "triaged", version, arg_required_else_help = true)]
 struct Cli {
     /// The configuration file
-    #[arg(long, global = true, value_name = "FILE", default_value = "/etc/triaged/triaged.toml")]
+    #[arg(long, global = true, value_name = "FILE", default_value = DEFAULT_CONFIG)]
     config: PathBuf,
     #[command(subcommand)]
     command: Command,

@@ -60,6 +60,14 @@ impl ModelBundle {
         Ok(Self { folder: folder.to_owned(), manifest, tokens, model })
     }
 
+    /// The bundle in `folder` or, where none is named, the default one.
+    pub fn find(folder: Option<&Path>) -> Result<Self, ModelError> {
+        match folder {
+            Some(folder) => Self::load(folder),
+            None => Self::load(&default_bundle()?),
+        }
+    }
+
     /// What the bundle says about itself.
     pub fn manifest(&self) -> &Manifest {
         &self.manifest

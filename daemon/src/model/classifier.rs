@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
 use tokio::sync::{mpsc, oneshot};
+use triaged_core::config::{ModelConfig, Provider};
 
 use super::backend::Backend;
 use super::bundle::ModelBundle;
@@ -13,7 +14,7 @@ use super::error::{ModelError, TextError};
 use super::library::open_library;
 use super::manifest::Manifest;
 use super::onnx::{OnnxBackend, Sessions};
-use super::provider::{Provider, ProviderReport};
+use super::provider::ProviderReport;
 use super::worker::{self, Answer, Request};
 
 /// Requests that may wait; whoever sends one more waits. Two a core of a common machine keep the
@@ -35,6 +36,13 @@ pub struct ModelOptions {
 #[derive(Clone)]
 pub struct Classifier {
     running: Arc<Running>,
+}
+
+impl From<&ModelConfig> for ModelOptions {
+    fn from(config: &ModelConfig) -> Self {
+        let ModelConfig { bundle: _, library, provider, threads } = config.clone();
+        Self { library, provider, threads }
+    }
 }
 
 struct Running {
@@ -62,7 +70,7 @@ impl Classifier {
         let Sessions { sessions, provider } =
             Sessions::open(library, &bundle, options.provider, count)?;
         if let Some(note) = &provider.note {
-            tracing::warn!(provider = %provider.used, "{note}");
+            tracing::warn!(provider = provider.used.as_str(), "{note}");
         }
         let (path, version) = (bundle.model_path(), bundle.version());
         let (manifest, tokens) = bundle.into_parts();
@@ -158,7 +166,7 @@ impl Drop for Running {
 
 /// A text that was dropped unread is no fault of the text: then the whole answer is `Stopped`.
 fn complete(answers: Vec<Answer>) -> Result<Vec<Answer>, ModelError> {
-    if answers.iter().any(|answer| *answer == Err(TextError::Stopped)) {
+    if answers.contains(&Err(TextError::Stopped)) {
         return Err(ModelError::Stopped);
     }
     Ok(answers)

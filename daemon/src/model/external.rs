@@ -34,8 +34,8 @@ pub(super) fn has_external_data(bytes: &[u8]) -> bool {
 fn found_in(kind: Kind, bytes: &[u8], depth: usize) -> bool {
     depth > DEEPEST
         || Fields(bytes).any(|(number, value)| match (kind, number, value) {
-            (Kind::Tensor, DATA_LOCATION, Value::Number(EXTERNAL)) => true,
-            (Kind::Tensor, EXTERNAL_DATA, _) => true,
+            (Kind::Tensor, DATA_LOCATION, Value::Number(EXTERNAL))
+            | (Kind::Tensor, EXTERNAL_DATA, _) => true,
             (_, _, Value::Bytes(inner)) => {
                 inside(kind, number).is_some_and(|kind| found_in(kind, inner, depth + 1))
             }
@@ -130,7 +130,8 @@ mod tests {
     #[test]
     fn a_model_that_holds_its_data_is_accepted() {
         // data_location = DEFAULT, raw_data (9), and a name that only looks like a field.
-        let tensor = [vec![14 << 3, 0], field(9, &[14 << 3, 1]), field(8, b"external_data")].concat();
+        let tensor =
+            [vec![14 << 3, 0], field(9, &[14 << 3, 1]), field(8, b"external_data")].concat();
         assert!(!has_external_data(&field(7, &field(5, &tensor))));
     }
 

@@ -5,6 +5,7 @@
 //! use of a library that it can not work with. Deliberately absent: downloading one.
 
 use std::env::consts::DLL_SUFFIX;
+use std::error::Error;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -139,7 +140,11 @@ fn log(level: LogLevel, _category: &str, _id: &str, location: &str, message: &st
 
 fn explain(error: &LoadDynamicError) -> String {
     match error {
-        LoadDynamicError::Dlopen { error, .. } => format!("can not be loaded: {error}"),
+        LoadDynamicError::Dlopen { error, .. } => {
+            // The loader's own words are the cause; the error itself only says that it failed.
+            let cause = error.source().map_or_else(|| error.to_string(), ToString::to_string);
+            format!("can not be loaded: {cause}")
+        }
         LoadDynamicError::MissingApi { .. } => "is not an ONNX Runtime library".to_owned(),
         LoadDynamicError::InvalidVersionString => "does not say its version".to_owned(),
         LoadDynamicError::BadVersion { version_str, .. } => {
@@ -161,7 +166,7 @@ impl fmt::Display for LibraryError {
     }
 }
 
-impl std::error::Error for LibraryError {}
+impl Error for LibraryError {}
 
 #[cfg(test)]
 mod tests;

@@ -27,4 +27,4 @@ pub use classifier::{Classifier, ModelOptions, Pending};
 pub use error::{ModelError, TextError};
 pub use library::{Library, LibraryError, open_library};
 pub use manifest::{LongText, Manifest, ManifestProblems, Reading};
-pub use provider::{Provider, ProviderReport};
+pub use provider::ProviderReport;

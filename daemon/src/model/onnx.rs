@@ -8,6 +8,7 @@ use std::sync::Arc;
 use ort::session::builder::{GraphOptimizationLevel, PrepackedWeights, SessionBuilder};
 use ort::session::{HasSelectedOutputs, OutputSelector, RunOptions, Session, SessionOutputs};
 use ort::value::TensorRef;
+use triaged_core::config::Provider;
 use triaged_core::score::{Prediction, predict, probabilities};
 
 use super::backend::Backend;
@@ -15,7 +16,7 @@ use super::bundle::ModelBundle;
 use super::error::{ModelError, TextError};
 use super::library::Library;
 use super::manifest::Manifest;
-use super::provider::{Provider, ProviderReport};
+use super::provider::{self, ProviderReport};
 use super::tokens::Tokens;
 
 mod fit;
@@ -44,10 +45,11 @@ impl Sessions {
         count: usize,
     ) -> Result<Self, ModelError> {
         let mut note = None;
-        for &accelerator in wanted.accelerators() {
-            if !accelerator.is_in_library() {
+        for &accelerator in provider::accelerators(wanted) {
+            if !provider::is_in_library(accelerator) {
                 if wanted == accelerator {
-                    note = Some(format!("{wanted} is asked for, but {} lacks it", library.path().display()));
+                    let (name, library) = (wanted.as_str(), library.path().display());
+                    note = Some(format!("{name} is asked for, but {library} is built without it"));
                 }
                 continue;
             }
@@ -56,7 +58,9 @@ impl Sessions {
                     let provider = ProviderReport { used: accelerator, note: None };
                     return Ok(Self { sessions, provider });
                 }
-                Err(error) => note = Some(format!("{accelerator} does not work here: {error}")),
+                Err(error) => {
+                    note = Some(format!("{} does not work here: {error}", accelerator.as_str()));
+                }
             }
         }
         let sessions = open_all(library, bundle, Provider::Cpu, count)
@@ -89,7 +93,7 @@ fn settings(library: &Library, provider: Provider) -> ort::Result<SessionBuilder
         .with_inter_op_spinning(false)?
         // A pattern is kept for every length of text, and memory grows with each new one.
         .with_memory_pattern(false)?;
-    match provider.registration() {
+    match provider::registration(provider) {
         Some(registration) => Ok(builder.with_execution_providers([registration])?),
         None => Ok(builder),
     }
@@ -103,9 +107,10 @@ impl OnnxBackend {
         tokens: Arc<Tokens>,
     ) -> Result<Self, String> {
         fit::check(&mut session, &manifest, &tokens)?;
-        let outputs = manifest.readings().fold(OutputSelector::no_default(), |outputs, (_, reading)| {
-            outputs.with(reading.output.as_str())
-        });
+        let outputs =
+            manifest.readings().fold(OutputSelector::no_default(), |outputs, (_, reading)| {
+                outputs.with(reading.output.as_str())
+            });
         let options = RunOptions::new().map_err(|error| one_line(&error))?.with_outputs(outputs);
         Ok(Self { session, options, manifest, tokens })
     }

@@ -10,32 +10,28 @@ use super::manifest::LongText;
 #[derive(Debug)]
 pub(super) struct Tokens {
     tokenizer: Tokenizer,
-    max_tokens: usize,
+    most: usize,
     long_text: LongText,
 }
 
 impl Tokens {
     /// Reads a `tokenizer.json`. Truncation and padding that the file asks for are turned off:
     /// the manifest's rule is the only one, and one mail a run needs no padding.
-    pub(super) fn parse(
-        bytes: &[u8],
-        max_tokens: usize,
-        long_text: LongText,
-    ) -> Result<Self, String> {
+    pub(super) fn parse(bytes: &[u8], most: usize, long_text: LongText) -> Result<Self, String> {
         let mut tokenizer = Tokenizer::from_bytes(bytes).map_err(|error| error.to_string())?;
         tokenizer.with_truncation(None).map_err(|error| error.to_string())?;
         tokenizer.with_padding(None);
-        Ok(Self { tokenizer, max_tokens, long_text })
+        Ok(Self { tokenizer, most, long_text })
     }
 
-    /// The ids of a text, 1 to `max_tokens` of them, as the model takes them.
+    /// The ids of a text, 1 to the manifest's `max_tokens` of them, as the model takes them.
     pub(super) fn ids(&self, text: &str) -> Result<Vec<i64>, String> {
         let encoding = self.tokenizer.encode_fast(text, true).map_err(|error| error.to_string())?;
         let ids = encoding.get_ids();
         if ids.is_empty() {
             return Err("the text has no tokens".to_owned());
         }
-        let (head, tail) = cut(ids, self.max_tokens, self.long_text);
+        let (head, tail) = cut(ids, self.most, self.long_text);
         Ok(head.iter().chain(tail).map(|&id| i64::from(id)).collect())
     }
 
@@ -43,7 +39,7 @@ impl Tokens {
     /// this one fits the tokenizer.
     pub(super) fn extreme_ids(&self) -> Vec<i64> {
         let highest = self.tokenizer.get_vocab(true).into_values().max().unwrap_or_default();
-        vec![i64::from(highest); self.max_tokens]
+        vec![i64::from(highest); self.most]
     }
 }
 

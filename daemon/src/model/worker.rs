@@ -52,11 +52,7 @@ pub(super) fn spawn(
     thread.spawn(move || own(queue, jobs, readers))
 }
 
-fn own(
-    mut queue: mpsc::Receiver<Request>,
-    jobs: SyncSender<Job>,
-    readers: Vec<JoinHandle<()>>,
-) {
+fn own(mut queue: mpsc::Receiver<Request>, jobs: SyncSender<Job>, readers: Vec<JoinHandle<()>>) {
     while let Some(request) = queue.blocking_recv() {
         for job in Job::all_of(request) {
             // Fails only when no reader lives; the job then answers for itself as it is dropped.
@@ -102,8 +98,7 @@ struct Gathering {
 impl Job {
     fn all_of(Request { texts, reply }: Request) -> Vec<Self> {
         let missing = texts.len();
-        let mut gathering =
-            Gathering { answers: vec![None; missing], missing, reply: Some(reply) };
+        let mut gathering = Gathering { answers: vec![None; missing], missing, reply: Some(reply) };
         gathering.reply_when_complete();
         let request = Arc::new(Mutex::new(gathering));
         let texts = texts.into_iter().enumerate();

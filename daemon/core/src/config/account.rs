@@ -28,7 +28,7 @@ pub struct AccountConfig {
     /// Who logs in.
     pub user: String,
     /// Where the password is kept.
-    pub secret: SecretSource,
+    pub password: SecretSource,
     /// Names of the watched mailboxes, at least one, all different.
     pub mailboxes: Vec<String>,
     /// How much older mail is classified at the first start.
@@ -96,7 +96,7 @@ fn read(
     let ca_file = path(&mut section, "ca_file", problems);
     let user = section.require::<String>("user", "say who logs in", problems);
     let user = user.and_then(|user| user.check(problems, user_name));
-    let secret = read_secret(&mut section, problems);
+    let password = read_password(&mut section, problems);
     let mailboxes = read_mailboxes(&mut section, problems);
     let backfill = section.take::<String>("backfill", problems);
     let backfill = backfill.and_then(|text| text.check(problems, |text| backfill_days(&text)));
@@ -114,7 +114,7 @@ fn read(
         tls: tls?,
         ca_file,
         user,
-        secret: secret?,
+        password: password?,
         mailboxes: mailboxes.into_iter().map(|mailbox| mailbox.value).collect(),
         backfill: backfill.unwrap_or(Backfill::None),
         mode,
@@ -218,7 +218,7 @@ fn user_name(user: String) -> Result<String, Fault> {
     Ok(user)
 }
 
-fn read_secret(section: &mut Section<'_>, problems: &mut Problems) -> Option<SecretSource> {
+fn read_password(section: &mut Section<'_>, problems: &mut Problems) -> Option<SecretSource> {
     let mend = "write password_file = \"/a/path\" or password_credential = \"name\"";
     let inline = Fault::new("passwords are never in this file", mend);
     let place = section.place.clone();

@@ -52,11 +52,12 @@ impl Config {
     /// stands: a service has no useful working directory.
     #[must_use]
     pub fn relative_to(mut self, folder: &Path) -> Self {
-        let mut paths = vec![&mut self.state, &mut self.model.bundle];
+        let mut paths = vec![&mut self.state];
+        paths.extend(&mut self.model.bundle);
         paths.extend(&mut self.model.library);
         for account in &mut self.accounts {
             paths.extend(&mut account.ca_file);
-            if let SecretSource::File(file) = &mut account.secret {
+            if let SecretSource::File(file) = &mut account.password {
                 paths.push(file);
             }
         }

@@ -41,8 +41,8 @@ pub enum HistoryText {
 /// Which bundle runs, and on what.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ModelConfig {
-    /// Folder of the model bundle.
-    pub bundle: PathBuf,
+    /// Folder of the model bundle; `None`: searched for.
+    pub bundle: Option<PathBuf>,
     /// The ONNX Runtime library; `None`: searched for.
     pub library: Option<PathBuf>,
     /// What the model runs on.
@@ -132,8 +132,6 @@ impl LogLevel {
     }
 }
 
-/// Where a package puts the default bundle.
-const BUNDLE: &str = "/usr/share/triaged/models/default";
 /// More sessions than this are a mistake: each holds its own copy of the model's work space.
 const MOST_THREADS: i64 = 256;
 
@@ -185,7 +183,7 @@ pub(super) fn model(mut section: Section<'_>, problems: &mut Problems) -> ModelC
         [Provider::Auto, Provider::Cpu, Provider::Cuda, Provider::CoreMl].map(|p| (p.as_str(), p));
     let provider = section.take::<String>("provider", problems);
     let model = ModelConfig {
-        bundle: path(&mut section, "bundle", problems).unwrap_or_else(|| PathBuf::from(BUNDLE)),
+        bundle: path(&mut section, "bundle", problems),
         library: path(&mut section, "library", problems),
         provider: provider
             .and_then(|word| word.check(problems, |word| one_of(&word, &providers)))

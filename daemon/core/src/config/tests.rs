@@ -115,7 +115,7 @@ poll_seconds = 5
     .expect("valid");
     let [here] = config.accounts.as_slice() else { panic!("one account") };
     assert_eq!((here.port, here.tls, here.mode), (143, Tls::None, Mode::Shadow));
-    assert_eq!(here.secret, SecretSource::Credential("here".to_owned()));
+    assert_eq!(here.password, SecretSource::Credential("here".to_owned()));
     assert_eq!((here.mailboxes.len(), here.backfill), (2, Backfill::Days(7)));
 }
 
@@ -124,8 +124,8 @@ fn relative_paths_are_taken_from_the_files_folder() {
     let config = parse(&format!("state = \"var\"\n{SMALLEST}")).expect("valid");
     let config = config.relative_to(Path::new("/etc/triaged"));
     assert_eq!(config.state, Path::new("/etc/triaged/var"));
-    assert_eq!(config.model.bundle, Path::new("/usr/share/triaged/models/default"));
-    let password = config.accounts.first().map(|account| &account.secret);
+    assert_eq!(config.model.bundle, None);
+    let password = config.accounts.first().map(|account| &account.password);
     assert_eq!(password, Some(&SecretSource::File("/etc/triaged/secret".into())));
 }
 
@@ -150,7 +150,7 @@ fn what_the_sample_leaves_off_is_valid_too() {
         .flat_map(|line| [line, "\n"])
         .collect();
     let config = parse(&on).map_err(|problems| problems.to_string()).expect("valid");
-    assert!(config.model.library.is_some());
+    assert!(config.model.bundle.is_some() && config.model.library.is_some());
     let map = keyword_map(&config.keywords, &heads()).expect("valid");
     let word = |head, label| map.keyword(head, label).map(Keyword::as_str);
     assert_eq!(word("urgency", "high"), Some("triaged-now"));

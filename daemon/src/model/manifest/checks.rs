@@ -13,6 +13,9 @@ const MOST_LABELS: usize = 64;
 const MOST_TOKENS: usize = 8192;
 const LARGEST_EMBEDDING: usize = 65_536;
 
+/// Keys that stand beside the heads where a prediction is printed as JSON.
+const RESERVED: [&str; 3] = ["file", "model", "defects"];
+
 /// Everything that is wrong with `raw`; empty when nothing is.
 pub(super) fn problems(raw: &Raw) -> ManifestProblems {
     let mut problems = ManifestProblems::default();
@@ -70,6 +73,9 @@ fn files(raw: &Raw, problems: &mut ManifestProblems) {
 fn head(place: &str, head: &RawHead, problems: &mut ManifestProblems) {
     if !is_name(&head.name) {
         problems.add(format!("{place}.name"), "must have 1 to 64 letters, digits, '.', '_', '-'");
+    }
+    if RESERVED.contains(&head.name.as_str()) {
+        problems.add(format!("{place}.name"), format!("must not be one of {RESERVED:?}"));
     }
     if !(head.temperature.is_finite() && head.temperature > 0.0) {
         problems.add(format!("{place}.temperature"), "must be above 0");

@@ -38,7 +38,10 @@ fn declared(session: &Session, manifest: &Manifest) -> Result<(), String> {
     let outputs = manifest.readings().map(|(_, reading)| reading.output.as_str());
     for name in outputs.chain([manifest.embedding_output()]) {
         let output = session.outputs().iter().find(|output| output.name() == name);
-        typed(output.ok_or_else(|| format!("it has no output {name}"))?, TensorElementType::Float32)?;
+        typed(
+            output.ok_or_else(|| format!("it has no output {name}"))?,
+            TensorElementType::Float32,
+        )?;
     }
     Ok(())
 }
@@ -46,7 +49,9 @@ fn declared(session: &Session, manifest: &Manifest) -> Result<(), String> {
 fn typed(outlet: &Outlet, expected: TensorElementType) -> Result<(), String> {
     match outlet.dtype().tensor_type() {
         Some(found) if found == expected => Ok(()),
-        _ => Err(format!("{} is {}, expected a tensor of {expected}", outlet.name(), outlet.dtype())),
+        _ => {
+            Err(format!("{} is {}, expected a tensor of {expected}", outlet.name(), outlet.dtype()))
+        }
     }
 }
 
