@@ -129,8 +129,7 @@ impl Watcher {
         }
         match &mut life.main {
             Some(mailbox) => {
-                let pace =
-                    Pace { stop: life.stop, heart: &self.heart, backlog: &life.backlog };
+                let pace = Pace { stop: life.stop, heart: &self.heart, backlog: &life.backlog };
                 self.pipeline.catch_up(&mut life.session, mailbox, &pace).await
             }
             None => Ok(()),
@@ -163,8 +162,7 @@ impl Watcher {
                 return Ok(());
             }
             mailbox => {
-                let pace =
-                    Pace { stop: life.stop, heart: &self.heart, backlog: &life.backlog };
+                let pace = Pace { stop: life.stop, heart: &self.heart, backlog: &life.backlog };
                 self.pipeline.catch_up(&mut life.session, &mut mailbox?, &pace).await?;
             }
         }

@@ -10,7 +10,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use triaged_core::config::{self, Config, Problems};
-use triaged_core::label::KeywordMap;
 
 use crate::account::{self, Watcher};
 use crate::clock::Clock;
@@ -42,7 +41,9 @@ pub enum AppError {
     #[error(transparent)]
     Secret(#[from] SecretError),
     /// The address for metrics and health is not to be had.
-    #[error("{address} for metrics and health can not be used: {source}; set [http] listen to another port")]
+    #[error(
+        "{address} for metrics and health can not be used: {source}; set [http] listen to another port"
+    )]
     Http {
         /// The address of the configuration.
         address: SocketAddr,
@@ -66,8 +67,7 @@ pub async fn run(config: Config) -> Result<(), AppError> {
     let signals = Signals::listen()?;
     let metrics = Metrics::new(clock.now())?;
     let address = config.http.listen;
-    let http =
-        Server::bind(address).await.map_err(|source| AppError::Http { address, source })?;
+    let http = Server::bind(address).await.map_err(|source| AppError::Http { address, source })?;
     let bundle = ModelBundle::find(config.model.bundle.as_deref())?;
     let keywords = config::keyword_map(&config.keywords, bundle.manifest().heads())?;
     for account in &config.accounts {
@@ -75,7 +75,7 @@ pub async fn run(config: Config) -> Result<(), AppError> {
     }
     let store = Store::open(&config.state).await?;
     let classifier = Classifier::start(bundle, &(&config.model).into())?;
-    metrics.model(classifier.version(), classifier.provider());
+    report_model(&classifier, &metrics);
 
     let names = config.accounts.iter().map(|account| account.name.clone());
     let readiness = Readiness::new(names, clock.now());
@@ -99,6 +99,19 @@ pub async fn run(config: Config) -> Result<(), AppError> {
     classifier.shutdown();
     store.close().await;
     ended.map_err(AppError::Ended)
+}
+
+fn report_model(classifier: &Classifier, metrics: &Metrics) {
+    let (manifest, provider) = (classifier.manifest(), classifier.provider());
+    metrics.model(manifest.name(), manifest.version(), provider.used.as_str());
+    tracing::info!(
+        model = classifier.version(),
+        provider = provider.used.as_str(),
+        "the model is loaded"
+    );
+    if let Some(note) = &provider.note {
+        tracing::info!("{note}");
+    }
 }
 
 async fn watchers(

@@ -3,6 +3,8 @@
 //!
 //! `ARCHITECTURE.md` beside this folder draws the house: floors, rooms and walkthroughs.
 
+pub mod account;
+pub mod app;
 pub mod clock;
 pub mod configuration;
 pub mod http;
@@ -11,9 +13,11 @@ pub mod lifecycle;
 pub mod mailfile;
 pub mod metrics;
 pub mod model;
+pub mod pipeline;
 pub mod pulse;
 pub mod readiness;
 pub mod secret;
 pub mod store;
+pub mod supervisor;
 pub mod tasks;
 pub mod telemetry;

@@ -66,3 +66,15 @@ impl Message {
         }
     }
 }
+
+/// Temporary.
+pub fn parse(raw: &[u8], _full_size: u64) -> Message {
+    let text = String::from_utf8_lossy(raw).replace("\r\n", "\n");
+    let (header, body) = text.split_once("\n\n").unwrap_or((&text, ""));
+    let field = |name: &str| {
+        header.lines().find_map(|l| l.strip_prefix(name)).unwrap_or_default().trim().to_owned()
+    };
+    let mut message = Message::from_fields(&field("From:"), &field("Subject:"), body);
+    message.message_id = Some(field("Message-ID:")).filter(|id| !id.is_empty());
+    message
+}

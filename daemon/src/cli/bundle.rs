@@ -16,10 +16,9 @@ pub(super) fn choose(
     let absent = config == Path::new(DEFAULT_CONFIG) && !config.exists();
     let config = if absent { None } else { Some(super::load(config)?.model) };
     let options = config.as_ref().map(ModelOptions::from).unwrap_or_default();
-    let bundle = match (named, config) {
-        (Some(named), _) => named.to_owned(),
-        (None, Some(config)) => config.bundle,
-        (None, None) => default_bundle().or_exit(Exit::Config)?,
+    let bundle = match named.map(Path::to_owned).or(config.and_then(|config| config.bundle)) {
+        Some(bundle) => bundle,
+        None => default_bundle().or_exit(Exit::Config)?,
     };
     Ok((bundle, options))
 }

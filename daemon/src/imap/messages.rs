@@ -18,6 +18,8 @@ use super::wire::Heard;
 const HEADER_BYTES: usize = 256 * 1024;
 /// Bytes of a message's text that are read: the model reads far less.
 const TEXT_BYTES: usize = 128 * 1024;
+/// The most that is read of one message.
+pub(super) const MOST_BYTES: u64 = (HEADER_BYTES + TEXT_BYTES) as u64;
 
 /// A message that was asked for and is still there.
 #[derive(Debug, Clone, PartialEq, Eq)]

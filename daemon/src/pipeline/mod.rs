@@ -93,7 +93,8 @@ impl Pipeline {
         let stored = self.store.mailbox(account.id, name).await?;
         let cursor = stored.map(|mailbox| mailbox.cursor);
         let stored =
-            match (sync::plan_sync(cursor, selected.status, backfill, account.first_start), stored) {
+            match (sync::plan_sync(cursor, selected.status, backfill, account.first_start), stored)
+            {
                 (SyncPlan::Continue(_), Some(stored)) => stored,
                 (SyncPlan::Continue(cursor) | SyncPlan::Begin(cursor), _) => {
                     self.store.begin_mailbox(account.id, name, cursor).await?
@@ -124,7 +125,8 @@ impl Pipeline {
             let mut listed = session.fetch_envelopes(from, to.unwrap_or(Uid::LAST)).await?;
             listed.retain(|listed| !decided.contains(&listed.uid) && concerns_us(listed, mailbox));
             let mut waiting = listed.len();
-            for chunk in sync::chunks(listed.iter().map(|listed| (listed.uid, listed.fetch_size()))) {
+            for chunk in sync::chunks(listed.iter().map(|listed| (listed.uid, listed.fetch_size())))
+            {
                 pace.backlog.set(waiting);
                 pace.heart.beat(CHUNK_TIME);
                 if pace.stop.is_cancelled() {
