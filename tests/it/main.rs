@@ -17,6 +17,7 @@ mod harness;
 mod connections;
 mod exit_codes;
 mod harness_itself;
+mod imap_session;
 mod labelling;
 mod large_mail;
 mod modes;
