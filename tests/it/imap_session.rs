@@ -211,7 +211,7 @@ fn a_delivery_wakes_who_waits(mail: &Mailserver) {
     let anna = mail.user("anna");
     anna.deliver(&Mail::newsletter());
     let stop = CancellationToken::new();
-    let long = Duration::from_secs(60);
+    let long = Duration::from_mins(1);
     block_on(async {
         let mut session = log_in(&anna).await;
         let open = session.select("INBOX").await.unwrap();
@@ -248,7 +248,7 @@ fn a_connection_that_is_cut_is_told(mail: &Mailserver) {
         let mut session = Session::connect(&endpoint, anna.name(), &password).await.unwrap();
         session.select("INBOX").await.unwrap();
         let stop = CancellationToken::new();
-        let waiting = session.idle(Duration::from_secs(60), &stop);
+        let waiting = session.idle(Duration::from_mins(1), &stop);
         let (waiting, ()) = tokio::join!(waiting, async { proxy.cut() });
         assert_eq!(waiting, Err(ImapError::Closed));
         assert!(!session.is_open());
