@@ -15,7 +15,9 @@
 mod harness;
 
 mod connections;
+mod dashboard;
 mod exit_codes;
+mod floors;
 mod harness_itself;
 mod imap_session;
 mod labelling;
@@ -24,3 +26,4 @@ mod modes;
 mod odd_mail;
 mod once_only;
 mod secrets;
+mod service;
