@@ -6,7 +6,8 @@ use std::time::Duration;
 use secrecy::SecretString;
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
-use triaged::imap::{Endpoint, ImapError, Session, Tls, Woken};
+use triaged::imap::{Endpoint, ImapError, Session, Woken};
+use triaged_core::config::Tls;
 use triaged_core::label::Keyword;
 use triaged_core::mailbox::{Uid, UidSet};
 
