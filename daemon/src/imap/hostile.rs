@@ -56,8 +56,7 @@ async fn converse(stream: Box<dyn Stream>) -> Result<Woken, ImapError> {
     let until = wire::deadline(Duration::from_secs(20));
     let mut session = Session::log_in(stream, until, "bob", &SecretString::from("pw")).await?;
     session.select("INBOX").await?;
-    let newest = Uid::new(u32::MAX).expect("not zero");
-    let listed = session.fetch_envelopes(Uid::FIRST, newest).await?;
+    let listed = session.fetch_envelopes(Uid::FIRST, Uid::LAST).await?;
     let uids: UidSet = listed.iter().map(|listed| listed.uid).collect();
     session.fetch_messages(&uids).await?;
     session.add_keywords(&uids, &["k".parse().expect("valid")]).await?;
