@@ -19,6 +19,7 @@ mod dashboard;
 mod exit_codes;
 mod floors;
 mod harness_itself;
+mod imap_session;
 mod labelling;
 mod large_mail;
 mod modes;
