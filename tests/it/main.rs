@@ -27,3 +27,4 @@ mod odd_mail;
 mod once_only;
 mod secrets;
 mod service;
+mod silence;
