@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 use triaged_core::backoff;
-use triaged_core::config::{self, AccountConfig};
+use triaged_core::config::AccountConfig;
 use triaged_core::sync::MailboxStatus;
 
 use crate::clock::jitter;
-use crate::imap::{Endpoint, ImapError, Session, Tls, Woken};
+use crate::imap::{Endpoint, ImapError, Session, Woken};
 use crate::metrics::{Backlog, Connection, ConnectionState};
 use crate::pipeline::{FlowError, OpenMailbox, Pace, Pipeline};
 use crate::pulse::Heart;
@@ -25,9 +25,6 @@ const LONGEST_IDLE: Duration = Duration::from_mins(4);
 
 /// How long a step may take that is not a chunk: a login, a SELECT, a wait, each with room.
 pub const STEP: Duration = Duration::from_mins(15);
-
-/// Name resolution, TCP, TLS and greeting together: what a slow server on a bad line needs.
-const CONNECT_LIMIT: Duration = Duration::from_secs(60);
 
 /// One account with all that its flow needs.
 pub struct Watcher {
@@ -111,7 +108,7 @@ impl Watcher {
 
     async fn connect(&self) -> Result<Session, FlowError> {
         let password = secret::read(&self.config.password)?;
-        let endpoint = endpoint(&self.config);
+        let endpoint = Endpoint::of(&self.config);
         let session = Session::connect(&endpoint, &self.config.user, &password).await?;
         tracing::info!(account = %self.config.name, "logged in");
         Ok(session)
@@ -221,19 +218,6 @@ impl Watcher {
 
     fn show(&self, state: AccountState) {
         self.readiness.set(&self.config.name, state, self.pipeline.clock.now());
-    }
-}
-
-fn endpoint(config: &AccountConfig) -> Endpoint {
-    Endpoint {
-        host: config.host.clone(),
-        port: config.port,
-        tls: match config.tls {
-            config::Tls::Implicit => Tls::Implicit,
-            config::Tls::None => Tls::None,
-        },
-        ca_file: config.ca_file.clone(),
-        connect_limit: CONNECT_LIMIT,
     }
 }
 

@@ -66,14 +66,14 @@ pub async fn run(config: Config) -> Result<(), AppError> {
     let clock = Clock;
     let signals = Signals::listen()?;
     let metrics = Metrics::new(clock.now())?;
-    let address = config.http.listen;
-    let http = Server::bind(address).await.map_err(|source| AppError::Http { address, source })?;
     let bundle = ModelBundle::find(config.model.bundle.as_deref())?;
     let keywords = config::keyword_map(&config.keywords, bundle.manifest().heads())?;
     for account in &config.accounts {
         secret::read(&account.password)?;
     }
     let store = Store::open(&config.state).await?;
+    let address = config.http.listen;
+    let http = Server::bind(address).await.map_err(|source| AppError::Http { address, source })?;
     let classifier = Classifier::start(bundle, &(&config.model).into())?;
     report_model(&classifier, &metrics);
 

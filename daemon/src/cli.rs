@@ -127,8 +127,14 @@ fn block_on<F: Future>(future: F) -> Result<F::Output, Failure> {
     Ok(runtime.block_on(future))
 }
 
-/// Prints an error with its causes, one a line, the way a terminal user reads it.
+/// Prints an error with those of its causes that it does not name itself.
 #[expect(clippy::print_stderr, reason = "the command line's own output")]
 fn report(error: &anyhow::Error) {
-    eprintln!("triaged: {error:#}");
+    let mut text = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    eprintln!("triaged: {text}");
 }

@@ -17,7 +17,9 @@
 mod harness;
 
 mod connections;
+mod dashboard;
 mod exit_codes;
+mod floors;
 mod harness_itself;
 mod labelling;
 mod large_mail;
@@ -25,3 +27,4 @@ mod modes;
 mod odd_mail;
 mod once_only;
 mod secrets;
+mod service;

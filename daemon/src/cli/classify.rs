@@ -11,7 +11,7 @@ use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use std::thread;
 
 use triaged::mailfile;
-use triaged::model::{Classifier, ModelBundle, Pending};
+use triaged::model::{Classifier, Pending};
 use triaged_core::document::render;
 use triaged_core::message::Defect;
 
@@ -49,8 +49,7 @@ pub(super) fn run(config: &Path, args: &Args) -> Result<Exit, Failure> {
         let error = anyhow::anyhow!("name mail files to classify, or - and feed standard input");
         return Err(Failure { exit: Exit::Usage, error });
     }
-    let (folder, options) = bundle::choose(config, args.bundle.as_deref())?;
-    let bundle = ModelBundle::load(&folder).or_exit(Exit::Config)?;
+    let (bundle, options) = bundle::find(config, args.bundle.as_deref())?;
     let classifier = Classifier::start(bundle, &options).or_exit(Exit::Config)?;
     if let Some(note) = &classifier.provider().note {
         complain(note);

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 use triaged::model::{Manifest, ModelBundle};
 
-use super::{Exit, Failure, OrExit, bundle};
+use super::{Exit, Failure, bundle};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -32,8 +32,7 @@ enum Command {
 /// Runs one of the sub-commands for bundles.
 pub(super) fn run(config: &Path, args: &Args) -> Result<Exit, Failure> {
     let Command::Show { json, bundle } = &args.command;
-    let (folder, _) = bundle::choose(config, bundle.as_deref())?;
-    let bundle = ModelBundle::load(&folder).or_exit(Exit::Config)?;
+    let (bundle, _) = bundle::find(config, bundle.as_deref())?;
     let text = if *json { format!("{:#}\n", as_json(&bundle)) } else { as_lines(&bundle) };
     // A reader that went away has seen what it wanted.
     let _ = io::stdout().lock().write_all(text.as_bytes());

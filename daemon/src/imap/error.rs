@@ -23,8 +23,13 @@ pub struct Reply {
 impl Reply {
     pub(super) fn of(outcome: &Outcome<'_>) -> Self {
         let text = outcome.information.as_deref().unwrap_or_default();
-        let code = ResponseCode::of(outcome)
-            .or_else(|| code::says_too_many(text).then_some(ResponseCode::Limit));
+        // An alert asks to be shown and says nothing of the reason.
+        let code = match ResponseCode::of(outcome) {
+            None | Some(ResponseCode::Alert) if code::says_too_many(text) => {
+                Some(ResponseCode::Limit)
+            }
+            code => code,
+        };
         Self { code, retry_after: code::suggested_delay(text) }
     }
 }

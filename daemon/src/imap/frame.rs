@@ -153,7 +153,7 @@ mod tests {
     fn a_response_ends_behind_its_last_literal() {
         let fetch = b"* 1 FETCH (UID 7 BODY[HEADER] {4}\r\na\r\nb BODY[TEXT] {0}\r\n)\r\n";
         assert_eq!(frames(&[&fetch[..], b"* 2 EXISTS\r\n"].concat()), [fetch.len(), 12]);
-        assert_eq!(frames(b"* 1 FETCH (BODY[] {10}\r\nabc"), []);
+        assert!(frames(b"* 1 FETCH (BODY[] {10}\r\nabc").is_empty());
     }
 
     #[test]

@@ -5,7 +5,7 @@
 //! cannot parse, and panics on some. So each response is held until it is complete and within
 //! the bounds of [`super::frame`], and is parsed once here for a test. What can not be parsed is
 //! counted and replaced: an untagged response by an OK without meaning, a status line by its
-//! bare status. What is too large ends the connection.
+//! bare status. What is too large, and what is no response at all, ends the connection.
 //!
 //! It does not slow a server down and does not limit how many responses come: deadlines do.
 
@@ -17,7 +17,7 @@ use std::task::{Context, Poll, ready};
 use async_imap::imap_proto::Response;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::frame::{Framer, MAX_DEPTH, TooLarge, is_status};
+use super::frame::{Framer, MAX_DEPTH, is_status};
 
 /// A connection, with TLS or without.
 pub(super) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
@@ -41,7 +41,7 @@ pub(super) struct Guard {
     ready: Vec<u8>,
     given: usize,
     unparsed: u64,
-    fault: Option<TooLarge>,
+    fault: Option<&'static str>,
 }
 
 impl Guard {
@@ -62,8 +62,8 @@ impl Guard {
         self.unparsed
     }
 
-    /// What was too large, when that is why the stream ended.
-    pub(super) fn fault(&self) -> Option<TooLarge> {
+    /// What the server did, when that is why the stream ended.
+    pub(super) fn fault(&self) -> Option<&'static str> {
         self.fault
     }
 
@@ -80,11 +80,10 @@ impl Guard {
 
     /// Makes the next whole response ready, if there is one.
     fn take_frame(&mut self) -> io::Result<bool> {
-        let found = self.framer.find(&self.held).map_err(|fault| {
-            self.fault = Some(fault);
-            io::Error::new(io::ErrorKind::InvalidData, fault.as_str())
-        })?;
-        let Some(frame) = found else { return Ok(false) };
+        let found = self.framer.find(&self.held);
+        let Some(frame) = found.map_err(|fault| self.fail(fault.as_str()))? else {
+            return Ok(false);
+        };
         let rest = self.held.split_off(frame.len);
         self.ready = std::mem::replace(&mut self.held, rest);
         self.given = 0;
@@ -93,9 +92,15 @@ impl Guard {
         }
         if frame.depth > MAX_DEPTH || !parses(&self.ready) {
             self.unparsed += 1;
-            self.ready = replacement(&self.ready);
+            self.ready =
+                replacement(&self.ready).ok_or_else(|| self.fail("this is not a response"))?;
         }
         Ok(true)
+    }
+
+    fn fail(&mut self, fault: &'static str) -> io::Error {
+        self.fault = Some(fault);
+        io::Error::new(io::ErrorKind::InvalidData, fault)
     }
 }
 
@@ -105,20 +110,21 @@ fn parses(frame: &[u8]) -> bool {
         .unwrap_or(false)
 }
 
-fn replacement(frame: &[u8]) -> Vec<u8> {
+/// What to hand on instead; `None` where not even the kind of response is known.
+fn replacement(frame: &[u8]) -> Option<Vec<u8>> {
     if !is_status(frame) {
-        return HARMLESS.to_vec();
+        return frame.starts_with(b"* ").then(|| HARMLESS.to_vec());
     }
     let plain = |byte: &u8| if (b' '..=b'~').contains(byte) { *byte } else { b'?' };
     let mut line: Vec<u8> = frame.trim_ascii_end().iter().map(plain).collect();
     line.extend_from_slice(b"\r\n");
     if parses(&line) {
-        return line;
+        return Some(line);
     }
     let mut words = frame.split(|byte| b" \r\n".contains(byte));
     let (tag, status) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
     let bare = [tag, b" ", status, b"\r\n"].concat();
-    if parses(&bare) { bare } else { HARMLESS.to_vec() }
+    parses(&bare).then_some(bare)
 }
 
 impl AsyncRead for Guard {
@@ -203,7 +209,7 @@ mod tests {
             b"* 1 FETCH ()\r\n",
             b"* 1 FETCH (UID 3 INTERNALDATE NIL)\r\n",
             b"* X-NEWS {5}\r\nhello\r\n",
-            b"\x00\xff\r\n",
+            b"* \x00\xff\r\n",
             b"* 1 FETCH (BODY[] ~{3}\r\nabc)\r\n",
         ];
         for case in cases {
@@ -234,7 +240,11 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_too_large_or_cut_off_is_an_error() {
+    async fn what_is_too_large_or_cut_off_or_nothing_at_all_is_an_error() {
+        for nothing in ["\r\n", "220 ready\r\n", "a OK\0\r\n\r\n"] {
+            let (out, _) = through(nothing.as_bytes()).await;
+            assert_eq!(out.expect_err("nothing").kind(), io::ErrorKind::InvalidData, "{nothing:?}");
+        }
         let (out, _) = through(b"* 1 FETCH (BODY[] {500000000}\r\nabc").await;
         assert_eq!(out.expect_err("too large").kind(), io::ErrorKind::InvalidData);
         let (out, _) = through(b"* 1 FETCH (BODY[] {50}\r\nabc").await;

@@ -124,7 +124,7 @@ mod tests {
     use super::*;
     use crate::imap::scripted::selected;
 
-    const LONG: Duration = Duration::from_secs(240);
+    const LONG: Duration = Duration::from_mins(4);
 
     async fn idle(script: &str) -> (Result<Woken, ImapError>, Session) {
         let mut session = selected(3, script).await;

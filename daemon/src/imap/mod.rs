@@ -40,4 +40,4 @@ pub use idle::Woken;
 pub use messages::{Fetched, Unreadable};
 pub use select::Selected;
 pub use session::Session;
-pub use transport::{Endpoint, Tls};
+pub use transport::Endpoint;

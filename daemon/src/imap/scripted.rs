@@ -1,8 +1,8 @@
 //! A server that follows a script, for what no real server does on request.
 //!
 //! One step a line: `S: text` sends a line, `S| text` sends without a line end, `C: text` waits
-//! for a command and compares it without its tag, `C+ text` waits for an untagged line, `HANG`
-//! keeps the connection open for ever; at the end of the script the connection is closed. `%t`
+//! for a command and compares it without its tag, `C+ text` waits for an untagged line, `WAIT n` lets n
+//! seconds of the test's own time pass, `HANG` keeps the connection open for ever; at the end of the script the connection is closed. `%t`
 //! is the tag of the last command, `\\r\\n` in it becomes a line end.
 
 use std::time::Duration;
@@ -24,6 +24,7 @@ const LOGIN: &str = "S: * OK [CAPABILITY IMAP4rev1 AUTH=PLAIN] hi
 pub(super) fn server(script: &str) -> DuplexStream {
     let steps: Vec<String> = script.lines().map(|line| line.trim_start().to_owned()).collect();
     let (client, server) = tokio::io::duplex(1024 * 1024);
+    #[expect(clippy::disallowed_methods, reason = "the test's runtime ends with the test")]
     tokio::spawn(follow(server, steps));
     client
 }
@@ -37,6 +38,10 @@ async fn follow(stream: DuplexStream, steps: Vec<String>) {
             Some("S:") => stream.write_all(format!("{text}\r\n").as_bytes()).await.expect("sent"),
             Some("S|") => stream.write_all(text.as_bytes()).await.expect("sent"),
             Some("HA") => std::future::pending().await,
+            Some("WA") => {
+                let seconds = step.rsplit(' ').next().and_then(|n| n.parse().ok());
+                tokio::time::sleep(Duration::from_secs(seconds.expect("seconds"))).await;
+            }
             Some(step) => {
                 let mut line = String::new();
                 stream.read_line(&mut line).await.expect("a line");

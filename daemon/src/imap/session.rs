@@ -112,3 +112,95 @@ fn hear_capabilities(told: &mut Option<Capabilities>, response: &Response<'_>) -
     }
     Heard::Foreign
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::scripted;
+
+    async fn kind_of_login(script: &str) -> &'static str {
+        scripted::login(script, "pw").await.err().expect("no session").kind()
+    }
+
+    #[tokio::test]
+    async fn capabilities_are_read_again_after_the_login() {
+        let told = [
+            "S: %t OK [CAPABILITY IMAP4rev1 IDLE] in",
+            "S: * CAPABILITY IMAP4rev1 IDLE\nS: %t OK in",
+            "S: %t OK in\nC: CAPABILITY\nS: * CAPABILITY IMAP4rev1 IDLE\nS: %t OK done",
+        ];
+        for after in told {
+            let script = format!(
+                "S: * OK hi
+                 C: CAPABILITY
+                 S: * CAPABILITY IMAP4rev1 AUTH=PLAIN
+                 S: %t OK done
+                 C: AUTHENTICATE PLAIN
+                 S: + go on
+                 C+ AGJvYgBwdw==
+                 {after}
+                 C: LOGOUT
+                 S: * BYE see you
+                 S: %t OK done"
+            );
+            let session = scripted::login(&script, "pw").await.expect("a session");
+            assert!(
+                session.capabilities().has("idle") && !session.capabilities().has("AUTH=PLAIN")
+            );
+            session.logout().await;
+        }
+    }
+
+    #[tokio::test]
+    async fn a_password_that_needs_one_is_sent_as_a_literal() {
+        let script = "S: * OK [CAPABILITY IMAP4rev1] hi
+             C: LOGIN \"bob\" {3}
+             S: + ready
+             C+ pä
+             S: %t OK [CAPABILITY IMAP4rev1] in
+             HANG";
+        assert!(scripted::login(script, "pä").await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_login_that_fails_says_why() {
+        let answered = |answer: &str| {
+            let offer = "S: * OK [CAPABILITY IMAP4rev1] hi\nC: LOGIN \"bob\" \"pw\"";
+            format!("{offer}\nS: {answer}\nHANG")
+        };
+        let cases = [
+            ("%t NO [AUTHENTICATIONFAILED] wrong", "login_refused"),
+            ("%t NO wrong", "login_refused"),
+            ("%t NO [UNAVAILABLE] back-end is down", "unavailable"),
+            ("%t NO Too many simultaneous connections. (Failure)", "throttled"),
+            ("%t NO [ALERT] Too many simultaneous connections. (Failure)", "throttled"),
+            ("%t BAD what", "rejected"),
+            ("* BYE [UNAVAILABLE] maintenance", "bye"),
+            ("t99 OK in", "protocol"),
+            ("+ more", "protocol"),
+        ];
+        for (answer, kind) in cases {
+            assert_eq!(kind_of_login(&answered(answer)).await, kind, "{answer}");
+        }
+    }
+
+    #[tokio::test]
+    async fn nothing_is_sent_after_a_greeting_that_is_not_one() {
+        let cases = [
+            ("S: * PREAUTH [CAPABILITY IMAP4rev1] welcome", "preauth"),
+            ("S: * BYE too busy", "bye"),
+            ("S: HTTP/1.1 400 Bad Request", "protocol"),
+            ("S: * 3 EXISTS", "protocol"),
+            ("S: * HELLO", "protocol"),
+            ("S: * OK [CAPABILITY IMAP4rev1 LOGINDISABLED] hi", "login_impossible"),
+            ("", "closed"),
+        ];
+        for (script, kind) in cases {
+            assert_eq!(kind_of_login(&format!("{script}\n")).await, kind, "{script}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_does_not_greet_meets_the_deadline() {
+        assert_eq!(kind_of_login("HANG").await, "deadline");
+    }
+}

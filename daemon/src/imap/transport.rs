@@ -13,6 +13,7 @@ use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::TlsConnector;
+use triaged_core::config::{AccountConfig, Tls};
 
 use super::error::ImapError;
 use super::guard::Stream;
@@ -24,14 +25,8 @@ const ONE_ADDRESS: Duration = Duration::from_secs(10);
 const KEEPALIVE: TcpKeepalive =
     TcpKeepalive::new().with_time(Duration::from_mins(1)).with_interval(Duration::from_secs(15));
 
-/// How a connection is protected.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Tls {
-    /// TLS from the first byte (RFC 8314).
-    Implicit,
-    /// None; only to an address of this machine.
-    None,
-}
+/// Name resolution, TCP, TLS and greeting together: what a slow server on a bad line needs.
+const CONNECT_LIMIT: Duration = Duration::from_mins(1);
 
 /// A server.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,6 +41,14 @@ pub struct Endpoint {
     pub ca_file: Option<PathBuf>,
     /// Longest time for name, TCP, TLS and greeting together.
     pub connect_limit: Duration,
+}
+
+impl Endpoint {
+    /// The server of a configured account.
+    pub fn of(account: &AccountConfig) -> Self {
+        let AccountConfig { host, port, tls, ca_file, .. } = account.clone();
+        Self { host, port, tls, ca_file, connect_limit: CONNECT_LIMIT }
+    }
 }
 
 impl fmt::Display for Endpoint {

@@ -87,6 +87,9 @@ impl Wire {
             _ => Err(ImapError::Protocol("this is not the greeting of an IMAP server")),
         });
         let code = greeting.await??;
+        if client.get_ref().unparsed() > 0 {
+            return Err(ImapError::Protocol("its greeting can not be parsed"));
+        }
         self.client = Some(client);
         Ok(match code {
             Some(ResponseCode::Capability(capabilities)) => Some(capabilities),
@@ -209,7 +212,7 @@ async fn read<R>(
         Ok(Ok(Some(response))) => Ok(hear(response.parsed())),
         Ok(Ok(None)) => Err(ImapError::Closed),
         Ok(Err(error)) => Err(match client.get_ref().fault() {
-            Some(fault) => ImapError::Protocol(fault.as_str()),
+            Some(fault) => ImapError::Protocol(fault),
             None if error.kind() == std::io::ErrorKind::Other => {
                 ImapError::Protocol("a response can not be parsed")
             }
@@ -221,4 +224,85 @@ async fn read<R>(
 /// Waits at most `limit` for `work`, the connection's set-up.
 pub(super) fn deadline(limit: Duration) -> Instant {
     Instant::now() + limit
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::imap::scripted::{selected, session};
+
+    /// The kind of error that a NOOP meets, and whether the connection goes on after it.
+    async fn noop(answer: &str) -> (&'static str, bool) {
+        let mut session = session(&format!("C: NOOP\n{answer}")).await;
+        let kind = session.noop().await.map_or_else(|error| error.kind(), |_| "ok");
+        (kind, session.is_open())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn every_end_of_a_command_is_told_apart() {
+        let cases = [
+            ("S: %t OK done\nHANG", ("ok", true)),
+            ("S: %t NO not now\nHANG", ("refused", true)),
+            ("S: %t NO [THROTTLED] slower\nHANG", ("throttled", true)),
+            ("S: %t BAD what\nHANG", ("rejected", true)),
+            ("S: * BYE [UNAVAILABLE] restart\nHANG", ("bye", false)),
+            ("S: t99 OK done\nHANG", ("protocol", false)),
+            ("S: + go on\nHANG", ("protocol", false)),
+            ("S: * OK still here", ("closed", false)),
+            ("S: * 1 FETCH (BODY[TEXT] {50}\nS| abc", ("closed", false)),
+            ("S| %t O", ("closed", false)),
+            ("S: * 1 FETCH (BODY[TEXT] {500000000}\nHANG", ("protocol", false)),
+            ("HANG", ("deadline", false)),
+        ];
+        for (answer, expected) in cases {
+            assert_eq!(noop(answer).await, expected, "{answer}");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_ok_counts_even_if_the_connection_ends_behind_it() {
+        let mut session = session("C: NOOP\nS: %t OK done").await;
+        assert_eq!(session.noop().await, Ok(false));
+        assert_eq!(session.noop().await, Err(ImapError::Closed));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_closed_stays_closed() {
+        let mut session = session("C: NOOP\nHANG").await;
+        let began = Instant::now();
+        assert_eq!(session.noop().await, Err(ImapError::Deadline("NOOP")));
+        assert_eq!(began.elapsed().as_secs(), 60);
+        assert_eq!(session.noop().await, Err(ImapError::Closed));
+        assert_eq!(began.elapsed().as_secs(), 60);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_command_that_is_dropped_takes_the_connection_with_it() {
+        let mut session = session("C: NOOP\nS: * 1 EXISTS\nHANG").await;
+        assert!(tokio::time::timeout(Duration::from_secs(1), session.noop()).await.is_err());
+        assert_eq!(session.noop().await, Err(ImapError::Closed));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn chatter_does_not_extend_a_deadline_and_answers_do() {
+        let chatter = "S: * OK wait\nWAIT 40\n".repeat(3);
+        let mut session = session(&format!("C: NOOP\n{chatter}HANG")).await;
+        let began = Instant::now();
+        assert_eq!(session.noop().await, Err(ImapError::Deadline("NOOP")));
+        assert_eq!(began.elapsed().as_secs(), 60);
+
+        let answer = |n: u32| format!("WAIT 40\nS: * {n} FETCH (UID {n} FLAGS ())\n");
+        let answers: String = (1..=3).map(answer).collect();
+        let script = format!("C: UID FETCH 1:3 (UID FLAGS)\n{answers}S: %t OK done\nHANG");
+        let mut session = selected(3, &script).await;
+        let asked = (1..=3).filter_map(triaged_core::mailbox::Uid::new).collect();
+        assert_eq!(session.flags(&asked).await.map(|flags| flags.len()), Ok(3));
+    }
+
+    #[tokio::test]
+    async fn what_can_not_be_parsed_is_counted_and_passed_over() {
+        let mut session = session("C: NOOP\nS: * X-NEWS (()\nS: %t OK done\nHANG").await;
+        assert_eq!(session.noop().await, Ok(false));
+        assert_eq!(session.unparsed(), 1);
+    }
 }

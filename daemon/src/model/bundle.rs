@@ -33,6 +33,22 @@ pub struct ModelBundle {
 }
 
 impl ModelBundle {
+    /// Loads the bundle in `named`, or where nobody names one that of the usual places: beside
+    /// the program as a package installs it (`../share/triaged/models/default`), the system's
+    /// (`/usr/share`), the repository of a build tree.
+    pub fn find(named: Option<&Path>) -> Result<Self, ModelError> {
+        match named {
+            Some(folder) => Self::load(folder),
+            None => {
+                let tried = places(std::env::current_exe().ok().as_deref());
+                match tried.iter().find(|folder| folder.join(MANIFEST).exists()) {
+                    Some(folder) => Self::load(folder),
+                    None => Err(ModelError::NoBundle { tried }),
+                }
+            }
+        }
+    }
+
     /// Reads and verifies the bundle in `folder`: manifest, format, rendering, the SHA-256 of
     /// every file, the tokenizer. The model itself is first run by `Classifier::start`.
     pub fn load(folder: &Path) -> Result<Self, ModelError> {
@@ -58,14 +74,6 @@ impl ModelBundle {
         let tokens = Tokens::parse(&tokenizer, manifest.max_tokens(), manifest.long_text())
             .map_err(|problem| ModelError::Tokenizer { path: folder.join(TOKENIZER), problem })?;
         Ok(Self { folder: folder.to_owned(), manifest, tokens, model })
-    }
-
-    /// The bundle in `folder` or, where none is named, the default one.
-    pub fn find(folder: Option<&Path>) -> Result<Self, ModelError> {
-        match folder {
-            Some(folder) => Self::load(folder),
-            None => Self::load(&default_bundle()?),
-        }
     }
 
     /// What the bundle says about itself.
@@ -116,16 +124,7 @@ fn keep(place: &mut Vec<u8>, bytes: Vec<u8>) -> String {
     files::hash_bytes(place)
 }
 
-/// The bundle to use where neither the configuration nor the command line names one: beside the
-/// program as a package installs it (`../share/triaged/models/default`), then the system's
-/// (`/usr/share`), then the repository of a build tree.
-pub fn default_bundle() -> Result<PathBuf, ModelError> {
-    let program = std::env::current_exe().ok();
-    let tried = places(program.as_deref());
-    let found = tried.iter().find(|folder| folder.join(MANIFEST).is_file()).cloned();
-    found.ok_or(ModelError::NoBundle { tried })
-}
-
+/// Where a bundle may be that nobody named.
 fn places(program: Option<&Path>) -> Vec<PathBuf> {
     let prefix = program.and_then(Path::parent).and_then(Path::parent);
     let installed = prefix.map(|prefix| prefix.join("share/triaged/models/default"));

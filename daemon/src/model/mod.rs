@@ -22,7 +22,7 @@ mod provider;
 mod tokens;
 mod worker;
 
-pub use bundle::{ModelBundle, default_bundle};
+pub use bundle::ModelBundle;
 pub use classifier::{Classifier, ModelOptions, Pending};
 pub use error::{ModelError, TextError};
 pub use library::{Library, LibraryError, open_library};

@@ -67,6 +67,10 @@ impl History {
         open::verify(&open::database_file(state), &self.pool).await
     }
 
+    pub(super) fn pool(&self) -> &SqlitePool {
+        &self.pool
+    }
+
     /// What is stored about mail.
     pub async fn facts(&self) -> Result<Facts, StoreError> {
         let row = sqlx::query(

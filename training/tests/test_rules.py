@@ -1,0 +1,40 @@
+"""The rules of bundle.py that the daemon's code has to follow to the letter."""
+
+import bundle
+
+OPEN, CLOSE = 101, 102
+
+
+def tokens(count: int) -> list[int]:
+    """Ids of a text of `count` ids, the two special ones included, each other id its own place."""
+    return [OPEN, *range(1000, 1000 + count - 2), CLOSE]
+
+
+def test_a_text_of_just_the_limit_is_left_whole() -> None:
+    assert bundle.clip(tokens(256)) == tokens(256)
+
+
+def test_one_id_too_many_loses_the_first_of_the_middle() -> None:
+    ids = tokens(257)
+    assert bundle.clip(ids) == ids[:160] + ids[161:]
+
+
+def test_a_long_text_keeps_opening_and_closing_token() -> None:
+    kept = bundle.clip(tokens(2000))
+    assert len(kept) == 256
+    assert (kept[0], kept[-1]) == (OPEN, CLOSE)
+    assert kept[159:161] == [1158, 1000 + 2000 - 2 - 95]
+
+
+def test_a_small_limit_of_ones_own_works_alike() -> None:
+    assert bundle.clip([OPEN, 1, 2, 3, 4, CLOSE], head=2, tail=2) == [OPEN, 1, 4, CLOSE]
+
+
+def test_probabilities_sum_to_one_and_survive_large_logits() -> None:
+    values = bundle.probabilities([800.0, 799.0, -900.0], temperature=0.5)
+    assert abs(sum(values) - 1) < 1e-12
+    assert values[0] > values[1] > values[2]
+
+
+def test_a_higher_temperature_makes_surer_answers_less_sure() -> None:
+    assert bundle.probabilities([2.0, 0.0], 2.0)[0] < bundle.probabilities([2.0, 0.0], 1.0)[0]
