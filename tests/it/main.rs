@@ -9,7 +9,9 @@
     clippy::expect_used,
     clippy::indexing_slicing,
     clippy::print_stderr,
-    reason = "a test says what went wrong by panicking, and prints the servers' logs when it fails"
+    clippy::disallowed_methods,
+    reason = "a test says what went wrong by panicking, prints the servers' logs when it fails, and has \
+              no runtime to block"
 )]
 
 mod harness;
