@@ -118,3 +118,29 @@ fn a_line_that_is_too_long_is_an_error_and_the_next_is_read() {
         json::Lines::new(Path::new("x"), text.as_bytes()).map(|it| it.is_ok()).collect();
     assert_eq!(lines, [false, true]);
 }
+
+/// Each mail of `tests/fixtures/mail` beside the text file that says how it is read. To write
+/// those anew: `BLESS=1 cargo test -p triaged fixture`.
+#[test]
+fn each_fixture_is_read_as_written_beside_it() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/mail");
+    let mut read = 0;
+    for item in open(&[folder]) {
+        let item = item.unwrap();
+        let message = item.message();
+        let defects: Vec<&str> = message.defects.iter().map(|defect| defect.as_str()).collect();
+        let found = format!(
+            "defects: {}\nmessage-id: {}\n\n{}\n",
+            defects.join(" "),
+            message.message_id.as_deref().unwrap_or_default(),
+            triaged_core::document::render(&message)
+        );
+        let beside = Path::new(&item.file).with_extension("txt");
+        if std::env::var_os("BLESS").is_some() {
+            fs::write(&beside, &found).unwrap();
+        }
+        assert_eq!(found, fs::read_to_string(&beside).unwrap_or_default(), "{}", item.file);
+        read += 1;
+    }
+    assert!(read >= 25, "{read} fixtures");
+}
