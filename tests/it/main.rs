@@ -14,6 +14,8 @@
 
 mod harness;
 
+mod bundles;
+mod classify;
 mod connections;
 mod dashboard;
 mod exit_codes;
@@ -21,6 +23,7 @@ mod floors;
 mod harness_itself;
 mod labelling;
 mod large_mail;
+mod library;
 mod modes;
 mod odd_mail;
 mod once_only;
