@@ -152,7 +152,7 @@ fn two_hundred_texts() -> Vec<String> {
         .filter(|path| path.extension().is_some_and(|extension| extension == "jsonl"))
         .collect();
     files.sort();
-    let items = mailfile::open(files).step_by(36);
+    let items = mailfile::open(&files).step_by(36);
     let texts: Vec<_> = items.map(|item| render(&item.unwrap().message())).take(200).collect();
     assert_eq!(texts.len(), 200);
     texts
