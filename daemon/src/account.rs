@@ -1,1 +1,236 @@
-//! (to be written)
+//! The life of one account: connect, catch up, watch, and come back after every failure.
+//!
+//! One task owns the account's only connection. Whatever goes wrong ends the connection, never
+//! the task: it waits, longer each time, and begins anew from the cursor.
+
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+use triaged_core::backoff;
+use triaged_core::config::AccountConfig;
+use triaged_core::sync::MailboxStatus;
+
+use crate::clock::jitter;
+use crate::imap::{Endpoint, ImapError, Session, Woken};
+use crate::metrics::{Backlog, Connection, ConnectionState};
+use crate::pipeline::{FlowError, OpenMailbox, Pace, Pipeline};
+use crate::pulse::Heart;
+use crate::readiness::{AccountState, Readiness};
+use crate::secret;
+use crate::store::Account;
+
+/// A server or a router may drop a connection that says nothing for longer (4 to 9 minutes are
+/// safe); each renewal also looks at the mailbox, so that a push that has died is made up for.
+const LONGEST_IDLE: Duration = Duration::from_mins(4);
+
+/// How long a step may take that is not a chunk: a login, a SELECT, a wait, each with room.
+pub const STEP: Duration = Duration::from_mins(15);
+
+/// One account with all that its flow needs.
+pub struct Watcher {
+    /// What the configuration says of it.
+    pub config: AccountConfig,
+    /// Its row in the store.
+    pub account: Account,
+    /// The way of its messages.
+    pub pipeline: Pipeline,
+    /// Where its state is shown.
+    pub readiness: Readiness,
+    /// Beats whenever the flow goes round.
+    pub heart: Heart,
+}
+
+/// One connection, from login to its end.
+struct Life<'a> {
+    session: Session,
+    gauge: Connection,
+    backlog: Backlog,
+    stop: &'a CancellationToken,
+    /// The main mailbox, while it is selected.
+    main: Option<OpenMailbox>,
+    /// What the server said of the other mailboxes when they were looked at last.
+    seen: Vec<Option<MailboxStatus>>,
+    /// Whether the server tells of new mail by itself.
+    idles: bool,
+}
+
+impl Watcher {
+    /// Watches until `stop`; every failure on the way is reported, counted and tried again.
+    pub async fn run(self, stop: CancellationToken) {
+        let mut attempt: u32 = 0;
+        while !stop.is_cancelled() {
+            self.heart.beat(STEP);
+            let Err(error) = self.connection(&stop, &mut attempt).await else { break };
+            attempt = attempt.saturating_add(1);
+            let delay = backoff::delay(attempt, jitter()).max(asked_for(&error));
+            self.report(&error, attempt, delay);
+            tokio::select! {
+                () = stop.cancelled() => break,
+                () = tokio::time::sleep(delay) => self.pipeline.metrics.reconnected(),
+            }
+        }
+        self.show(AccountState::Stopped);
+    }
+
+    /// One connection from its beginning to its end; `Ok` when it ended because of `stop`.
+    /// `attempt` goes back to zero once the account has been caught up.
+    async fn connection(
+        &self,
+        stop: &CancellationToken,
+        attempt: &mut u32,
+    ) -> Result<(), FlowError> {
+        let gauge = self.pipeline.metrics.connection(ConnectionState::Connecting);
+        let session = tokio::select! {
+            () = stop.cancelled() => return Ok(()),
+            session = self.connect() => session?,
+        };
+        let backlog = self.pipeline.metrics.backlog();
+        let seen = vec![None; self.config.mailboxes.len()];
+        let idles = session.capabilities().has("IDLE");
+        let mut life = Life { session, gauge, backlog, stop, main: None, seen, idles };
+        loop {
+            life.gauge.becomes(ConnectionState::Working);
+            self.look_at_all(&mut life).await?;
+            if stop.is_cancelled() {
+                break;
+            }
+            *attempt = 0;
+            self.show(AccountState::Watching);
+            life.gauge.becomes(ConnectionState::Waiting);
+            self.heart.beat(STEP + self.config.poll);
+            if self.wait(&mut life).await? == Woken::Stopped {
+                break;
+            }
+        }
+        life.session.logout().await;
+        Ok(())
+    }
+
+    async fn connect(&self) -> Result<Session, FlowError> {
+        let password = secret::read(&self.config.password)?;
+        let endpoint = Endpoint::of(&self.config);
+        let session = Session::connect(&endpoint, &self.config.user, &password).await?;
+        tracing::info!(account = %self.config.name, "logged in");
+        Ok(session)
+    }
+
+    /// Takes every mailbox with new mail through the pipe; the main one last, so that it stays
+    /// selected and IDLE watches it.
+    async fn look_at_all(&self, life: &mut Life<'_>) -> Result<(), FlowError> {
+        let Some((main, others)) = self.config.mailboxes.split_first() else { return Ok(()) };
+        for (position, name) in others.iter().enumerate() {
+            self.look_at(life, position, name).await?;
+        }
+        if life.main.is_none() {
+            life.main = Some(self.open(&mut life.session, main).await?);
+        }
+        match &mut life.main {
+            Some(mailbox) => {
+                let pace = Pace { stop: life.stop, heart: &self.heart, backlog: &life.backlog };
+                self.pipeline.catch_up(&mut life.session, mailbox, &pace).await
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Takes a mailbox that is not the main one through the pipe, if anything in it is new. One
+    /// that can not be read is reported and does not cost the others.
+    async fn look_at(
+        &self,
+        life: &mut Life<'_>,
+        position: usize,
+        name: &str,
+    ) -> Result<(), FlowError> {
+        let status = match life.session.status(name).await {
+            Err(error) if concerns_mailbox_only(&error) => {
+                self.passed_over(name, &error);
+                return Ok(());
+            }
+            status => status?,
+        };
+        let Some(seen) = life.seen.get_mut(position) else { return Ok(()) };
+        if *seen == Some(status) && status.uid_next.is_some() {
+            return Ok(());
+        }
+        life.main = None;
+        match self.open(&mut life.session, name).await {
+            Err(FlowError::Imap(error)) if concerns_mailbox_only(&error) => {
+                self.passed_over(name, &error);
+                return Ok(());
+            }
+            mailbox => {
+                let pace = Pace { stop: life.stop, heart: &self.heart, backlog: &life.backlog };
+                self.pipeline.catch_up(&mut life.session, &mut mailbox?, &pace).await?;
+            }
+        }
+        *seen = Some(status);
+        Ok(())
+    }
+
+    async fn open(&self, session: &mut Session, name: &str) -> Result<OpenMailbox, FlowError> {
+        self.heart.beat(STEP);
+        let AccountConfig { backfill, mode, .. } = self.config;
+        let mailbox = self.pipeline.open(session, self.account, name, backfill, mode).await?;
+        if mailbox.read_only() {
+            tracing::warn!(account = %self.config.name, mailbox = name, "the mailbox is read-only for this login: its mail is classified and gets no keywords; grant the right to set flags (the ACL rights s and w)");
+        }
+        Ok(mailbox)
+    }
+
+    /// Waits for new mail: by IDLE where the server has it, but not past the next look at the
+    /// other mailboxes; else by asking again.
+    async fn wait(&self, life: &mut Life<'_>) -> Result<Woken, FlowError> {
+        if life.idles {
+            let alone = self.config.mailboxes.len() == 1;
+            let longest = if alone { LONGEST_IDLE } else { self.config.poll.min(LONGEST_IDLE) };
+            match life.session.idle(longest, life.stop).await {
+                Err(error) if !error.ends_connection() => {
+                    tracing::warn!(account = %self.config.name, %error, poll_seconds = self.config.poll.as_secs(), "the server offers IDLE and refuses it: polling instead");
+                    life.idles = false;
+                }
+                woken => return Ok(woken?),
+            }
+        }
+        tokio::select! {
+            () = life.stop.cancelled() => return Ok(Woken::Stopped),
+            () = tokio::time::sleep(self.config.poll) => {}
+        }
+        life.session.noop().await?;
+        Ok(Woken::Timeout)
+    }
+
+    fn passed_over(&self, mailbox: &str, error: &ImapError) {
+        self.pipeline.metrics.imap_error(error.kind());
+        tracing::warn!(account = %self.config.name, mailbox, %error, "a mailbox can not be read and is passed over until the next look");
+    }
+
+    fn report(&self, error: &FlowError, attempt: u32, delay: Duration) {
+        if let FlowError::Imap(error) = error {
+            self.pipeline.metrics.imap_error(error.kind());
+            if matches!(error, ImapError::LoginRefused(_)) {
+                self.pipeline.metrics.login_refused();
+            }
+        }
+        tracing::warn!(account = %self.config.name, %error, attempt, retry_in_seconds = delay.as_secs_f64(), "the account is not watched for now");
+        let retry_at = self.pipeline.clock.now() + delay;
+        self.show(AccountState::Waiting { reason: error.to_string(), retry_at });
+    }
+
+    fn show(&self, state: AccountState) {
+        self.readiness.set(&self.config.name, state, self.pipeline.clock.now());
+    }
+}
+
+/// How long the server wants us to stay away.
+fn asked_for(error: &FlowError) -> Duration {
+    match error {
+        FlowError::Imap(error) => error.retry_after().unwrap_or_default(),
+        _ => Duration::ZERO,
+    }
+}
+
+/// Whether an error is about one mailbox, so that the connection can go on with the others.
+fn concerns_mailbox_only(error: &ImapError) -> bool {
+    !error.ends_connection()
+        && !matches!(error, ImapError::Throttled(_) | ImapError::Unavailable(_))
+}

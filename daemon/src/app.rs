@@ -1,1 +1,134 @@
-//! (to be written)
+//! The wiring: the only place that knows all parts of the daemon, and the order in which they are
+//! opened and closed.
+//!
+//! Whatever can be wrong with this machine (configuration, model, library, database, secrets, the
+//! port for metrics) is found before the first login; what is wrong with a server is not an error
+//! here but a state of its account.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use triaged_core::config::{self, Config, Problems};
+
+use crate::account::{self, Watcher};
+use crate::clock::Clock;
+use crate::http::Server;
+use crate::lifecycle::{self, Signals, Supervision};
+use crate::metrics::{Metrics, MetricsError};
+use crate::model::{Classifier, ModelBundle, ModelError};
+use crate::pipeline::Pipeline;
+use crate::pulse::Pulse;
+use crate::readiness::Readiness;
+use crate::secret::{self, SecretError};
+use crate::store::{Store, StoreError};
+use crate::supervisor;
+use crate::tasks::{Ended, Tasks};
+
+/// Why the daemon can not start, or did not end as it was asked to.
+#[derive(Debug, thiserror::Error)]
+pub enum AppError {
+    /// Another daemon holds the state, or the database can not be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The bundle or the library.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// The configuration does not fit the bundle's labels.
+    #[error("{0}")]
+    Configuration(#[from] Problems),
+    /// A password can not be read.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
+    /// The address for metrics and health is not to be had.
+    #[error(
+        "{address} for metrics and health can not be used: {source}; set [http] listen to another port"
+    )]
+    Http {
+        /// The address of the configuration.
+        address: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Signals can not be heard, or metrics not be counted.
+    #[error("this process can not begin: {0}")]
+    Process(#[from] io::Error),
+    /// Two metrics have one name.
+    #[error(transparent)]
+    Metrics(#[from] MetricsError),
+    /// A part of the daemon ended though nobody had asked: a defect of triaged.
+    #[error("{0}; this is a defect of triaged: please report it with the lines above")]
+    Ended(Ended),
+}
+
+/// Runs until a signal asks for the end; `Ok` means that everything was drained.
+pub async fn run(config: Config) -> Result<(), AppError> {
+    let clock = Clock;
+    let signals = Signals::listen()?;
+    let metrics = Metrics::new(clock.now())?;
+    let bundle = ModelBundle::find(config.model.bundle.as_deref())?;
+    let keywords = config::keyword_map(&config.keywords, bundle.manifest().heads())?;
+    for account in &config.accounts {
+        secret::read(&account.password)?;
+    }
+    let store = Store::open(&config.state).await?;
+    let address = config.http.listen;
+    let http = Server::bind(address).await.map_err(|source| AppError::Http { address, source })?;
+    let classifier = Classifier::start(bundle, &(&config.model).into())?;
+    report_model(&classifier, &metrics);
+
+    let names = config.accounts.iter().map(|account| account.name.clone());
+    let readiness = Readiness::new(names, clock.now());
+    let pulse = Pulse::default();
+    let tasks = Tasks::default();
+    let pipeline = Pipeline {
+        store: store.clone(),
+        classifier: classifier.clone(),
+        keywords: Arc::new(keywords),
+        history_text: config.history_text,
+        metrics: metrics.clone(),
+        clock,
+    };
+    let watchers = watchers(&config, &pipeline, &readiness, &pulse).await?;
+    let stop = tasks.stop().soft.clone();
+    tasks.spawn("http", http.serve(metrics, readiness.clone(), stop));
+    supervisor::start(&tasks, watchers);
+
+    let supervision = Supervision::from_environment();
+    let ended = lifecycle::attend(signals, &tasks, &readiness, &pulse, &supervision).await;
+    classifier.shutdown();
+    store.close().await;
+    ended.map_err(AppError::Ended)
+}
+
+fn report_model(classifier: &Classifier, metrics: &Metrics) {
+    let (manifest, provider) = (classifier.manifest(), classifier.provider());
+    metrics.model(manifest.name(), manifest.version(), provider.used.as_str());
+    tracing::info!(
+        model = classifier.version(),
+        provider = provider.used.as_str(),
+        "the model is loaded"
+    );
+    if let Some(note) = &provider.note {
+        tracing::info!("{note}");
+    }
+}
+
+async fn watchers(
+    config: &Config,
+    pipeline: &Pipeline,
+    readiness: &Readiness,
+    pulse: &Pulse,
+) -> Result<Vec<Watcher>, StoreError> {
+    let mut watchers = Vec::with_capacity(config.accounts.len());
+    for account in &config.accounts {
+        watchers.push(Watcher {
+            account: pipeline.store.account(&account.name, pipeline.clock.now()).await?,
+            config: account.clone(),
+            pipeline: pipeline.clone(),
+            readiness: readiness.clone(),
+            heart: pulse.heart(&account.name, account::STEP),
+        });
+    }
+    Ok(watchers)
+}

@@ -1,5 +1,6 @@
 //! The command line: what the sub-commands and their options are, and how each one ends.
 
+mod bundle;
 mod check;
 mod classify;
 mod history;
@@ -7,10 +8,15 @@ mod model;
 mod render;
 mod run;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use triaged::configuration;
+use triaged_core::config::Config;
+
+/// Where the configuration is when nobody says otherwise.
+const DEFAULT_CONFIG: &str = "/etc/triaged/triaged.toml";
 
 /// Watches IMAP mailboxes, reads each new message with a small language model on this machine,
 /// and writes what it finds as IMAP keywords.
@@ -18,7 +24,7 @@ use clap::{Parser, Subcommand};
 #[command(name = "triaged", version, arg_required_else_help = true)]
 struct Cli {
     /// The configuration file
-    #[arg(long, global = true, value_name = "FILE", default_value = "/etc/triaged/triaged.toml")]
+    #[arg(long, global = true, value_name = "FILE", default_value = DEFAULT_CONFIG)]
     config: PathBuf,
     #[command(subcommand)]
     command: Command,
@@ -102,8 +108,33 @@ pub(crate) fn main() -> ExitCode {
     ExitCode::from(exit as u8)
 }
 
-/// Prints an error with its causes, one a line, the way a terminal user reads it.
+/// The configuration, or all that is wrong with it.
+fn load(path: &Path) -> Result<Config, Failure> {
+    configuration::load(path).or_exit(Exit::Config)
+}
+
+/// The stack of a thread that may parse hostile mail: nested structures are bounded, and this is
+/// several times what the deepest one took.
+const STACK: usize = 8 * 1024 * 1024;
+
+/// Runs a future to its end on a runtime of its own.
+fn block_on<F: Future>(future: F) -> Result<F::Output, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .thread_stack_size(STACK)
+        .build()
+        .or_exit(Exit::Config)?;
+    Ok(runtime.block_on(future))
+}
+
+/// Prints an error with those of its causes that it does not name itself.
 #[expect(clippy::print_stderr, reason = "the command line's own output")]
 fn report(error: &anyhow::Error) {
-    eprintln!("triaged: {error:#}");
+    let mut text = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    eprintln!("triaged: {text}");
 }

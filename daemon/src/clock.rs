@@ -1,1 +1,31 @@
-//! (to be written)
+//! The only place that asks what time it is, and for chance; everybody else is handed the answer,
+//! or a `Clock`.
+//!
+//! Deliberately absent: waiting, which is the runtime's, and any arithmetic, which is the core's.
+
+use std::time::Instant;
+
+use jiff::Timestamp;
+
+/// The clocks of this machine.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Clock;
+
+#[expect(clippy::disallowed_methods, reason = "this is the one home of these calls")]
+impl Clock {
+    /// The moment by the calendar: for what is stored and shown. It may jump.
+    pub fn now(self) -> Timestamp {
+        Timestamp::now()
+    }
+
+    /// A moment that only grows: for how long something took. It means nothing after a restart.
+    pub fn monotonic(self) -> Instant {
+        Instant::now()
+    }
+}
+
+/// A number from 0 to 1 by the system's source of chance: what must not happen to many accounts
+/// in the same moment is spread by it. Without such a source nothing is spread.
+pub fn jitter() -> f64 {
+    getrandom::u32().map_or(0.5, |number| f64::from(number) / f64::from(u32::MAX))
+}

@@ -6,6 +6,7 @@
 pub mod account;
 pub mod app;
 pub mod clock;
+pub mod configuration;
 pub mod http;
 pub mod imap;
 pub mod lifecycle;
@@ -13,6 +14,10 @@ pub mod mailfile;
 pub mod metrics;
 pub mod model;
 pub mod pipeline;
+pub mod pulse;
+pub mod readiness;
+pub mod secret;
 pub mod store;
 pub mod supervisor;
+pub mod tasks;
 pub mod telemetry;

@@ -1,1 +1,169 @@
-//! (to be written)
+//! What an administrator can count: the verbs by which the daemon reports on itself, and the text
+//! that Prometheus reads.
+//!
+//! Deliberately absent: a label with the name of an account, a mailbox or a sender. The number of
+//! series must not grow with the number of mailboxes, and no label value comes from mail.
+
+mod families;
+mod gauges;
+mod names;
+mod process;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use prometheus::{HistogramTimer, TextEncoder};
+use triaged_core::outcome::Outcome;
+
+use families::Families;
+pub use gauges::{Backlog, Connection};
+pub use names::{ConnectionState, Stage};
+
+/// The counters of this process; clones share them.
+#[derive(Debug, Clone)]
+pub struct Metrics {
+    families: Arc<Families>,
+}
+
+/// The metrics cannot begin: a name is wrong or given twice, which is a mistake of this code.
+#[derive(Debug, thiserror::Error)]
+#[error("the metrics cannot begin: {0}")]
+pub struct MetricsError(#[from] prometheus::Error);
+
+impl Metrics {
+    /// Counters that all stand at zero, of a process that started at `started`.
+    pub fn new(started: Timestamp) -> Result<Self, MetricsError> {
+        let families = Families::register()?;
+        families.process.started.set(started.as_duration().as_secs_f64());
+        Ok(Self { families: Arc::new(families) })
+    }
+
+    /// Begins to time one run of a stage; the timer's `done` counts it.
+    pub fn stage(&self, stage: Stage) -> StageTimer {
+        let name = stage.name();
+        StageTimer {
+            timer: Some(self.families.pipe.stage_seconds.with_label_values(&[name]).start_timer()),
+            families: self.families.clone(),
+            stage: name,
+        }
+    }
+
+    /// A message has come to the end of the pipe.
+    pub fn message(&self, outcome: Outcome) {
+        self.families.pipe.messages.with_label_values(&[outcome.as_str()]).inc();
+    }
+
+    /// The model answered `label` for `head`, or was not sure enough to say it.
+    pub fn answered(&self, head: &str, label: &str, abstained: bool) {
+        self.families.model.answers.with_label_values(&[head, label]).inc();
+        if abstained {
+            self.families.model.abstentions.with_label_values(&[head]).inc();
+        }
+    }
+
+    /// The keyword of a label was written and seen on the server afterwards.
+    pub fn label_written(&self, head: &str, label: &str) {
+        self.families.model.labels_written.with_label_values(&[head, label]).inc();
+    }
+
+    /// A message had an oddity; `kind` is the name of a `Defect`.
+    pub fn defect(&self, kind: &'static str) {
+        self.families.pipe.defects.with_label_values(&[kind]).inc();
+    }
+
+    /// Time from the moment the server received a message to the moment its keywords were seen on
+    /// the server. A server whose clock is ahead counts as no time.
+    pub fn delivered_to_labelled(&self, received: Timestamp, labelled: Timestamp) {
+        let seconds = labelled.duration_since(received).as_secs_f64().max(0.0);
+        self.families.pipe.delivery_seconds.observe(seconds);
+    }
+
+    /// The last moment at which a chunk was settled.
+    pub fn succeeded(&self, now: Timestamp) {
+        self.families.pipe.last_success.set(now.as_duration().as_secs_f64());
+    }
+
+    /// A connection that begins; it is counted until it is dropped.
+    pub fn connection(&self, state: ConnectionState) -> Connection {
+        Connection::begin(self.families.servers.connections.clone(), state)
+    }
+
+    /// One account's share of the messages that are known and not settled yet.
+    pub fn backlog(&self) -> Backlog {
+        Backlog::begin(self.families.pipe.backlog.clone())
+    }
+
+    /// A server or the way to it failed us; `kind` is `ImapError::kind`.
+    pub fn imap_error(&self, kind: &'static str) {
+        self.families.servers.errors.with_label_values(&[kind]).inc();
+    }
+
+    /// A server refused the login.
+    pub fn login_refused(&self) {
+        self.families.servers.login_failures.inc();
+    }
+
+    /// A connection that was lost or closed is made again.
+    pub fn reconnected(&self) {
+        self.families.servers.reconnects.inc();
+    }
+
+    /// How many accounts are in each state.
+    pub fn accounts<const N: usize>(&self, counts: [(&'static str, usize); N]) {
+        for (state, count) in counts {
+            let count = i64::try_from(count).unwrap_or(i64::MAX);
+            self.families.servers.accounts.with_label_values(&[state]).set(count);
+        }
+    }
+
+    /// How many texts wait for the model.
+    pub fn model_queue(&self, waiting: usize) {
+        self.families.model.queue.set(i64::try_from(waiting).unwrap_or(i64::MAX));
+    }
+
+    /// Which model serves now, and on what (`cpu`, `cuda`, `coreml`); the one before is forgotten.
+    pub fn model(&self, name: &str, version: &str, provider: &str) {
+        self.families.model.info.reset();
+        self.families.model.info.with_label_values(&[name, version, provider]).set(1);
+    }
+
+    /// All metrics in Prometheus' text format, version 0.0.4.
+    pub fn encode(&self) -> Result<String, MetricsError> {
+        if let Some(bytes) = process::resident_bytes() {
+            self.families.process.resident.set(i64::try_from(bytes).unwrap_or(i64::MAX));
+        }
+        Ok(TextEncoder::new().encode_to_string(&self.families.registry.gather())?)
+    }
+}
+
+/// One run of a stage. Dropped without `done`, it counts as a failure and its time is forgotten.
+#[derive(Debug)]
+#[must_use = "a timer that is dropped counts a failure"]
+pub struct StageTimer {
+    timer: Option<HistogramTimer>,
+    families: Arc<Families>,
+    stage: &'static str,
+}
+
+impl StageTimer {
+    /// The stage did its work on so many messages; gives back how long it took.
+    pub fn done(mut self, messages: usize) -> Duration {
+        let messages = u64::try_from(messages).unwrap_or(u64::MAX);
+        self.families.pipe.stage_messages.with_label_values(&[self.stage]).inc_by(messages);
+        let seconds = self.timer.take().map_or(0.0, HistogramTimer::stop_and_record);
+        Duration::try_from_secs_f64(seconds).unwrap_or_default()
+    }
+}
+
+impl Drop for StageTimer {
+    fn drop(&mut self) {
+        if let Some(timer) = self.timer.take() {
+            timer.stop_and_discard();
+            self.families.pipe.stage_failures.with_label_values(&[self.stage]).inc();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

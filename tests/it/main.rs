@@ -1,1 +1,32 @@
-fn main() {}
+//! The integration tests: the built `triaged`, run as a process, against a real Dovecot that each
+//! test starts for itself. One module a topic; every test name is a sentence.
+//!
+//! There is no mock here, and no test is skipped when its neighbour is missing: it fails with the
+//! line that installs it. `tests/dovecot/` is shared with the demo.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::print_stderr,
+    clippy::disallowed_methods,
+    reason = "a test says what went wrong by panicking, prints the servers' logs when it fails, and has \
+              no runtime to block"
+)]
+
+mod harness;
+
+mod connections;
+mod dashboard;
+mod exit_codes;
+mod floors;
+mod harness_itself;
+mod imap_session;
+mod labelling;
+mod large_mail;
+mod modes;
+mod odd_mail;
+mod once_only;
+mod secrets;
+mod service;
+mod silence;

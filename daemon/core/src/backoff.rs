@@ -6,7 +6,7 @@ use std::time::Duration;
 const BASE: Duration = Duration::from_secs(1);
 /// A server that is down for a day is asked every five minutes: often enough to be back within
 /// the time in which a person would look, seldom enough for ten thousand accounts.
-const LONGEST: Duration = Duration::from_secs(300);
+const LONGEST: Duration = Duration::from_mins(5);
 
 /// Delay before attempt `n` (the first retry is 1): doubling from one second to five minutes,
 /// and of that a part between one half and all, by `jitter` from 0 to 1 ("equal jitter"), so

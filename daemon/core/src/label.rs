@@ -129,6 +129,12 @@ impl KeywordMap {
         self.by_label.iter().filter(move |((name, _), _)| name == head).map(|(_, keyword)| keyword)
     }
 
+    /// The head and the label that a keyword stands for.
+    pub fn label_of(&self, keyword: &Keyword) -> Option<(&str, &str)> {
+        let found = self.by_label.iter().find(|(_, ours)| *ours == keyword);
+        found.map(|((head, label), _)| (head.as_str(), label.as_str()))
+    }
+
     /// All keywords, in the order of heads and labels.
     pub fn all(&self) -> impl Iterator<Item = &Keyword> {
         self.by_label.values()

@@ -10,5 +10,6 @@ pub mod document;
 pub mod label;
 pub mod mailbox;
 pub mod message;
+pub mod outcome;
 pub mod score;
 pub mod sync;

@@ -22,6 +22,9 @@ pub struct Uid(NonZeroU32);
 impl Uid {
     /// The smallest UID that a server can give.
     pub const FIRST: Self = Self(NonZeroU32::MIN);
+    /// The largest UID; as the end of a range it stands for the newest message, without the
+    /// surprise of `*`, which always names a message even where the range should be empty.
+    pub const LAST: Self = Self(NonZeroU32::MAX);
 
     /// `None` for zero, which RFC 9051 forbids.
     pub const fn new(value: u32) -> Option<Self> {

@@ -1,12 +1,49 @@
-//! (to be written)
+//! `triaged check`: whether everything that `run` needs is there, in lines that say what to do.
+//!
+//! Goes on after each failure, changes nothing, and may be used beside a running daemon. Without
+//! `--online` no server is asked.
 
+mod local;
+mod online;
+mod report;
+
+use std::io;
 use std::path::Path;
 
+use triaged::configuration;
+
 use super::{Exit, Failure};
+use report::{Line, Report};
 
 #[derive(Debug, clap::Args)]
-pub(super) struct Args {}
+pub(super) struct Args {
+    /// Also log in to each account's server, open its mailboxes, and see whether they take keywords
+    #[arg(long)]
+    online: bool,
+}
 
-pub(super) fn run(_config: &Path, _args: &Args) -> Result<Exit, Failure> {
-    Ok(Exit::Ok)
+/// Checks everything; ends with the code of the worst failure.
+pub(super) fn run(path: &Path, args: &Args) -> Result<Exit, Failure> {
+    let mut report = Report::new(io::stdout().lock(), report::likes_colour());
+    let config = match configuration::load(path) {
+        Ok(config) => config,
+        Err(error) => {
+            report.line(Line::fail(Exit::Config, "configuration", error));
+            report
+                .line(Line::warn("everything else", "is not checked: the configuration names it"));
+            return Ok(report.finish());
+        }
+    };
+    let accounts = config.accounts.len();
+    let what = format!("{}: {}", path.display(), report::counted(accounts, "account"));
+    report.line(Line::ok("configuration", what));
+    local::passwords(&config, &mut report);
+    let keywords = local::model(path, &config, &mut report);
+    super::block_on(async {
+        local::database(&config, &mut report).await;
+        if args.online {
+            online::accounts(&config, keywords.as_ref(), &mut report).await;
+        }
+    })?;
+    Ok(report.finish())
 }

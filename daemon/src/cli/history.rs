@@ -1,12 +1,180 @@
-//! (to be written)
+//! `triaged history`: what was decided about each message, and what became of it.
+//!
+//! Reads beside a running daemon and changes nothing.
 
+use std::io::{self, Write};
 use std::path::Path;
 
-use super::{Exit, Failure};
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use serde_json::{Map, Value, json};
+use triaged::clock::Clock;
+use triaged::store::{History, HistoryRow};
+
+use super::{Exit, Failure, OrExit};
 
 #[derive(Debug, clap::Args)]
-pub(super) struct Args {}
+pub(super) struct Args {
+    /// One JSON object a line instead of a table row
+    #[arg(long)]
+    json: bool,
+    /// Only what was decided since then: a date or time like 2026-11-21 or 2026-11-21T08:00Z, or
+    /// a span like 2h, 7d, 4w before now
+    #[arg(long, value_name = "TIME")]
+    since: Option<String>,
+}
 
-pub(super) fn run(_config: &Path, _args: &Args) -> Result<Exit, Failure> {
+/// Prints the history in the order of time.
+pub(super) fn run(config: &Path, args: &Args) -> Result<Exit, Failure> {
+    let since = match &args.since {
+        Some(text) => since(text, Clock.now()).map_err(anyhow::Error::msg).or_exit(Exit::Usage)?,
+        None => Timestamp::MIN,
+    };
+    let config = super::load(config)?;
+    super::block_on(print(&config.state, since, args.json))?
+}
+
+async fn print(state: &Path, since: Timestamp, json: bool) -> Result<Exit, Failure> {
+    let mut history = History::open(state, since).await.or_exit(Exit::Config)?;
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    loop {
+        let page = history.page().await.or_exit(Exit::Config)?;
+        if page.is_empty() {
+            break;
+        }
+        for row in &page {
+            let line = if json { as_json(row).to_string() } else { as_line(row) };
+            if writeln!(out, "{line}").is_err() {
+                return Ok(Exit::Ok);
+            }
+        }
+    }
+    // A reader that went away has seen what it wanted.
+    let _ = out.flush();
     Ok(Exit::Ok)
+}
+
+fn as_json(row: &HistoryRow) -> Value {
+    let labels: Map<String, Value> =
+        row.heads.iter().map(|(head, label, ..)| (head.clone(), json!(label))).collect();
+    let confidences: Map<String, Value> = row
+        .heads
+        .iter()
+        .map(|(head, _, confidence, _)| (head.clone(), json!(confidence)))
+        .collect();
+    let abstained: Vec<&str> = row
+        .heads
+        .iter()
+        .filter(|(.., abstained)| *abstained)
+        .map(|(head, ..)| head.as_str())
+        .collect();
+    let keywords: Vec<&str> = row.keywords.iter().map(|(keyword, _)| keyword.as_str()).collect();
+    let mut object = json!({
+        "time": row.time.to_string(),
+        "account": row.account,
+        "mailbox": row.mailbox,
+        "uid": row.uid,
+        "labels": labels,
+        "confidences": confidences,
+        "abstained": abstained,
+        "keywords": keywords,
+        "action": row.action.as_str(),
+        "outcome": row.outcome.as_str(),
+        "model": row.model,
+        "defects": row.defects,
+    });
+    if let (Some(subject), Some(object)) = (&row.subject, object.as_object_mut()) {
+        object.insert("subject".to_owned(), json!(subject));
+    }
+    object
+}
+
+fn as_line(row: &HistoryRow) -> String {
+    let labels: Vec<String> = row
+        .heads
+        .iter()
+        .map(|(_, label, confidence, abstained)| {
+            let doubt = if *abstained { "?" } else { "" };
+            format!("{label}{doubt} {:.0}%", confidence * 100.0)
+        })
+        .collect();
+    let mut line = format!(
+        "{}  {}/{} uid {}  {}  {} -> {}",
+        row.time.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S"),
+        row.account,
+        printable(&row.mailbox),
+        row.uid,
+        if labels.is_empty() { "no answer".to_owned() } else { labels.join(", ") },
+        row.action.as_str(),
+        row.outcome.as_str(),
+    );
+    for part in [row.model.as_deref(), row.subject.as_deref()].into_iter().flatten() {
+        line.push_str("  ");
+        line.push_str(&printable(part));
+    }
+    if !row.defects.is_empty() {
+        line.push_str("  defects: ");
+        line.push_str(&row.defects.join(" "));
+    }
+    line
+}
+
+/// A subject comes from a stranger: nothing in it may steer the terminal.
+fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+/// The moment that `text` names: a span back from `now`, a date in the local time zone, or a time.
+fn since(text: &str, now: Timestamp) -> Result<Timestamp, String> {
+    let span = text
+        .strip_suffix(['h', 'd', 'w'])
+        .and_then(|number| number.parse::<i64>().ok())
+        .and_then(|number| match text.bytes().last() {
+            Some(b'h') => Some(number),
+            Some(b'd') => number.checked_mul(24),
+            _ => number.checked_mul(24 * 7),
+        });
+    if let Some(hours) = span {
+        let hours = jiff::SignedDuration::try_from_hours(hours);
+        return hours
+            .and_then(|span| now.checked_sub(span).ok())
+            .ok_or_else(|| format!("--since {text:?} reaches back too far"));
+    }
+    if let Ok(moment) = text.parse::<Timestamp>() {
+        return Ok(moment);
+    }
+    let civil = text.parse::<jiff::civil::DateTime>().or_else(|_| {
+        text.parse::<jiff::civil::Date>()
+            .map(|date| date.to_datetime(jiff::civil::Time::midnight()))
+    });
+    civil
+        .and_then(|civil| civil.to_zoned(TimeZone::system()))
+        .map(|zoned| zoned.timestamp())
+        .map_err(|_| format!("--since {text:?} is no time: give 2026-11-21, 2026-11-21T08:00Z, or a span like 2h, 7d, 4w"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn now() -> Timestamp {
+        "2026-11-21T12:00:00Z".parse().expect("a time")
+    }
+
+    #[test]
+    fn since_takes_spans_and_times() {
+        let at = |text: &str| since(text, now()).map(|moment| moment.to_string());
+        assert_eq!(at("2h").as_deref(), Ok("2026-11-21T10:00:00Z"));
+        assert_eq!(at("7d").as_deref(), Ok("2026-11-14T12:00:00Z"));
+        assert_eq!(at("2026-11-20T08:00Z").as_deref(), Ok("2026-11-20T08:00:00Z"));
+        assert!(at("2026-11-20").is_ok());
+        for bad in ["", "h", "yesterday", "7x", "99999999999999999d"] {
+            assert!(at(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_subject_can_not_steer_the_terminal() {
+        assert_eq!(printable("a\u{1b}[31mb\r\nc\u{9b}d"), "a [31mb  c d");
+    }
 }

@@ -1,1 +1,45 @@
-//! (to be written)
+//! IMAP as this daemon needs it: log in, select, list, fetch with PEEK, add keywords, wait.
+//!
+//! The only user of async-imap and of TLS. async-imap is a parser behind a stream here, nothing
+//! more: its session helpers say success where a server said NO, and are forbidden by
+//! `clippy.toml`. Every command goes through [`wire`], which waits for its own tag and turns the
+//! outcome into an [`ImapError`].
+//!
+//! Deliberately absent: BODYSTRUCTURE, ENVELOPE, `BODY[]` without PEEK, EXPUNGE, replacing
+//! `FLAGS`, STARTTLS and any switch that accepts a certificate which does not verify. Nothing
+//! here logs: answers of a server carry mail text, and commands carry passwords.
+
+mod auth;
+mod capabilities;
+mod change;
+mod code;
+mod command;
+mod error;
+mod fetch;
+mod frame;
+mod guard;
+mod idle;
+mod messages;
+mod name;
+mod select;
+mod session;
+mod tls;
+mod transport;
+mod view;
+mod wire;
+
+#[cfg(test)]
+mod hostile;
+#[cfg(test)]
+mod scripted;
+
+pub use capabilities::Capabilities;
+pub use change::{Stored, StoredPiece};
+pub use code::ResponseCode;
+pub use error::{ImapError, Reply};
+pub use fetch::Listed;
+pub use idle::Woken;
+pub use messages::{Fetched, Unreadable};
+pub use select::Selected;
+pub use session::Session;
+pub use transport::Endpoint;

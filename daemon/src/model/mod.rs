@@ -1,1 +1,30 @@
-//! (to be written)
+//! The model: bundles on disk, the ONNX Runtime library, and the threads that read mail with them.
+//!
+//! ```text
+//! ModelBundle::load ─► open_library ─► Classifier::start ─► classify(texts) ─► predictions
+//!  (manifest, hashes)   (search order)   (worker threads)     (one mail a run)
+//! ```
+//!
+//! The only user of `ort` and `tokenizers`. Deliberately absent: batches that share one run of
+//! the network. Its activations are quantised with one scale for the whole input, so a mail's
+//! scores would depend on its neighbours; see `worker`.
+
+mod backend;
+mod bundle;
+mod classifier;
+mod error;
+mod external;
+mod files;
+mod library;
+mod manifest;
+mod onnx;
+mod provider;
+mod tokens;
+mod worker;
+
+pub use bundle::ModelBundle;
+pub use classifier::{Classifier, ModelOptions, Pending};
+pub use error::{ModelError, TextError};
+pub use library::{Library, LibraryError, open_library};
+pub use manifest::{LongText, Manifest, ManifestProblems, Reading};
+pub use provider::ProviderReport;

@@ -1,1 +1,216 @@
-//! (to be written)
+//! What triaged remembers: accounts, how far each mailbox is settled, what was decided about each
+//! message, and which effects are still to be confirmed. The only user of sqlx.
+//!
+//! No mail text is stored, and nothing here knows IMAP or the model.
+
+mod check;
+mod error;
+mod history;
+mod open;
+mod plan;
+mod rows;
+
+use std::collections::{BTreeSet, HashMap};
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use sqlx::{Row, SqlitePool};
+use triaged_core::mailbox::{AccountId, MailboxId, Uid, UidValidity};
+use triaged_core::sync::Cursor;
+
+pub use check::Checked;
+pub use error::StoreError;
+pub use history::{Facts, History};
+pub use rows::{
+    Account, Action, Earlier, EffectState, HistoryRow, Identity, PendingEffect, PlannedMessage,
+    StoredMailbox,
+};
+
+/// The store of one daemon. Clones share one connection.
+#[derive(Debug, Clone)]
+pub struct Store {
+    pool: SqlitePool,
+    path: PathBuf,
+    identity_key: [u8; 32],
+    _lock: Arc<File>,
+}
+
+impl Store {
+    /// Opens the store in the folder `state`, made if it is missing, and holds its lock until the
+    /// last clone is gone.
+    pub async fn open(state: &Path) -> Result<Self, StoreError> {
+        let lock = open::lock(state).await?;
+        let path = open::database_file(state);
+        let pool = open::open(&path).await?;
+        let identity_key = identity_key(&pool).await?;
+        Ok(Self { pool, path, identity_key, _lock: Arc::new(lock) })
+    }
+
+    /// The database file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// How to recognise a message by its Message-ID and its size in bytes, wherever it is.
+    pub fn identity(&self, message_id: &str, size: u64) -> Identity {
+        let mut hasher = blake3::Hasher::new_keyed(&self.identity_key);
+        hasher.update(&size.to_be_bytes());
+        hasher.update(message_id.trim().as_bytes());
+        let mut identity = [0; 16];
+        hasher.finalize_xof().fill(&mut identity);
+        Identity(identity)
+    }
+
+    /// The account of that name; at its first start it gets a row and `now` as first start.
+    pub async fn account(&self, name: &str, now: Timestamp) -> Result<Account, StoreError> {
+        sqlx::query("INSERT INTO account (name, first_start) VALUES (?, ?) ON CONFLICT DO NOTHING")
+            .bind(name)
+            .bind(now.as_millisecond())
+            .execute(&self.pool)
+            .await?;
+        let row = sqlx::query("SELECT id, first_start FROM account WHERE name = ?")
+            .bind(name)
+            .fetch_one(&self.pool)
+            .await?;
+        Ok(Account { id: AccountId(row.try_get(0)?), first_start: moment(row.try_get(1)?)? })
+    }
+
+    /// The mailbox of that name, if it was begun.
+    pub async fn mailbox(
+        &self,
+        account: AccountId,
+        name: &str,
+    ) -> Result<Option<StoredMailbox>, StoreError> {
+        let row = sqlx::query(
+            "SELECT id, uid_validity, next_uid, not_before FROM mailbox \
+             WHERE account = ? AND name = ?",
+        )
+        .bind(account.0)
+        .bind(name)
+        .fetch_optional(&self.pool)
+        .await?;
+        let Some(row) = row else { return Ok(None) };
+        let cursor = Cursor {
+            uid_validity: uid_validity(row.try_get(1)?)?,
+            next: uid(row.try_get(2)?)?,
+            not_before: row.try_get::<Option<i64>, _>(3)?.map(moment).transpose()?,
+        };
+        Ok(Some(StoredMailbox { id: MailboxId(row.try_get(0)?), account, cursor }))
+    }
+
+    /// Begins a mailbox, or begins it anew under other UIDs. Effects that were planned under an
+    /// earlier generation can never be applied: they and their messages are marked as gone.
+    pub async fn begin_mailbox(
+        &self,
+        account: AccountId,
+        name: &str,
+        cursor: Cursor,
+    ) -> Result<StoredMailbox, StoreError> {
+        let mut transaction = self.pool.begin().await?;
+        let row = sqlx::query(
+            "INSERT INTO mailbox (account, name, uid_validity, next_uid, not_before) \
+             VALUES (?, ?, ?, ?, ?) ON CONFLICT (account, name) DO UPDATE SET \
+             uid_validity = excluded.uid_validity, next_uid = excluded.next_uid, \
+             not_before = excluded.not_before RETURNING id",
+        )
+        .bind(account.0)
+        .bind(name)
+        .bind(cursor.uid_validity.get())
+        .bind(cursor.next.get())
+        .bind(cursor.not_before.map(Timestamp::as_millisecond))
+        .fetch_one(&mut *transaction)
+        .await?;
+        let id = MailboxId(row.try_get(0)?);
+        plan::give_up_other_generations(&mut transaction, id, cursor.uid_validity).await?;
+        transaction.commit().await?;
+        Ok(StoredMailbox { id, account, cursor })
+    }
+
+    /// Which UIDs from the cursor on are decided already: those of a chunk whose end was cut off.
+    pub async fn decided_uids(&self, mailbox: &StoredMailbox) -> Result<BTreeSet<Uid>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT uid FROM message WHERE mailbox = ? AND uid_validity = ? AND uid >= ?",
+        )
+        .bind(mailbox.id.0)
+        .bind(mailbox.cursor.uid_validity.get())
+        .bind(mailbox.cursor.next.get())
+        .fetch_all(&self.pool)
+        .await?;
+        rows.into_iter().map(|row| uid(row.try_get(0)?)).collect()
+    }
+
+    /// Where messages of these identities were decided before in the account.
+    pub async fn earlier(
+        &self,
+        account: AccountId,
+        identities: &[Identity],
+    ) -> Result<HashMap<Identity, Vec<Earlier>>, StoreError> {
+        let mut found = HashMap::new();
+        for identity in identities {
+            let rows = sqlx::query(
+                "SELECT mailbox, uid_validity, uid FROM message \
+                 WHERE account = ? AND identity = ?",
+            )
+            .bind(account.0)
+            .bind(identity.0.as_slice())
+            .fetch_all(&self.pool)
+            .await?;
+            let earlier = rows
+                .into_iter()
+                .map(|row| {
+                    Ok(Earlier {
+                        mailbox: MailboxId(row.try_get(0)?),
+                        uid_validity: uid_validity(row.try_get(1)?)?,
+                        uid: uid(row.try_get(2)?)?,
+                    })
+                })
+                .collect::<Result<Vec<_>, StoreError>>()?;
+            if !earlier.is_empty() {
+                found.insert(*identity, earlier);
+            }
+        }
+        Ok(found)
+    }
+
+    /// Writes what is still in memory to disk and closes the file.
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+}
+
+/// The key of this store's identities, made at its first start.
+async fn identity_key(pool: &SqlitePool) -> Result<[u8; 32], StoreError> {
+    let mut fresh = [0u8; 32];
+    getrandom::fill(&mut fresh)
+        .map_err(|error| StoreError::Database(sqlx::Error::Io(std::io::Error::other(error))))?;
+    sqlx::query("INSERT INTO identity_key (only_row, key) VALUES (1, ?) ON CONFLICT DO NOTHING")
+        .bind(fresh.as_slice())
+        .execute(pool)
+        .await?;
+    let key: Vec<u8> = sqlx::query_scalar("SELECT key FROM identity_key").fetch_one(pool).await?;
+    key.try_into().map_err(|_| StoreError::Row("an identity key that has not 32 bytes".into()))
+}
+
+fn uid(value: i64) -> Result<Uid, StoreError> {
+    u32::try_from(value)
+        .ok()
+        .and_then(Uid::new)
+        .ok_or_else(|| StoreError::Row(format!("the UID {value}")))
+}
+
+fn uid_validity(value: i64) -> Result<UidValidity, StoreError> {
+    u32::try_from(value)
+        .ok()
+        .and_then(UidValidity::new)
+        .ok_or_else(|| StoreError::Row(format!("the UIDVALIDITY {value}")))
+}
+
+fn moment(milliseconds: i64) -> Result<Timestamp, StoreError> {
+    Timestamp::from_millisecond(milliseconds)
+        .map_err(|_| StoreError::Row(format!("the moment {milliseconds}")))
+}
+
+#[cfg(test)]
+mod tests;

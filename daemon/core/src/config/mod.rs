@@ -1,1 +1,140 @@
-//! (to be written)
+//! The configuration: one TOML file, read once, in which only valid values are left.
+//!
+//! [`parse`] reports everything that is wrong with a text at once, each with path, line and what
+//! to do. Nothing here opens a file: paths, passwords and model bundles are looked at by whoever
+//! uses them. What depends on a bundle's labels is checked by [`keyword_map`].
+
+mod account;
+mod keywords;
+mod problem;
+mod raw;
+mod settings;
+#[cfg(test)]
+mod tests;
+
+use std::path::{Path, PathBuf};
+
+use toml::de::DeTable;
+
+pub use account::{AccountConfig, SecretSource, Tls};
+pub use keywords::{KeywordsConfig, MOST_KEYWORDS, keyword_map};
+pub use problem::{Place, Problem, Problems};
+pub use settings::{
+    HistoryText, HttpConfig, LogConfig, LogFormat, LogLevel, Mode, ModelConfig, Provider,
+};
+
+use problem::Fault;
+use raw::{Lines, Section};
+
+/// A valid configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// What accounts do that do not say otherwise.
+    pub mode: Mode,
+    /// What of a mail's text is kept for `triaged history`.
+    pub history_text: HistoryText,
+    /// Folder of the database.
+    pub state: PathBuf,
+    /// The model and what it runs on.
+    pub model: ModelConfig,
+    /// The keywords of labels.
+    pub keywords: KeywordsConfig,
+    /// Metrics and health.
+    pub http: HttpConfig,
+    /// The log.
+    pub log: LogConfig,
+    /// The accounts, at least one, in the order of the file.
+    pub accounts: Vec<AccountConfig>,
+}
+
+impl Config {
+    /// The same configuration with relative paths taken from `folder`, which is where the file
+    /// stands: a service has no useful working directory.
+    #[must_use]
+    pub fn relative_to(mut self, folder: &Path) -> Self {
+        let mut paths = vec![&mut self.state];
+        paths.extend(&mut self.model.bundle);
+        paths.extend(&mut self.model.library);
+        for account in &mut self.accounts {
+            paths.extend(&mut account.ca_file);
+            if let SecretSource::File(file) = &mut account.password {
+                paths.push(file);
+            }
+        }
+        for path in paths {
+            *path = folder.join(&path);
+        }
+        self
+    }
+}
+
+/// Where systemd's `StateDirectory=triaged` is.
+const STATE: &str = "/var/lib/triaged";
+/// A file that is not TOML at all has an error on every line; these are enough to see it.
+const MOST_SYNTAX_ERRORS: usize = 10;
+
+/// Reads a configuration, or says everything that is wrong with it.
+pub fn parse(text: &str) -> Result<Config, Problems> {
+    let mut problems = Problems::default();
+    let lines = Lines::of(text.as_bytes());
+    let (document, errors) = DeTable::parse_recoverable(text);
+    for error in errors.iter().take(MOST_SYNTAX_ERRORS) {
+        let at = error.span().map_or(text.len(), |span| span.start);
+        let place = Place { line: lines.line(at), path: String::new() };
+        problems.add(&place, syntax_fault(text, at, error.message()));
+    }
+    if !errors.is_empty() {
+        return problems.or_value(None);
+    }
+    let config = read(Section::top(&lines, document.get_ref()), &mut problems);
+    problems.or_value(config)
+}
+
+/// Like [`parse`], for bytes that may not even be text.
+pub fn parse_bytes(bytes: &[u8]) -> Result<Config, Problems> {
+    let text = match str::from_utf8(bytes) {
+        Ok(text) => text,
+        Err(error) => {
+            let mut problems = Problems::default();
+            let line = Lines::of(bytes).line(error.valid_up_to());
+            let what = format!("byte {} is not UTF-8 text", error.valid_up_to() + 1);
+            let mend = "is this the right file? It must be a TOML file in UTF-8";
+            problems.add(&Place { line, path: String::new() }, Fault::new(what, mend));
+            return Err(problems);
+        }
+    };
+    parse(text)
+}
+
+fn syntax_fault(text: &str, at: usize, message: &str) -> Fault {
+    let before = text.get(..at).unwrap_or(text);
+    let column = before.rsplit('\n').next().map_or(0, |line| line.chars().count()) + 1;
+    let what = format!("column {column}: {}", message.trim().replace('\n', " "));
+    Fault::new(what, "the form is explained at https://toml.io")
+}
+
+fn read(mut top: Section<'_>, problems: &mut Problems) -> Option<Config> {
+    let mode = settings::mode(&mut top, problems).unwrap_or_default();
+    let history_text = settings::history_text(&mut top, problems);
+    let state = settings::path(&mut top, "state", problems);
+    let model = settings::model(top.table("model", problems), problems);
+    let keywords = keywords::read(top.table("keywords", problems), problems);
+    let http = settings::http(top.table("http", problems), problems);
+    let log = settings::log(top.table("log", problems), problems);
+    if !top.has("account") {
+        let mend = "add an [[account]] with name, host, user and password_file";
+        problems.add(&top.place, Fault::new("no account: there is nothing to watch", mend));
+    }
+    let accounts = account::read_all(top.tables("account", problems), mode, problems);
+    top.finish(problems);
+    Some(Config {
+        mode,
+        history_text,
+        state: state.unwrap_or_else(|| PathBuf::from(STATE)),
+        model,
+        keywords: keywords?,
+        http,
+        log,
+        accounts,
+    })
+}

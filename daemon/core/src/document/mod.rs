@@ -1,1 +1,50 @@
-//! (to be written)
+//! The exact text that the model reads, in training and in service.
+//!
+//! It deliberately does not count tokens: how a long text is cut for the model is the bundle's
+//! rule. Whatever changes the rendering of an ordinary mail must raise [`RENDERING`].
+
+mod history;
+mod marks;
+mod signature;
+
+use crate::message::{Message, Sender};
+
+/// The version of the rendering; a bundle names the one that it was trained on.
+pub const RENDERING: u32 = 1;
+
+/// Renders a message: `From: name @ domain`, `Subject: subject`, a blank line, and the newest
+/// text. A line or a part of which nothing is known is left out.
+pub fn render(message: &Message) -> String {
+    let mut head = String::new();
+    if let Some(sender) = sender(&message.from) {
+        head.push_str(&format!("From: {sender}\n"));
+    }
+    if !message.subject.is_empty() {
+        head.push_str(&format!("Subject: {}\n", message.subject));
+    }
+    let newest = newest(&message.subject, &message.body);
+    let gap = if head.is_empty() || newest.is_empty() { "" } else { "\n" };
+    format!("{head}{gap}{newest}").trim_end().to_owned()
+}
+
+/// What the writer wrote now, without quoted history and signature; the whole text where that
+/// would leave nothing.
+fn newest(subject: &str, body: &str) -> String {
+    let written = history::without(subject, body);
+    let signed_off = signature::without(&written);
+    [signed_off, written]
+        .into_iter()
+        .find(|text| text.contains(char::is_alphanumeric))
+        .unwrap_or_else(|| body.trim().to_owned())
+}
+
+fn sender(from: &Sender) -> Option<String> {
+    match (from.name.as_str(), from.domain.as_str()) {
+        ("", "") => None,
+        ("", one) | (one, "") => Some(one.to_owned()),
+        (name, domain) => Some(format!("{name} @ {domain}")),
+    }
+}
+
+#[cfg(test)]
+mod tests;

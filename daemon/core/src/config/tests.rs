@@ -1,0 +1,255 @@
+//! The configuration as an administrator meets it: what is accepted, and what is said of the rest.
+
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::label::{Head, Keyword, Label};
+use crate::sync::Backfill;
+
+const SMALLEST: &str = r#"
+[[account]]
+name = "work"
+host = "imap.example.org"
+user = "me@example.org"
+password_file = "secret"
+"#;
+
+const SAMPLE: &str = include_str!("../../../../systemd/triaged.toml");
+
+fn heads() -> Vec<Head> {
+    let head = |name: &str, labels: &[(&str, Option<&str>)]| Head {
+        name: name.to_owned(),
+        labels: labels
+            .iter()
+            .map(|(name, keyword)| Label {
+                name: (*name).to_owned(),
+                keyword: keyword.map(str::to_owned),
+            })
+            .collect(),
+    };
+    let categories = [
+        "billing",
+        "support",
+        "account",
+        "order",
+        "sales",
+        "feedback",
+        "meeting",
+        "work",
+        "personal",
+        "notification",
+        "newsletter",
+        "spam",
+    ];
+    vec![
+        head(
+            "sentiment",
+            &[("negative", Some("negative")), ("neutral", None), ("positive", Some("positive"))],
+        ),
+        head("urgency", &[("high", Some("urgent")), ("normal", None), ("low", None)]),
+        head("category", &categories.map(|name| (name, Some(name)))),
+    ]
+}
+
+fn keywords(lines: &str) -> Result<Vec<String>, String> {
+    let config = parse(&format!("[keywords]\n{lines}\n{SMALLEST}")).expect("valid");
+    let map = keyword_map(&config.keywords, &heads()).map_err(|problems| problems.to_string())?;
+    Ok(map.all().map(|keyword| keyword.as_str().to_owned()).collect())
+}
+
+#[test]
+fn the_smallest_file_gets_safe_defaults() {
+    let config = parse(SMALLEST).expect("valid");
+    assert_eq!(config.mode, Mode::Shadow);
+    assert_eq!(config.history_text, HistoryText::None);
+    assert_eq!(config.state, Path::new("/var/lib/triaged"));
+    assert!(config.http.listen.ip().is_loopback());
+    assert_eq!(config.keywords.unreadable().as_str(), "triaged-unreadable");
+    let [work] = config.accounts.as_slice() else { panic!("one account") };
+    assert_eq!((work.port, work.tls, work.mode), (993, Tls::Implicit, Mode::Shadow));
+    assert_eq!(
+        (work.mailboxes.as_slice(), work.backfill),
+        (&["INBOX".to_owned()][..], Backfill::None)
+    );
+    assert_eq!(work.poll, Duration::from_secs(60));
+}
+
+#[test]
+fn the_sample_is_a_valid_file_that_says_every_default() {
+    let config = parse(SAMPLE).map_err(|problems| problems.to_string()).expect("valid");
+    assert_eq!(config.accounts.len(), 1);
+    assert!(keyword_map(&config.keywords, &heads()).is_ok());
+    let smallest = parse(SMALLEST).expect("valid");
+    assert_eq!(
+        (config.mode, config.history_text, config.state, config.model, config.http, config.log),
+        (
+            smallest.mode,
+            smallest.history_text,
+            smallest.state,
+            smallest.model,
+            smallest.http,
+            smallest.log
+        )
+    );
+}
+
+#[test]
+fn an_account_may_differ_in_mode_and_everything_else() {
+    let config = parse(
+        r#"
+mode = "label"
+[[account]]
+name = "here"
+host = "::1"
+tls = "none"
+user = "me"
+password_credential = "here"
+mailboxes = ["Inbox", "Entwürfe"]
+backfill = "7d"
+mode = "shadow"
+poll_seconds = 5
+"#,
+    )
+    .expect("valid");
+    let [here] = config.accounts.as_slice() else { panic!("one account") };
+    assert_eq!((here.port, here.tls, here.mode), (143, Tls::None, Mode::Shadow));
+    assert_eq!(here.password, SecretSource::Credential("here".to_owned()));
+    assert_eq!((here.mailboxes.len(), here.backfill), (2, Backfill::Days(7)));
+}
+
+#[test]
+fn relative_paths_are_taken_from_the_files_folder() {
+    let config = parse(&format!("state = \"var\"\n{SMALLEST}")).expect("valid");
+    let config = config.relative_to(Path::new("/etc/triaged"));
+    assert_eq!(config.state, Path::new("/etc/triaged/var"));
+    assert_eq!(config.model.bundle, None);
+    let password = config.accounts.first().map(|account| &account.password);
+    assert_eq!(password, Some(&SecretSource::File("/etc/triaged/secret".into())));
+}
+
+#[test]
+fn every_mistake_is_reported_at_once_with_line_path_and_what_to_do() {
+    let text = include_str!("tests/mistakes.toml");
+    let problems = parse(text).expect_err("wrong").in_file("triaged.toml").to_string();
+    assert!(!problems.contains("hunter2"), "a password is never repeated");
+    let expected = include_str!("tests/mistakes.txt");
+    assert_eq!(problems, expected.trim_end(), "as it is now:\n{problems}");
+}
+
+#[test]
+fn what_the_sample_leaves_off_is_valid_too() {
+    let on: String = SAMPLE
+        .lines()
+        .filter(|line| !line.starts_with("password_file"))
+        .map(|line| match line.strip_prefix('#') {
+            Some(setting) if !setting.starts_with(' ') && setting.contains(" = ") => setting,
+            _ => line,
+        })
+        .flat_map(|line| [line, "\n"])
+        .collect();
+    let config = parse(&on).map_err(|problems| problems.to_string()).expect("valid");
+    assert!(config.model.bundle.is_some() && config.model.library.is_some());
+    let map = keyword_map(&config.keywords, &heads()).expect("valid");
+    let word = |head, label| map.keyword(head, label).map(Keyword::as_str);
+    assert_eq!(word("urgency", "high"), Some("triaged-now"));
+    assert_eq!(word("urgency", "low"), Some("triaged-low"));
+    assert_eq!(word("category", "personal"), None);
+}
+
+#[test]
+fn the_manifest_gives_fifteen_keywords_and_the_file_changes_them() {
+    let defaults = keywords("").expect("valid");
+    assert_eq!(defaults.len(), 15);
+    assert!(defaults.contains(&"triaged-urgent".to_owned()));
+    assert!(defaults.iter().all(|keyword| keyword.starts_with("triaged-")));
+    let changed = keywords(
+        "prefix = \"ai.\"\nlabels = { urgency.high = \"Now\", \"category.spam\" = false }",
+    );
+    let changed = changed.expect("valid");
+    assert!(changed.contains(&"Now".to_owned()) && changed.contains(&"ai.billing".to_owned()));
+    assert!(!changed.iter().any(|keyword| keyword.contains("spam")));
+}
+
+#[test]
+fn keywords_are_compared_with_the_labels_of_the_model() {
+    assert_eq!(
+        keywords(
+            "[keywords.labels]\n\"urgency.hihg\" = false\n\"urgency.high\" = \"TRIAGED-SPAM\""
+        )
+        .expect_err("wrong"),
+        "line 3: keywords.labels.\"urgency.hihg\": the model has no such label (did you mean \
+         \"urgency.high\"?)\n\
+         line 4: keywords.labels.\"urgency.high\": \"TRIAGED-SPAM\" stands for category.spam \
+         already (choose another name, or false to turn it off)"
+    );
+    assert_eq!(
+        keywords("labels = { \"urgency.low\" = true }").expect_err("wrong"),
+        "line 1: keywords: 16 labels write a keyword, more than 15 (turn some off, like \
+         \"category.personal\" = false: servers keep few keywords)"
+    );
+}
+
+#[test]
+fn a_mailbox_is_watched_by_one_account_only() {
+    let twice = format!("{SMALLEST}{}", SMALLEST.replace("\"work\"", "\"again\""));
+    assert_eq!(
+        parse(&twice).expect_err("wrong").to_string(),
+        "line 8: account[1].mailboxes: account \"work\" watches \"INBOX\" of this user already \
+         (watch each mailbox in one account)"
+    );
+}
+
+#[test]
+fn what_is_no_configuration_at_all_is_said_clearly() {
+    let files: [&[u8]; 6] = [
+        b"mode = \"shadow\"\nstate = /var\n[log\n",
+        b"mode = \"label\"\nmode = \"label\"\n",
+        b"mode = \"shadow\"\n\xff\xfe",
+        b"\0\x01",
+        b"",
+        b"[account]\nname = \"a\"\n",
+    ];
+    let said = files.map(|file| parse_bytes(file).expect_err("wrong").to_string()).join("\n--\n");
+    let expected = "\
+line 2: column 9: string values must be quoted, expected literal string (the form is explained at https://toml.io)
+line 3: column 5: unclosed table, expected `]` (the form is explained at https://toml.io)
+--
+line 2: column 1: duplicate key (the form is explained at https://toml.io)
+--
+line 2: byte 17 is not UTF-8 text (is this the right file? It must be a TOML file in UTF-8)
+--
+line 1: column 1: invalid unquoted key, expected letters, numbers, `-`, `_` (the form is explained at https://toml.io)
+line 1: column 3: key with no value, expected `=` (the form is explained at https://toml.io)
+--
+line 1: no account: there is nothing to watch (add an [[account]] with name, host, user and password_file)
+--
+line 1: account: expected a list of tables, found a table (write [[account]], with two brackets, above each one)";
+    assert_eq!(said, expected, "as it is now:\n{said}");
+}
+
+proptest! {
+    #[test]
+    fn random_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
+        let _ = parse_bytes(&bytes);
+    }
+
+    #[test]
+    fn a_damaged_sample_is_refused_or_read_and_never_panics(
+        cuts in prop::collection::vec((any::<prop::sample::Index>(), any::<prop::sample::Index>(), "[\"\\[\\]=.#\na-z0-9\\\\$é]{0,4}"), 1..6)
+    ) {
+        let mut text: Vec<char> = SAMPLE.chars().collect();
+        for (from, to, insert) in cuts {
+            let from = from.index(text.len() + 1);
+            let to = (from + to.index(8)).min(text.len());
+            text.splice(from..to, insert.chars());
+        }
+        let text: String = text.into_iter().collect();
+        if let Err(problems) = parse(&text) {
+            let lines = text.lines().count().max(1) + 1;
+            prop_assert!(!problems.is_empty());
+            prop_assert!(problems.iter().all(|problem| (1..=lines).contains(&problem.place.line)));
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! What `triaged check` finds on this machine: passwords, model, library, database.
+
+use std::io::Write;
+use std::path::Path;
+
+use triaged::model::{Classifier, ModelBundle, ModelOptions, open_library};
+use triaged::secret;
+use triaged::store::{Checked, Store, StoreError};
+use triaged_core::config::{self, Config, HistoryText, Mode, Provider};
+use triaged_core::label::{Head, KeywordMap};
+
+use super::report::{Line, Report, counted};
+use crate::cli::Exit;
+
+/// Whether each account's password can be read, and who else can read it.
+pub(super) fn passwords<W: Write>(config: &Config, report: &mut Report<W>) {
+    for account in &config.accounts {
+        report.line(match secret::look_up(&account.password) {
+            Ok(kept) if kept.group_can_read => Line::warn(
+                "password",
+                format!(
+                    "{}: {} can be read by its group, too; chmod 600 it unless that is meant",
+                    account.name,
+                    kept.path.display()
+                ),
+            ),
+            Ok(kept) => Line::ok("password", format!("{}: {}", account.name, kept.path.display())),
+            Err(error) => {
+                Line::fail(Exit::Config, "password", format!("{}: {error}", account.name))
+            }
+        });
+    }
+}
+
+/// Bundle, keywords and library, and whether they work together; gives the keywords.
+pub(super) fn model<W: Write>(
+    path: &Path,
+    config: &Config,
+    report: &mut Report<W>,
+) -> Option<KeywordMap> {
+    let bundle = match ModelBundle::find(config.model.bundle.as_deref()) {
+        Ok(bundle) => bundle,
+        Err(error) => {
+            report.line(Line::fail(Exit::Config, "model", error));
+            library(config, report);
+            return None;
+        }
+    };
+    let heads = bundle.manifest().heads();
+    let (version, folder) = (bundle.version(), bundle.folder().display());
+    report.line(Line::ok("model", format!("{version} in {folder}: {}", described(heads))));
+    report.line(Line::ok("signature", bundle.signature_line()));
+    let keywords = keywords(path, config, heads, report);
+    if library(config, report) {
+        engine(config, bundle, report);
+    }
+    keywords
+}
+
+/// "sentiment (3 labels), urgency (3 labels)".
+fn described(heads: &[Head]) -> String {
+    let described =
+        heads.iter().map(|head| format!("{} ({})", head.name, counted(head.labels.len(), "label")));
+    described.collect::<Vec<_>>().join(", ")
+}
+
+fn keywords<W: Write>(
+    path: &Path,
+    config: &Config,
+    heads: &[Head],
+    report: &mut Report<W>,
+) -> Option<KeywordMap> {
+    match config::keyword_map(&config.keywords, heads) {
+        Ok(map) => {
+            let mut names: Vec<&str> = map.all().map(|keyword| keyword.as_str()).collect();
+            names.push(config.keywords.unreadable().as_str());
+            let count = counted(names.len(), "keyword");
+            report.line(Line::ok("keywords", format!("{count}: {}", names.join(" "))));
+            Some(map)
+        }
+        Err(problems) => {
+            let problems = problems.in_file(path.display());
+            report.line(Line::fail(Exit::Config, "keywords", problems));
+            None
+        }
+    }
+}
+
+/// Whether there is a library that can be loaded.
+fn library<W: Write>(config: &Config, report: &mut Report<W>) -> bool {
+    match open_library(config.model.library.as_deref()) {
+        Ok(library) => {
+            let what = format!("{}: {}", library.path().display(), library.build());
+            report.line(Line::ok("library", what));
+            true
+        }
+        Err(error) => {
+            report.line(Line::fail(Exit::Config, "library", error));
+            false
+        }
+    }
+}
+
+/// Starts the model, which tries it on its largest input, and says where it computes.
+fn engine<W: Write>(config: &Config, bundle: ModelBundle, report: &mut Report<W>) {
+    let options = ModelOptions { threads: 1, ..ModelOptions::from(&config.model) };
+    let classifier = match Classifier::start(bundle, &options) {
+        Ok(classifier) => classifier,
+        Err(error) => {
+            report.line(Line::fail(Exit::Config, "provider", error));
+            return;
+        }
+    };
+    let provider = classifier.provider();
+    let is_as_asked = config.model.provider == Provider::Auto || provider.note.is_none();
+    report.line(if is_as_asked {
+        Line::ok("provider", provider)
+    } else {
+        Line::warn("provider", provider)
+    });
+    classifier.shutdown();
+}
+
+/// Whether the database is sound, and what it holds about mail.
+pub(super) async fn database<W: Write>(config: &Config, report: &mut Report<W>) {
+    let checked = match Store::check(&config.state).await {
+        Ok(checked) => Some(checked),
+        Err(error @ StoreError::Missing { .. }) => {
+            report.line(Line::ok("database", error));
+            None
+        }
+        Err(error) => {
+            report.line(Line::fail(Exit::Config, "database", error));
+            None
+        }
+    };
+    if let Some(checked) = &checked {
+        report.line(Line::ok("database", sound(checked)));
+    }
+    report.line(Line::ok("stored", stored(config.history_text)));
+    let subjects = checked.map_or(0, |checked| checked.facts.subjects);
+    if subjects > 0 && config.history_text == HistoryText::None {
+        let what = format!(
+            "the subjects of {subjects} mails were stored while history_text was \"subject\", and \
+             are still there"
+        );
+        report.line(Line::warn("stored", what));
+    }
+    report.line(modes(config));
+}
+
+fn sound(Checked { path, schema, to_migrate, facts }: &Checked) -> String {
+    let mut text = format!(
+        "{}: sound, schema {schema}, mails decided: {}, keywords still to be confirmed: {}",
+        path.display(),
+        facts.messages,
+        facts.pending
+    );
+    if *to_migrate > 0 {
+        text.push_str("; made by an older triaged, `triaged run` brings it up to date");
+    }
+    text
+}
+
+/// The promise about mail in the database, in plain words.
+fn stored(history_text: HistoryText) -> &'static str {
+    match history_text {
+        HistoryText::None => {
+            "of each mail: account, mailbox, UID, time, labels, probabilities, keywords, defects, \
+             and a keyed hash of Message-ID and size; no text, no subject, no address"
+        }
+        HistoryText::Subject => {
+            "of each mail: its subject (history_text = \"subject\"), account, mailbox, UID, time, \
+             labels, probabilities, keywords, defects, and a keyed hash of Message-ID and size; no \
+             other text, no address"
+        }
+    }
+}
+
+/// What will happen to mail.
+fn modes(config: &Config) -> Line {
+    let labelled: Vec<&str> = config
+        .accounts
+        .iter()
+        .filter(|account| account.mode == Mode::Label)
+        .map(|account| account.name.as_str())
+        .collect();
+    let text = if labelled.is_empty() {
+        "shadow everywhere: nothing is written to any server".to_owned()
+    } else if labelled.len() == config.accounts.len() {
+        "label everywhere: keywords are written".to_owned()
+    } else {
+        format!("label for {}: keywords are written; shadow for the others", labelled.join(", "))
+    };
+    Line::ok("mode", text)
+}

@@ -1,0 +1,156 @@
+//! What `triaged check --online` finds at each account's server: the login, what the server can
+//! do, and whether each watched mailbox takes our keywords. Nothing is written to it.
+
+use std::io::Write;
+
+use futures::StreamExt;
+use triaged::imap::{Capabilities, Endpoint, ImapError, Selected, Session};
+use triaged::secret;
+use triaged_core::config::{AccountConfig, Config, Mode};
+use triaged_core::label::{Keyword, KeywordMap};
+
+use super::report::{Line, Report, counted};
+use crate::cli::Exit;
+
+/// Servers that are asked at the same time: enough to be quick, few enough for one provider that
+/// has all of the accounts.
+const AT_A_TIME: usize = 4;
+
+/// What makes a difference to us, and the difference.
+const CAPABILITIES: [&str; 6] = ["IDLE", "CONDSTORE", "QRESYNC", "MOVE", "UIDPLUS", "NOTIFY"];
+
+/// Keywords that a mailbox keeps: 26 in Dovecot's Maildir, the least that is known, and 100 in
+/// Cyrus.
+const MAILDIR_LIMIT: usize = 26;
+const CYRUS_LIMIT: usize = 100;
+
+/// Asks each account's server. Without `keywords` (there is no model) only login and mailboxes
+/// are looked at.
+pub(super) async fn accounts<W: Write>(
+    config: &Config,
+    keywords: Option<&KeywordMap>,
+    report: &mut Report<W>,
+) {
+    let ours: Option<Vec<&Keyword>> =
+        keywords.map(|map| map.all().chain([config.keywords.unreadable()]).collect());
+    let ours = ours.as_deref();
+    let mut answers = futures::stream::iter(&config.accounts)
+        .map(|account| ask(account, ours))
+        .buffered(AT_A_TIME);
+    while let Some(lines) = answers.next().await {
+        for line in lines {
+            report.line(line);
+        }
+    }
+}
+
+/// One account, from the password to the last mailbox.
+async fn ask(account: &AccountConfig, ours: Option<&[&Keyword]>) -> Vec<Line> {
+    let name = &account.name;
+    let Ok(password) = secret::read(&account.password) else {
+        return vec![Line::warn(name, "is not asked: its password can not be read, see above")];
+    };
+    let endpoint = Endpoint::of(account);
+    let mut session = match Session::connect(&endpoint, &account.user, &password).await {
+        Ok(session) => session,
+        Err(error) => return vec![failed(name, &error)],
+    };
+    let mut lines = vec![
+        Line::ok(name, format!("logged in at {endpoint}")),
+        capabilities(account, session.capabilities()),
+    ];
+    for mailbox in &account.mailboxes {
+        let subject = format!("{name} {mailbox}");
+        match session.select(mailbox).await {
+            Ok(selected) => lines.extend(opened(&subject, account.mode, &selected, ours)),
+            Err(error) => {
+                lines.push(failed(&subject, &error));
+                if error.ends_connection() {
+                    return lines;
+                }
+            }
+        }
+    }
+    session.logout().await;
+    lines
+}
+
+/// The line of an error, with the exit code by what it takes to mend it.
+fn failed(subject: &str, error: &ImapError) -> Line {
+    let (exit, mend) = match error {
+        ImapError::LoginRefused(_) => (Exit::LoginRefused, "; are user and password right?"),
+        ImapError::LoginImpossible(_) | ImapError::Preauth => (Exit::LoginRefused, ""),
+        ImapError::MailboxGone(_) => {
+            (Exit::Config, "; does `mailboxes` name it as the server does?")
+        }
+        ImapError::NotPermitted(_) => (Exit::Config, "; this login needs the rights l, r and s"),
+        ImapError::BadName | ImapError::PlainNotLoopback { .. } => (Exit::Config, ""),
+        ImapError::Tls { .. } => {
+            (Exit::Unavailable, "; a certificate of its own needs `ca_file`, port 993 speaks TLS")
+        }
+        _ => (Exit::Unavailable, ""),
+    };
+    Line::fail(exit, subject, format!("{error}{mend}"))
+}
+
+fn capabilities(account: &AccountConfig, has: &Capabilities) -> Line {
+    let (there, missing): (Vec<&str>, Vec<&str>) =
+        CAPABILITIES.into_iter().partition(|name| has.has(name));
+    let listed =
+        |names: &[&str]| if names.is_empty() { "none".to_owned() } else { names.join(" ") };
+    let text = format!("has {}; has not {}", listed(&there), listed(&missing));
+    if has.has("IDLE") {
+        return Line::ok(&account.name, text);
+    }
+    let poll = account.poll.as_secs();
+    Line::warn(&account.name, format!("{text}; without IDLE new mail is seen every {poll} s"))
+}
+
+/// What there is to say of a mailbox that could be opened.
+fn opened(subject: &str, mode: Mode, selected: &Selected, ours: Option<&[&Keyword]>) -> Vec<Line> {
+    let mails = counted(selected.exists as usize, "mail");
+    // In shadow mode nothing would be written: what prevents it is no failure yet.
+    let prevented = |text: String| match mode {
+        Mode::Label => Line::fail(Exit::Config, subject, text),
+        Mode::Shadow => Line::warn(subject, text),
+    };
+    if selected.read_only {
+        let mend = "grant this login the right to set flags (ACL w)";
+        return vec![prevented(format!("{mails}; read-only, no keyword can be stored: {mend}"))];
+    }
+    let Some(ours) = ours else {
+        return vec![Line::ok(subject, format!("{mails}; opened for writing"))];
+    };
+    let refused: Vec<&str> = ours
+        .iter()
+        .filter(|keyword| !selected.can_store(keyword))
+        .map(|keyword| keyword.as_str())
+        .collect();
+    if !refused.is_empty() {
+        let refused = refused.join(" ");
+        let mend = "the server takes no new keywords here: add them there, or turn them off";
+        return vec![prevented(format!("{mails}; can not store {refused}: {mend}"))];
+    }
+    vec![room(subject, &mails, &selected.flags, ours)]
+}
+
+/// Our keywords beside those that the mailbox has already, against what servers keep.
+fn room(subject: &str, mails: &str, flags: &[String], ours: &[&Keyword]) -> Line {
+    let others = flags
+        .iter()
+        .filter(|flag| !flag.starts_with('\\') && !ours.iter().any(|keyword| keyword.matches(flag)))
+        .count();
+    let sum = others + ours.len();
+    let text =
+        format!("{mails}; keywords: {others} of others and {} of ours make {sum}", ours.len());
+    if sum > CYRUS_LIMIT {
+        let mend = format!("Cyrus keeps {CYRUS_LIMIT}, Dovecot's Maildir {MAILDIR_LIMIT}");
+        return Line::warn(subject, format!("{text}, more than most servers keep: {mend}"));
+    }
+    if sum > MAILDIR_LIMIT {
+        let mend = "turn some off under [keywords.labels] if the server has such mailboxes";
+        let limit = format!("Dovecot's Maildir keeps only {MAILDIR_LIMIT}");
+        return Line::warn(subject, format!("{text}; {limit}: {mend}"));
+    }
+    Line::ok(subject, format!("{text}, which every known server keeps ({MAILDIR_LIMIT} or more)"))
+}

@@ -1,0 +1,227 @@
+//! Response codes: the bracketed word in a status line that says why (RFC 9051 §7.1, RFC 5530).
+//!
+//! imap-proto knows some of them and leaves the others in the human text, so both are read here.
+//! The human text itself is not kept: a server may put anything into it.
+
+use std::fmt;
+use std::time::Duration;
+
+use async_imap::imap_proto::{Outcome, ResponseCode as Parsed};
+
+use super::capabilities::Capabilities;
+
+/// Longest code that is kept of those that have no meaning here, in bytes.
+const LONGEST_OTHER: usize = 40;
+
+/// A response code. Codes with numbers that nobody here reads carry none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+#[expect(missing_docs, reason = "each variant is the code of RFC 9051 or RFC 5530 of that name")]
+pub enum ResponseCode {
+    Alert,
+    AuthenticationFailed,
+    AuthorizationFailed,
+    Cannot,
+    Capability(Capabilities),
+    ClientBug,
+    Closed,
+    CopyUid,
+    Corruption,
+    Expired,
+    ExpungeIssued,
+    HighestModSeq(u64),
+    InUse,
+    Limit,
+    Modified,
+    NoModSeq,
+    NoPerm,
+    NonExistent,
+    OverQuota,
+    PermanentFlags(Vec<String>),
+    PrivacyRequired,
+    ReadOnly,
+    ReadWrite,
+    ServerBug,
+    /// Gmail's word for "slower"; it also stands at the end of an OK's text.
+    Throttled,
+    TryCreate,
+    UidNext(u32),
+    UidValidity(u32),
+    Unavailable,
+    /// A code without a meaning here, in upper case.
+    Other(String),
+}
+
+const WORDS: [(&str, ResponseCode); 22] = [
+    ("ALERT", ResponseCode::Alert),
+    ("AUTHENTICATIONFAILED", ResponseCode::AuthenticationFailed),
+    ("AUTHORIZATIONFAILED", ResponseCode::AuthorizationFailed),
+    ("CANNOT", ResponseCode::Cannot),
+    ("CLIENTBUG", ResponseCode::ClientBug),
+    ("CLOSED", ResponseCode::Closed),
+    ("COPYUID", ResponseCode::CopyUid),
+    ("CORRUPTION", ResponseCode::Corruption),
+    ("EXPIRED", ResponseCode::Expired),
+    ("EXPUNGEISSUED", ResponseCode::ExpungeIssued),
+    ("INUSE", ResponseCode::InUse),
+    ("LIMIT", ResponseCode::Limit),
+    ("MODIFIED", ResponseCode::Modified),
+    ("NOMODSEQ", ResponseCode::NoModSeq),
+    ("NONEXISTENT", ResponseCode::NonExistent),
+    ("NOPERM", ResponseCode::NoPerm),
+    ("OVERQUOTA", ResponseCode::OverQuota),
+    ("PRIVACYREQUIRED", ResponseCode::PrivacyRequired),
+    ("SERVERBUG", ResponseCode::ServerBug),
+    ("THROTTLED", ResponseCode::Throttled),
+    ("TRYCREATE", ResponseCode::TryCreate),
+    ("UNAVAILABLE", ResponseCode::Unavailable),
+];
+
+impl ResponseCode {
+    /// The code of a status line, if it has one.
+    pub(super) fn of(outcome: &Outcome<'_>) -> Option<Self> {
+        match &outcome.code {
+            Some(parsed) => Self::from_parsed(parsed),
+            None => outcome.information.as_deref().and_then(Self::in_text),
+        }
+    }
+
+    fn from_parsed(parsed: &Parsed<'_>) -> Option<Self> {
+        Some(match parsed {
+            Parsed::Alert => Self::Alert,
+            Parsed::Capabilities(list) => Self::Capability(list.iter().collect()),
+            Parsed::HighestModSeq(n) => Self::HighestModSeq(*n),
+            Parsed::PermanentFlags(flags) => {
+                Self::PermanentFlags(flags.iter().map(ToString::to_string).collect())
+            }
+            Parsed::ReadOnly => Self::ReadOnly,
+            Parsed::ReadWrite => Self::ReadWrite,
+            Parsed::TryCreate => Self::TryCreate,
+            Parsed::UidNext(n) => Self::UidNext(*n),
+            Parsed::UidValidity(n) => Self::UidValidity(*n),
+            Parsed::CopyUid(..) => Self::CopyUid,
+            _ => return None,
+        })
+    }
+
+    /// Reads `[CODE …]` at the start of the text, and `[THROTTLED]` at its end.
+    fn in_text(text: &str) -> Option<Self> {
+        let leading = text
+            .strip_prefix('[')
+            .and_then(|rest| rest.split_once(']'))
+            .and_then(|(inside, _)| inside.split(' ').next())
+            .and_then(Self::from_word);
+        let throttled = || text.trim_end().to_ascii_uppercase().ends_with("[THROTTLED]");
+        leading.or_else(|| throttled().then_some(Self::Throttled))
+    }
+
+    fn from_word(word: &str) -> Option<Self> {
+        let word = word.to_ascii_uppercase();
+        let known = WORDS.iter().find(|(name, _)| *name == word).map(|(_, code)| code.clone());
+        known.or_else(|| {
+            let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./".contains(&byte);
+            let fit = !word.is_empty() && word.len() <= LONGEST_OTHER && word.bytes().all(plain);
+            fit.then_some(Self::Other(word))
+        })
+    }
+
+    /// The code as a word, without its numbers.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Capability(_) => "CAPABILITY",
+            Self::HighestModSeq(_) => "HIGHESTMODSEQ",
+            Self::PermanentFlags(_) => "PERMANENTFLAGS",
+            Self::ReadOnly => "READ-ONLY",
+            Self::ReadWrite => "READ-WRITE",
+            Self::UidNext(_) => "UIDNEXT",
+            Self::UidValidity(_) => "UIDVALIDITY",
+            Self::Other(word) => word,
+            word => WORDS.iter().find(|(_, code)| code == word).map_or("", |(name, _)| *name),
+        }
+    }
+}
+
+impl fmt::Display for ResponseCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Whether the text says, without a code, that there are too many connections (Gmail, Dovecot).
+pub(super) fn says_too_many(text: &str) -> bool {
+    let text = text.to_ascii_lowercase();
+    text.contains("too many simultaneous") || text.contains("maximum number of connections")
+}
+
+/// Whether the text says, without a code, that there is no such mailbox (Dovecot, Cyrus, Courier).
+pub(super) fn says_no_mailbox(text: &str) -> bool {
+    let text = text.to_ascii_lowercase();
+    let openings =
+        ["mailbox doesn't exist", "mailbox does not exist", "no such mailbox", "unknown mailbox"];
+    openings.iter().any(|opening| text.starts_with(opening))
+}
+
+/// The delay that Exchange asks for: `Suggested Backoff Time: 30000 milliseconds`.
+pub(super) fn suggested_delay(text: &str) -> Option<Duration> {
+    let (_, after) = text.split_once("Suggested Backoff Time:")?;
+    let digits: String = after.trim_start().chars().take_while(char::is_ascii_digit).collect();
+    digits.parse().ok().map(Duration::from_millis)
+}
+
+#[cfg(test)]
+mod tests {
+    use async_imap::imap_proto::Response;
+
+    use super::*;
+
+    fn code(line: &str) -> Option<ResponseCode> {
+        let line = format!("{line}\r\n");
+        match Response::parse(line.as_bytes()).expect("a status line").1 {
+            Response::Data { outcome, .. } | Response::Done { outcome, .. } => {
+                ResponseCode::of(&outcome)
+            }
+            other => panic!("not a status line: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn codes_that_the_parser_knows_and_those_that_it_leaves_in_the_text_are_read() {
+        assert_eq!(code("* OK [UIDVALIDITY 7] x"), Some(ResponseCode::UidValidity(7)));
+        assert_eq!(code("a NO [TRYCREATE] x"), Some(ResponseCode::TryCreate));
+        for (word, expected) in WORDS {
+            let read = code(&format!("a NO [{word}] human text"));
+            match word {
+                "COPYUID" | "MODIFIED" => {}
+                _ => assert_eq!(read, Some(expected), "{word}"),
+            }
+        }
+        assert_eq!(code("a OK [COPYUID 1 2 3] x"), Some(ResponseCode::CopyUid));
+        assert_eq!(code("a OK [MODIFIED 5] x"), Some(ResponseCode::Modified));
+        assert_eq!(code("a NO [authenticationfailed] x"), Some(ResponseCode::AuthenticationFailed));
+        assert_eq!(code("a NO [X-NEW 5] x"), Some(ResponseCode::Other("X-NEW".into())));
+        assert_eq!(code("a NO nothing to see"), None);
+        assert_eq!(code("a NO [unclosed"), None);
+    }
+
+    #[test]
+    fn a_throttled_ok_says_so_at_its_end() {
+        assert_eq!(code("a OK Success [THROTTLED]"), Some(ResponseCode::Throttled));
+    }
+
+    #[test]
+    fn a_code_that_could_carry_text_is_not_kept() {
+        assert_eq!(code("a NO [Dear*Sir] x"), None);
+        assert_eq!(code(&format!("a NO [{}] x", "A".repeat(41))), None);
+    }
+
+    #[test]
+    fn delays_and_limits_are_read_from_the_text() {
+        let text = "Request is throttled. Suggested Backoff Time: 30000 milliseconds";
+        assert_eq!(suggested_delay(text), Some(Duration::from_secs(30)));
+        assert_eq!(suggested_delay("Suggested Backoff Time: soon"), None);
+        assert!(says_too_many("Too many simultaneous connections. (Failure)"));
+        assert!(!says_too_many("Invalid credentials"));
+        assert!(says_no_mailbox("Mailbox doesn't exist: Not there (0.001 + 0.000 secs)."));
+        assert!(!says_no_mailbox("Unable to open this mailbox"));
+    }
+}

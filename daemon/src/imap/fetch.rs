@@ -1,0 +1,288 @@
+//! Asking about messages without reading them: sizes, dates, flags, and who has a keyword.
+//!
+//! Answers are matched by UID. A FETCH for a UID that was not asked for is the server telling of
+//! a flag; a message without an answer is gone.
+
+use std::collections::BTreeMap;
+
+use async_imap::imap_proto::{AttributeValue, MailboxDatum, Response};
+use jiff::Timestamp;
+use triaged_core::label::Keyword;
+use triaged_core::mailbox::{Uid, UidSet};
+
+use super::command::{Command, Verb};
+use super::error::ImapError;
+use super::session::Session;
+use super::wire::Heard;
+
+/// Most messages that one listing returns, the lowest UIDs first: memory is bounded whatever the
+/// server sends. Who gets so many asks again from behind the last one.
+const MAX_LISTED: usize = 20_000;
+/// IMAP's `date-time` (RFC 9051 §9); the day may be padded with a space.
+const INTERNAL_DATE: &str = "%d-%b-%Y %H:%M:%S %z";
+
+/// A message as a listing shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// Its UID.
+    pub uid: Uid,
+    /// The whole message in bytes.
+    pub size: u64,
+    /// When the server received it; `None` where it does not say.
+    pub received: Option<Timestamp>,
+    /// Flags and keywords as the server spells them.
+    pub flags: Vec<String>,
+}
+
+impl Session {
+    /// The highest UID in the selected mailbox, for servers that do not say UIDNEXT; `None` for
+    /// an empty mailbox.
+    ///
+    /// # Errors
+    /// What the server refuses, and what ends the connection.
+    pub async fn highest_uid(&mut self) -> Result<Option<Uid>, ImapError> {
+        if self.selected().is_some_and(|selected| selected.exists == 0) {
+            return Ok(None);
+        }
+        let mut highest = None;
+        let command = Command::new(Verb::Fetch, "UID FETCH * (UID)");
+        self.exec(&command, |response| {
+            highest = highest.max(fetched(response).map(|(uid, _)| uid));
+            Heard::Foreign
+        })
+        .await?;
+        Ok(highest)
+    }
+
+    /// Lists the messages from `from` to `to`, both included, in the order of their UIDs, the
+    /// first 20,000 of them. [`Uid::LAST`] means up to the newest one.
+    ///
+    /// # Errors
+    /// What the server refuses, and what ends the connection.
+    pub async fn fetch_envelopes(&mut self, from: Uid, to: Uid) -> Result<Vec<Listed>, ImapError> {
+        let mut entries = BTreeMap::new();
+        let unparsed = self.list(from, to, "UID RFC822.SIZE INTERNALDATE FLAGS", &mut entries);
+        if unparsed.await? > 0 {
+            // Most likely a message without a date, which imap-proto can not parse.
+            self.list(from, to, "UID RFC822.SIZE FLAGS", &mut entries).await?;
+        }
+        Ok(entries.into_iter().filter_map(|(uid, entry)| entry.listed(uid)).collect())
+    }
+
+    /// Adds what the server says of the messages in the range; how much of it was not parsed.
+    async fn list(
+        &mut self,
+        from: Uid,
+        to: Uid,
+        items: &str,
+        entries: &mut BTreeMap<Uid, Entry>,
+    ) -> Result<u64, ImapError> {
+        let end = if to == Uid::LAST { "*".to_owned() } else { to.to_string() };
+        if end == "*" {
+            // Whatever was reported so far is in the answer to this.
+            self.view.arrived = false;
+        }
+        let line = format!("UID FETCH {from}:{end} ({items})");
+        let command = Command::new(Verb::Fetch, line);
+        let done = self.exec(&command, |response| {
+            // `n:*` always has the last message in it, and 9:5 is 5:9 (RFC 9051 §9, seq-range).
+            let Some((uid, attributes)) =
+                fetched(response).filter(|(uid, _)| (from..=to).contains(uid))
+            else {
+                return Heard::Foreign;
+            };
+            let heard = entries.entry(uid).or_default().hear(attributes);
+            if entries.len() > MAX_LISTED {
+                entries.pop_last();
+            }
+            heard
+        });
+        Ok(done.await?.unparsed)
+    }
+
+    /// The flags of these messages as they are stored now; messages that are gone are absent.
+    ///
+    /// # Errors
+    /// What the server refuses, and what ends the connection.
+    pub async fn flags(&mut self, uids: &UidSet) -> Result<Vec<(Uid, Vec<String>)>, ImapError> {
+        let mut found: BTreeMap<Uid, Entry> = BTreeMap::new();
+        for piece in uids.pieces() {
+            let command = Command::new(Verb::Fetch, format!("UID FETCH {piece} (UID FLAGS)"));
+            self.exec(&command, |response| match fetched(response) {
+                Some((uid, attributes)) if uids.contains(uid) => {
+                    found.entry(uid).or_default().hear(attributes)
+                }
+                _ => Heard::Foreign,
+            })
+            .await?;
+        }
+        let flags = |(uid, entry): (Uid, Entry)| entry.flags.map(|flags| (uid, flags));
+        Ok(found.into_iter().filter_map(flags).collect())
+    }
+
+    /// The messages of the selected mailbox that have a keyword.
+    ///
+    /// # Errors
+    /// What the server refuses, and what ends the connection.
+    pub async fn search_keyword(&mut self, keyword: &Keyword) -> Result<UidSet, ImapError> {
+        let mut found: Vec<Uid> = Vec::new();
+        let command = Command::new(Verb::Search, format!("UID SEARCH KEYWORD {keyword}"));
+        self.exec(&command, |response| {
+            if let Response::MailboxData(MailboxDatum::Search(uids)) = response {
+                found = uids.iter().filter_map(|&uid| Uid::new(uid)).collect();
+            }
+            Heard::Foreign
+        })
+        .await?;
+        Ok(found.into_iter().collect())
+    }
+}
+
+/// UID and attributes of a FETCH response that names its UID, as every answer to a `UID FETCH`
+/// does (RFC 9051 §6.4.9).
+pub(super) fn fetched<'a, 'r>(
+    response: &'a Response<'r>,
+) -> Option<(Uid, &'a [AttributeValue<'r>])> {
+    let Response::Fetch(_, attributes) = response else { return None };
+    let uid = attributes.iter().find_map(|value| match value {
+        AttributeValue::Uid(uid) => Uid::new(*uid),
+        _ => None,
+    })?;
+    Some((uid, attributes))
+}
+
+/// What is known of one message so far; its attributes may come in several responses.
+#[derive(Debug, Default)]
+struct Entry {
+    size: Option<u64>,
+    received: Option<Timestamp>,
+    flags: Option<Vec<String>>,
+}
+
+impl Entry {
+    fn hear(&mut self, attributes: &[AttributeValue<'_>]) -> Heard {
+        let new = self.size.is_none() && self.flags.is_none();
+        for value in attributes {
+            match value {
+                AttributeValue::Rfc822Size(size) => self.size = Some(u64::from(*size)),
+                AttributeValue::InternalDate(date) => self.received = internal_date(date),
+                AttributeValue::Flags(flags) => {
+                    self.flags = Some(flags.iter().map(ToString::to_string).collect());
+                }
+                _ => {}
+            }
+        }
+        if new { Heard::Ours } else { Heard::Foreign }
+    }
+
+    /// `None` without a size: then it was no answer, but a flag that changed meanwhile.
+    fn listed(self, uid: Uid) -> Option<Listed> {
+        let flags = self.flags.unwrap_or_default();
+        self.size.map(|size| Listed { uid, size, received: self.received, flags })
+    }
+}
+
+fn internal_date(date: &str) -> Option<Timestamp> {
+    Timestamp::strptime(INTERNAL_DATE, date.trim_start()).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::imap::scripted::selected;
+
+    fn uid(n: u32) -> Uid {
+        Uid::new(n).expect("not zero")
+    }
+
+    #[test]
+    fn dates_have_their_zone() {
+        let date = internal_date("17-Jul-1996 02:44:25 -0700").map(|t| t.to_string());
+        assert_eq!(date.as_deref(), Some("1996-07-17T09:44:25Z"));
+        let padded = internal_date(" 7-Jul-1996 02:44:25 +0000").map(|t| t.to_string());
+        assert_eq!(padded.as_deref(), Some("1996-07-07T02:44:25Z"));
+        assert_eq!(internal_date("yesterday"), None);
+    }
+
+    #[tokio::test]
+    async fn a_listing_joins_what_is_split_and_drops_what_was_not_asked_for() {
+        let mut session = selected(
+            3,
+            "C: UID FETCH 5:* (UID RFC822.SIZE INTERNALDATE FLAGS)
+             S: * 1 FETCH (UID 4 RFC822.SIZE 10 FLAGS ())
+             S: * 2 FETCH (UID 5 RFC822.SIZE 20 INTERNALDATE \"17-Jul-1996 02:44:25 -0700\")
+             S: * 4 EXISTS
+             S: * 3 FETCH (FLAGS (\\Seen))
+             S: * 2 FETCH (UID 5 FLAGS (\\Seen triaged-urgent))
+             S: * 3 FETCH (UID 9 FLAGS (\\Deleted))
+             S: %t OK done
+             HANG",
+        )
+        .await;
+        let listed = session.fetch_envelopes(uid(5), Uid::LAST).await.expect("a listing");
+        let flags = vec!["\\Seen".to_owned(), "triaged-urgent".to_owned()];
+        let received = internal_date("17-Jul-1996 02:44:25 -0700");
+        assert_eq!(listed, [Listed { uid: uid(5), size: 20, received, flags }]);
+        assert!(session.view.arrived, "mail that arrived meanwhile is not forgotten");
+    }
+
+    #[tokio::test]
+    async fn a_message_without_a_date_is_listed() {
+        let mut session = selected(
+            2,
+            "C: UID FETCH 5:9 (UID RFC822.SIZE INTERNALDATE FLAGS)
+             S: * 1 FETCH (UID 5 RFC822.SIZE 20 INTERNALDATE NIL FLAGS ())
+             S: * 2 FETCH (UID 6 RFC822.SIZE 30 INTERNALDATE \"17-Jul-1996 02:44:25 -0700\" FLAGS ())
+             S: %t OK done
+             C: UID FETCH 5:9 (UID RFC822.SIZE FLAGS)
+             S: * 1 FETCH (UID 5 RFC822.SIZE 20 FLAGS ())
+             S: * 2 FETCH (UID 6 RFC822.SIZE 30 FLAGS ())
+             S: %t OK done
+             HANG",
+        )
+        .await;
+        let listed = session.fetch_envelopes(uid(5), uid(9)).await.expect("a listing");
+        let dated: Vec<_> = listed.iter().map(|l| (l.uid.get(), l.received.is_some())).collect();
+        assert_eq!(dated, [(5, false), (6, true)]);
+        assert_eq!(session.unparsed(), 1);
+    }
+
+    #[tokio::test]
+    async fn n_star_on_a_mailbox_without_new_mail_lists_nothing() {
+        let mut session = selected(
+            1,
+            "C: UID FETCH 50:* (UID RFC822.SIZE INTERNALDATE FLAGS)
+             S: * 1 FETCH (UID 49 RFC822.SIZE 20 FLAGS ())
+             S: %t OK done
+             C: UID FETCH * (UID)
+             S: * 1 FETCH (UID 49)
+             S: %t OK done
+             HANG",
+        )
+        .await;
+        assert_eq!(session.fetch_envelopes(uid(50), Uid::LAST).await, Ok(vec![]));
+        assert_eq!(session.highest_uid().await, Ok(Some(uid(49))));
+    }
+
+    #[tokio::test]
+    async fn flags_are_those_of_the_messages_that_were_asked_for() {
+        let mut session = selected(
+            3,
+            "C: UID FETCH 5:6,9 (UID FLAGS)
+             S: * 1 FETCH (UID 5 FLAGS (triaged-urgent))
+             S: * 3 FETCH (UID 8 FLAGS ())
+             S: * 1 FETCH (UID 5 FLAGS ())
+             S: %t OK done
+             C: UID SEARCH KEYWORD triaged-urgent
+             S: * SEARCH 9 6
+             S: %t OK done
+             HANG",
+        )
+        .await;
+        let asked: UidSet = [5, 6, 9].into_iter().map(uid).collect();
+        assert_eq!(session.flags(&asked).await, Ok(vec![(uid(5), vec![])]));
+        let keyword = "triaged-urgent".parse().expect("valid");
+        let found = session.search_keyword(&keyword).await.expect("an answer");
+        assert_eq!(found.to_string(), "6,9");
+    }
+}

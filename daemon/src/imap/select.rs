@@ -1,0 +1,214 @@
+//! Opening a mailbox, and asking about one that is not open.
+
+use async_imap::imap_proto::{MailboxDatum, Response, Status, StatusAttribute};
+use triaged_core::label::Keyword;
+use triaged_core::mailbox::{Uid, UidValidity};
+use triaged_core::sync::MailboxStatus;
+
+use super::code::ResponseCode;
+use super::command::{Command, Verb};
+use super::error::ImapError;
+use super::name;
+use super::session::Session;
+use super::view::View;
+use super::wire::Heard;
+
+/// A mailbox that is open for reading and, unless the server says otherwise, for keywords.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Selected {
+    /// Generation and next UID at the time of SELECT.
+    pub status: MailboxStatus,
+    /// The server takes no change.
+    pub read_only: bool,
+    /// Which flags can be stored for good; `\*` stands for new keywords.
+    pub permanent_flags: Vec<String>,
+    /// The flags and keywords that the mailbox knows already; servers limit their number.
+    pub flags: Vec<String>,
+    /// Number of messages.
+    pub exists: u32,
+    /// The highest mod-sequence (RFC 7162), where the server keeps them.
+    pub highest_mod_seq: Option<u64>,
+}
+
+impl Selected {
+    /// Whether the server says that it will keep this keyword. It may be wrong: verify.
+    pub fn can_store(&self, keyword: &Keyword) -> bool {
+        let listed = |flag: &String| flag == "\\*" || keyword.matches(flag);
+        !self.read_only && self.permanent_flags.iter().any(listed)
+    }
+}
+
+impl Session {
+    /// Opens a mailbox; the one that was open before is not any more, whatever the outcome.
+    /// `mailbox` is the name as people write it, in UTF-8.
+    ///
+    /// # Errors
+    /// [`ImapError::MailboxGone`], [`ImapError::NotPermitted`], [`ImapError::BadName`], and what
+    /// ends a connection; [`ImapError::Protocol`] for a server without UIDs.
+    pub async fn select(&mut self, mailbox: &str) -> Result<Selected, ImapError> {
+        let command = Command::new(Verb::Select, format!("SELECT {}", name::argument(mailbox)?));
+        self.view = View::default();
+        let mut opening = Opening::default();
+        let done = self.exec(&command, |response| opening.hear(response)).await?;
+        let read_only = done.reply.code == Some(ResponseCode::ReadOnly);
+        let selected = opening.finish(read_only)?;
+        self.view.selected = Some(selected.clone());
+        Ok(selected)
+    }
+
+    /// Generation and next UID of a mailbox that is not selected.
+    ///
+    /// # Errors
+    /// As [`Session::select`].
+    pub async fn status(&mut self, mailbox: &str) -> Result<MailboxStatus, ImapError> {
+        let argument = name::argument(mailbox)?;
+        let line = format!("STATUS {argument} (UIDVALIDITY UIDNEXT)");
+        let (mut validity, mut next) = (None, None);
+        let hear = |response: &Response<'_>| {
+            let Response::MailboxData(MailboxDatum::Status { status, .. }) = response else {
+                return Heard::Foreign;
+            };
+            for item in status {
+                match item {
+                    StatusAttribute::UidValidity(n) => validity = UidValidity::new(*n),
+                    StatusAttribute::UidNext(n) => next = Uid::new(*n),
+                    _ => {}
+                }
+            }
+            Heard::Foreign
+        };
+        self.exec(&Command::new(Verb::Status, line), hear).await?;
+        let uid_validity = validity.ok_or(ImapError::Protocol("STATUS without UIDVALIDITY"))?;
+        Ok(MailboxStatus { uid_validity, uid_next: next })
+    }
+
+    /// The mailbox that is open, as the server last described it.
+    pub fn selected(&self) -> Option<&Selected> {
+        self.view.selected.as_ref()
+    }
+}
+
+/// What arrives between SELECT and its OK.
+#[derive(Default)]
+struct Opening {
+    exists: u32,
+    flags: Vec<String>,
+    permanent_flags: Option<Vec<String>>,
+    uid_validity: Option<UidValidity>,
+    uid_next: Option<Uid>,
+    highest_mod_seq: Option<u64>,
+}
+
+impl Opening {
+    fn hear(&mut self, response: &Response<'_>) -> Heard {
+        match response {
+            Response::MailboxData(MailboxDatum::Exists(n)) => self.exists = *n,
+            Response::MailboxData(MailboxDatum::Flags(flags)) => {
+                self.flags = flags.iter().map(ToString::to_string).collect();
+            }
+            Response::Data { status: Status::Ok, outcome } => match ResponseCode::of(outcome) {
+                // What came before was about the mailbox that was open (RFC 7162 §3.2.11).
+                Some(ResponseCode::Closed) => *self = Self::default(),
+                Some(ResponseCode::PermanentFlags(flags)) => self.permanent_flags = Some(flags),
+                Some(ResponseCode::UidValidity(n)) => self.uid_validity = UidValidity::new(n),
+                Some(ResponseCode::UidNext(n)) => self.uid_next = Uid::new(n),
+                Some(ResponseCode::HighestModSeq(n)) => self.highest_mod_seq = Some(n),
+                _ => {}
+            },
+            _ => {}
+        }
+        Heard::Foreign
+    }
+
+    fn finish(self, read_only: bool) -> Result<Selected, ImapError> {
+        let uid_validity =
+            self.uid_validity.ok_or(ImapError::Protocol("a mailbox without UIDVALIDITY"))?;
+        Ok(Selected {
+            status: MailboxStatus { uid_validity, uid_next: self.uid_next },
+            read_only,
+            // A server that does not say takes all of them (RFC 9051 §7.1, PERMANENTFLAGS).
+            permanent_flags: self.permanent_flags.unwrap_or_else(|| vec!["\\*".to_owned()]),
+            flags: self.flags,
+            exists: self.exists,
+            highest_mod_seq: self.highest_mod_seq,
+        })
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::imap::scripted::session;
+
+    /// An open mailbox with `exists` messages that takes new keywords.
+    pub(in crate::imap) fn selected(exists: u32) -> Selected {
+        let opening = Opening {
+            exists,
+            permanent_flags: Some(vec!["\\Seen".to_owned(), "\\*".to_owned()]),
+            uid_validity: UidValidity::new(7),
+            uid_next: Uid::new(exists + 1),
+            ..Opening::default()
+        };
+        opening.finish(false).expect("it has a UIDVALIDITY")
+    }
+
+    #[tokio::test]
+    async fn select_reads_what_the_server_says() {
+        let mut session = session(
+            "C: SELECT \"Entw&APw-rfe\"
+             S: * FLAGS (\\Answered \\Seen $Junk)
+             S: * OK [PERMANENTFLAGS (\\Answered \\Seen $Junk \\*)] yes
+             S: * 17 EXISTS
+             S: * 2 RECENT
+             S: * OK [UNSEEN 12] x
+             S: * OK [UIDVALIDITY 3857529045] UIDs valid
+             S: * OK [UIDNEXT 4392] next
+             S: * OK [HIGHESTMODSEQ 715194045007] highest
+             S: %t OK [READ-WRITE] done
+             HANG",
+        )
+        .await;
+        let open = session.select("Entwürfe").await.expect("it opens");
+        assert_eq!(open.status.uid_validity.get(), 3_857_529_045);
+        assert_eq!(open.status.uid_next, Uid::new(4392));
+        assert_eq!((open.exists, open.read_only), (17, false));
+        assert_eq!(open.highest_mod_seq, Some(715_194_045_007));
+        assert!(open.can_store(&"triaged-urgent".parse().expect("valid")));
+    }
+
+    #[tokio::test]
+    async fn a_read_only_mailbox_stores_nothing() {
+        let mut session = session(
+            "C: SELECT \"INBOX\"
+             S: * 1 EXISTS
+             S: * OK [UIDVALIDITY 1] x
+             S: %t OK [READ-ONLY] done
+             HANG",
+        )
+        .await;
+        let open = session.select("INBOX").await.expect("it opens");
+        assert!(open.read_only && !open.can_store(&"triaged-urgent".parse().expect("valid")));
+    }
+
+    #[tokio::test]
+    async fn a_missing_mailbox_is_told_apart_and_the_session_goes_on() {
+        let mut session = session(
+            "C: SELECT \"Gone\"
+             S: %t NO [NONEXISTENT] no such mailbox
+             C: STATUS \"There\" (UIDVALIDITY UIDNEXT)
+             S: * STATUS There (UIDNEXT 5 UIDVALIDITY 9)
+             S: %t OK done
+             C: STATUS \"Empty\" (UIDVALIDITY UIDNEXT)
+             S: * STATUS Empty ()
+             S: %t OK done
+             HANG",
+        )
+        .await;
+        let gone = session.select("Gone").await.expect_err("it is gone");
+        assert_eq!((gone.kind(), gone.ends_connection()), ("mailbox_gone", false));
+        let there = session.status("There").await.expect("it is there");
+        assert_eq!((there.uid_validity.get(), there.uid_next), (9, Uid::new(5)));
+        let empty = session.status("Empty").await.expect_err("nothing was said");
+        assert_eq!(empty.kind(), "protocol");
+    }
+}

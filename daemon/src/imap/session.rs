@@ -1,0 +1,206 @@
+//! A connection that is logged in. One task owns it; dropping it closes it.
+
+use async_imap::imap_proto::Response;
+use secrecy::SecretString;
+use tokio::time::Instant;
+
+use super::auth;
+use super::capabilities::Capabilities;
+use super::code::ResponseCode;
+use super::command::{Command, Verb};
+use super::error::ImapError;
+use super::guard::Stream;
+use super::transport::{self, Endpoint};
+use super::view::View;
+use super::wire::{self, Done, Heard, Wire};
+
+/// A logged-in connection. What it can do stands beside what it is about: `select`, `fetch`,
+/// `messages`, `change`, `idle`.
+///
+/// A method whose future is dropped before it is done closes the connection.
+pub struct Session {
+    pub(super) wire: Wire,
+    pub(super) view: View,
+    capabilities: Capabilities,
+}
+
+impl Session {
+    /// Connects and logs in.
+    ///
+    /// # Errors
+    /// [`ImapError::Unreachable`], [`ImapError::Tls`], [`ImapError::LoginRefused`] and its
+    /// neighbours; see there.
+    pub async fn connect(
+        endpoint: &Endpoint,
+        user: &str,
+        password: &SecretString,
+    ) -> Result<Self, ImapError> {
+        let until = wire::deadline(endpoint.connect_limit);
+        let stream = transport::dial(endpoint, until).await?;
+        Self::log_in(stream, until, user, password).await
+    }
+
+    /// Waits for the greeting of a server until `until`, then logs in.
+    pub(super) async fn log_in(
+        stream: Box<dyn Stream>,
+        until: Instant,
+        user: &str,
+        password: &SecretString,
+    ) -> Result<Self, ImapError> {
+        let mut wire = Wire::over(stream);
+        let offered = match wire.greeting(until).await? {
+            Some(capabilities) => capabilities,
+            None => ask_capabilities(&mut wire).await?,
+        };
+        let login = auth::command(&offered, user, password)?;
+        let mut told = None;
+        let done = wire.exec(&login, |response| hear_capabilities(&mut told, response)).await?;
+        // What was offered before the login does not hold after it (RFC 9051 §6.2.3).
+        let capabilities = match (done.reply.code, told) {
+            (Some(ResponseCode::Capability(now)), _) | (_, Some(now)) => now,
+            _ => ask_capabilities(&mut wire).await?,
+        };
+        Ok(Self { wire, view: View::default(), capabilities })
+    }
+
+    /// What the server can do for this user.
+    pub fn capabilities(&self) -> &Capabilities {
+        &self.capabilities
+    }
+
+    /// Whether commands can still be sent.
+    pub fn is_open(&self) -> bool {
+        self.wire.is_open()
+    }
+
+    /// How many responses of this server could not be parsed and were passed over so far.
+    pub fn unparsed(&self) -> u64 {
+        self.wire.unparsed()
+    }
+
+    /// Says goodbye, waits a moment for the answer and closes.
+    pub async fn logout(mut self) {
+        // The connection ends whatever the server says to it.
+        drop(self.exec(&Command::new(Verb::Logout, "LOGOUT"), |_| Heard::Foreign).await);
+    }
+
+    /// Runs a command and takes notice of what the server says of the mailbox meanwhile.
+    pub(super) async fn exec(
+        &mut self,
+        command: &Command,
+        mut hear: impl FnMut(&Response<'_>) -> Heard + Send,
+    ) -> Result<Done, ImapError> {
+        let view = &mut self.view;
+        let both = |response: &Response<'_>| {
+            view.hear(response);
+            hear(response)
+        };
+        self.wire.exec(command, both).await
+    }
+}
+
+async fn ask_capabilities(wire: &mut Wire) -> Result<Capabilities, ImapError> {
+    let mut told = None;
+    let command = Command::new(Verb::Capability, "CAPABILITY");
+    wire.exec(&command, |response| hear_capabilities(&mut told, response)).await?;
+    Ok(told.unwrap_or_default())
+}
+
+fn hear_capabilities(told: &mut Option<Capabilities>, response: &Response<'_>) -> Heard {
+    if let Response::Capabilities(list) = response {
+        *told = Some(list.iter().collect());
+    }
+    Heard::Foreign
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::scripted;
+
+    async fn kind_of_login(script: &str) -> &'static str {
+        scripted::login(script, "pw").await.err().expect("no session").kind()
+    }
+
+    #[tokio::test]
+    async fn capabilities_are_read_again_after_the_login() {
+        let told = [
+            "S: %t OK [CAPABILITY IMAP4rev1 IDLE] in",
+            "S: * CAPABILITY IMAP4rev1 IDLE\nS: %t OK in",
+            "S: %t OK in\nC: CAPABILITY\nS: * CAPABILITY IMAP4rev1 IDLE\nS: %t OK done",
+        ];
+        for after in told {
+            let script = format!(
+                "S: * OK hi
+                 C: CAPABILITY
+                 S: * CAPABILITY IMAP4rev1 AUTH=PLAIN
+                 S: %t OK done
+                 C: AUTHENTICATE PLAIN
+                 S: + go on
+                 C+ AGJvYgBwdw==
+                 {after}
+                 C: LOGOUT
+                 S: * BYE see you
+                 S: %t OK done"
+            );
+            let session = scripted::login(&script, "pw").await.expect("a session");
+            assert!(
+                session.capabilities().has("idle") && !session.capabilities().has("AUTH=PLAIN")
+            );
+            session.logout().await;
+        }
+    }
+
+    #[tokio::test]
+    async fn a_password_that_needs_one_is_sent_as_a_literal() {
+        let script = "S: * OK [CAPABILITY IMAP4rev1] hi
+             C: LOGIN \"bob\" {3}
+             S: + ready
+             C+ pä
+             S: %t OK [CAPABILITY IMAP4rev1] in
+             HANG";
+        assert!(scripted::login(script, "pä").await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_login_that_fails_says_why() {
+        let answered = |answer: &str| {
+            let offer = "S: * OK [CAPABILITY IMAP4rev1] hi\nC: LOGIN \"bob\" \"pw\"";
+            format!("{offer}\nS: {answer}\nHANG")
+        };
+        let cases = [
+            ("%t NO [AUTHENTICATIONFAILED] wrong", "login_refused"),
+            ("%t NO wrong", "login_refused"),
+            ("%t NO [UNAVAILABLE] back-end is down", "unavailable"),
+            ("%t NO Too many simultaneous connections. (Failure)", "throttled"),
+            ("%t NO [ALERT] Too many simultaneous connections. (Failure)", "throttled"),
+            ("%t BAD what", "rejected"),
+            ("* BYE [UNAVAILABLE] maintenance", "bye"),
+            ("t99 OK in", "protocol"),
+            ("+ more", "protocol"),
+        ];
+        for (answer, kind) in cases {
+            assert_eq!(kind_of_login(&answered(answer)).await, kind, "{answer}");
+        }
+    }
+
+    #[tokio::test]
+    async fn nothing_is_sent_after_a_greeting_that_is_not_one() {
+        let cases = [
+            ("S: * PREAUTH [CAPABILITY IMAP4rev1] welcome", "preauth"),
+            ("S: * BYE too busy", "bye"),
+            ("S: HTTP/1.1 400 Bad Request", "protocol"),
+            ("S: * 3 EXISTS", "protocol"),
+            ("S: * HELLO", "protocol"),
+            ("S: * OK [CAPABILITY IMAP4rev1 LOGINDISABLED] hi", "login_impossible"),
+            ("", "closed"),
+        ];
+        for (script, kind) in cases {
+            assert_eq!(kind_of_login(&format!("{script}\n")).await, kind, "{script}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_does_not_greet_meets_the_deadline() {
+        assert_eq!(kind_of_login("HANG").await, "deadline");
+    }
+}

@@ -1,0 +1,73 @@
+//! The values that labels of metrics may have where this code, and not the model, says them.
+
+/// A step of the pipe.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// Messages come from the server.
+    Fetch,
+    /// Bytes become a message.
+    Parse,
+    /// A message becomes the text that the model reads.
+    Render,
+    /// The model reads it.
+    Classify,
+    /// Decisions and what shall follow from them are stored.
+    Plan,
+    /// The server is told.
+    Apply,
+    /// The server is asked whether it did.
+    Verify,
+    /// What was done is stored.
+    Settle,
+}
+
+impl Stage {
+    /// All stages, in the order of the pipe.
+    pub const ALL: [Self; 8] = [
+        Self::Fetch,
+        Self::Parse,
+        Self::Render,
+        Self::Classify,
+        Self::Plan,
+        Self::Apply,
+        Self::Verify,
+        Self::Settle,
+    ];
+
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Fetch => "fetch",
+            Self::Parse => "parse",
+            Self::Render => "render",
+            Self::Classify => "classify",
+            Self::Plan => "plan",
+            Self::Apply => "apply",
+            Self::Verify => "verify",
+            Self::Settle => "settle",
+        }
+    }
+}
+
+/// What a connection to a server is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ConnectionState {
+    /// TCP, TLS and login.
+    Connecting,
+    /// Commands.
+    Working,
+    /// Waiting for news, in IDLE or between two polls.
+    Waiting,
+}
+
+impl ConnectionState {
+    /// All states.
+    pub const ALL: [Self; 3] = [Self::Connecting, Self::Working, Self::Waiting];
+
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Connecting => "connecting",
+            Self::Working => "working",
+            Self::Waiting => "waiting",
+        }
+    }
+}

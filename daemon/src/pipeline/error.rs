@@ -1,0 +1,27 @@
+//! What can interrupt the way of a message; the account's flow decides what follows.
+
+use crate::imap::ImapError;
+use crate::model::ModelError;
+use crate::secret::SecretError;
+use crate::store::StoreError;
+
+/// Why a chunk was not settled. Nothing is lost by it: the cursor has not moved, and what was
+/// planned is finished by the next attempt.
+#[derive(Debug, thiserror::Error)]
+pub enum FlowError {
+    /// The server, or the way to it.
+    #[error(transparent)]
+    Imap(#[from] ImapError),
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The account's password can not be read.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
+    /// The model's thread.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// A parser's thread ended by itself.
+    #[error("reading a chunk of messages ended by itself: {0}")]
+    Reading(#[from] tokio::task::JoinError),
+}

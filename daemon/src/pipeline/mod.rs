@@ -1,0 +1,255 @@
+//! The way of a message: list, fetch, read, classify, decide, plan, apply, verify, settle.
+//!
+//! The order of the steps stands here and in no other place. The unit of work is one chunk of
+//! UIDs of one mailbox; a stop is heard between two chunks. Nothing here knows a protocol, a
+//! database or a model: those are behind `imap`, `store` and `model`.
+
+mod error;
+mod known;
+mod read;
+mod write;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+use triaged_core::config::{HistoryText, Mode};
+use triaged_core::decision::decide;
+use triaged_core::label::KeywordMap;
+use triaged_core::mailbox::{Uid, UidSet};
+use triaged_core::outcome::Outcome;
+use triaged_core::score::Prediction;
+use triaged_core::sync::{self, Backfill, Cursor, SyncPlan};
+
+use crate::clock::Clock;
+use crate::imap::{Listed, Selected, Session};
+use crate::metrics::{Backlog, Metrics, Stage};
+use crate::model::Classifier;
+use crate::pulse::Heart;
+use crate::store::{Account, Action, PlannedMessage, Store, StoredMailbox};
+
+pub use error::FlowError;
+use read::Draft;
+
+/// How many UIDs are listed by one command: a line of about 80 bytes each.
+const WINDOW: u32 = 1_000;
+
+/// What every account's flow works with; clones are cheap.
+#[derive(Clone)]
+pub struct Pipeline {
+    /// Where decisions are written down.
+    pub store: Store,
+    /// The model's queue.
+    pub classifier: Classifier,
+    /// Which keyword stands for which label.
+    pub keywords: Arc<KeywordMap>,
+    /// Whether subjects may be stored.
+    pub history_text: HistoryText,
+    /// What is counted and timed.
+    pub metrics: Metrics,
+    /// The time.
+    pub clock: Clock,
+}
+
+/// A mailbox that the session has selected.
+pub struct OpenMailbox {
+    stored: StoredMailbox,
+    selected: Selected,
+    mode: Mode,
+}
+
+/// What steers a catch-up from outside, and who hears that it is alive.
+pub struct Pace<'a> {
+    /// Heard between two chunks.
+    pub stop: &'a CancellationToken,
+    /// Beats before each chunk.
+    pub heart: &'a Heart,
+    /// The account's share of the messages that wait.
+    pub backlog: &'a Backlog,
+}
+
+/// How long one chunk may take: its commands at their deadlines, and the model on a busy machine.
+const CHUNK_TIME: Duration = Duration::from_mins(15);
+
+impl OpenMailbox {
+    /// Whether the server lets us change nothing in it.
+    pub fn read_only(&self) -> bool {
+        self.selected.read_only
+    }
+}
+
+impl Pipeline {
+    /// Selects a mailbox, begins it where it is new or has new UIDs, and finishes what an earlier
+    /// life of the daemon decided and did not confirm.
+    pub async fn open(
+        &self,
+        session: &mut Session,
+        account: Account,
+        name: &str,
+        backfill: Backfill,
+        mode: Mode,
+    ) -> Result<OpenMailbox, FlowError> {
+        let selected = session.select(name).await?;
+        let stored = self.store.mailbox(account.id, name).await?;
+        let cursor = stored.map(|mailbox| mailbox.cursor);
+        let stored =
+            match (sync::plan_sync(cursor, selected.status, backfill, account.first_start), stored)
+            {
+                (SyncPlan::Continue(_), Some(stored)) => stored,
+                (SyncPlan::Continue(cursor) | SyncPlan::Begin(cursor), _) => {
+                    self.store.begin_mailbox(account.id, name, cursor).await?
+                }
+                (SyncPlan::AskHighestUid, _) => {
+                    let next = session.highest_uid().await?.map_or(Uid::FIRST, Uid::next);
+                    let uid_validity = selected.status.uid_validity;
+                    let cursor = Cursor { uid_validity, next, not_before: None };
+                    self.store.begin_mailbox(account.id, name, cursor).await?
+                }
+            };
+        let mut mailbox = OpenMailbox { stored, selected, mode };
+        self.finish_pending(session, &mut mailbox).await?;
+        Ok(mailbox)
+    }
+
+    /// Takes all new messages of a selected mailbox through the pipe, or as many as are done when
+    /// a stop is heard.
+    pub async fn catch_up(
+        &self,
+        session: &mut Session,
+        mailbox: &mut OpenMailbox,
+        pace: &Pace<'_>,
+    ) -> Result<(), FlowError> {
+        let decided = self.store.decided_uids(&mailbox.stored).await?;
+        loop {
+            let (from, to) = window(&mailbox.stored.cursor, &mailbox.selected);
+            let mut listed = session.fetch_envelopes(from, to.unwrap_or(Uid::LAST)).await?;
+            listed.retain(|listed| !decided.contains(&listed.uid) && concerns_us(listed, mailbox));
+            let mut waiting = listed.len();
+            for chunk in sync::chunks(listed.iter().map(|listed| (listed.uid, listed.fetch_size())))
+            {
+                pace.backlog.set(waiting);
+                pace.heart.beat(CHUNK_TIME);
+                if pace.stop.is_cancelled() {
+                    return Ok(());
+                }
+                self.chunk(session, mailbox, &listed, &chunk).await?;
+                waiting = waiting.saturating_sub(chunk.len());
+            }
+            pace.backlog.set(0);
+            let Some(next) = to.map(Uid::next) else { return Ok(()) };
+            self.store.settle(&mut mailbox.stored, next, &[], self.clock.now()).await?;
+        }
+    }
+
+    async fn chunk(
+        &self,
+        session: &mut Session,
+        mailbox: &mut OpenMailbox,
+        listed: &[Listed],
+        uids: &UidSet,
+    ) -> Result<(), FlowError> {
+        let timer = self.metrics.stage(Stage::Fetch);
+        let fetched = session.fetch_messages(uids).await?;
+        timer.done(fetched.len());
+        let drafts = self.read(listed, fetched).await?;
+        let known = self.known(session, mailbox, &drafts).await?;
+        let predictions = self.classify(&drafts, &known).await?;
+        let planned: Vec<PlannedMessage> = drafts
+            .into_iter()
+            .zip(predictions)
+            .map(|(draft, prediction)| self.planned(draft, prediction, &known, mailbox.mode))
+            .collect();
+        let timer = self.metrics.stage(Stage::Plan);
+        let effects = self.store.plan(&mailbox.stored, &planned, self.clock.now()).await?;
+        timer.done(planned.len());
+        self.count_planned(&planned);
+        let Some(last) = uids.iter().last() else { return Ok(()) };
+        self.write(session, mailbox, effects, last.next(), listed).await
+    }
+
+    /// The model's answers for the drafts that are not known, in the order of the drafts.
+    async fn classify(
+        &self,
+        drafts: &[Draft],
+        known: &UidSet,
+    ) -> Result<Vec<Option<Prediction>>, FlowError> {
+        let asked = |draft: &&Draft| !known.contains(draft.uid);
+        let texts: Vec<String> =
+            drafts.iter().filter(asked).filter_map(|draft| draft.text.clone()).collect();
+        let timer = self.metrics.stage(Stage::Classify);
+        let answers = self.classifier.classify(texts).await?;
+        timer.done(answers.len());
+        let mut answers = answers.into_iter();
+        Ok(drafts
+            .iter()
+            .map(|draft| {
+                if known.contains(draft.uid) || draft.text.is_none() {
+                    return None;
+                }
+                answers
+                    .next()?
+                    .inspect_err(|error| {
+                        tracing::warn!(uid = draft.uid.get(), %error, "a message got no answer from the model");
+                    })
+                    .ok()
+            })
+            .collect())
+    }
+
+    fn planned(
+        &self,
+        draft: Draft,
+        prediction: Option<Prediction>,
+        known: &UidSet,
+        mode: Mode,
+    ) -> PlannedMessage {
+        let action = match mode {
+            _ if known.contains(draft.uid) => Action::Skip,
+            Mode::Label => Action::Label,
+            Mode::Shadow => Action::Shadow,
+        };
+        let add = prediction
+            .as_ref()
+            .map(|prediction| decide(draft.uid, prediction, &self.keywords, &draft.flags).add)
+            .unwrap_or_default();
+        PlannedMessage {
+            uid: draft.uid,
+            identity: draft.identity,
+            subject: (self.history_text == HistoryText::Subject).then_some(draft.subject),
+            action,
+            model: prediction.is_some().then(|| self.classifier.version().to_owned()),
+            prediction,
+            defects: draft.defects,
+            add,
+        }
+    }
+
+    fn count_planned(&self, planned: &[PlannedMessage]) {
+        for message in planned {
+            for defect in &message.defects {
+                self.metrics.defect(defect);
+            }
+            for head in message.prediction.iter().flat_map(|prediction| &prediction.heads) {
+                self.metrics.answered(&head.head, &head.label, head.abstained);
+            }
+            if message.outcome() != Outcome::Pending {
+                self.metrics.message(message.outcome());
+            }
+        }
+    }
+}
+
+/// The next range of UIDs to list; without an end where it reaches beyond what the server named.
+fn window(cursor: &Cursor, selected: &Selected) -> (Uid, Option<Uid>) {
+    let end = cursor.next.plus(WINDOW - 1);
+    let to = selected.status.uid_next.filter(|&uid_next| end < uid_next).map(|_| end);
+    (cursor.next, to)
+}
+
+/// Mail from before the moment that the cursor names is passed over, and what is deleted already.
+fn concerns_us(listed: &Listed, mailbox: &OpenMailbox) -> bool {
+    let not_before = mailbox.stored.cursor.not_before;
+    let old = not_before.zip(listed.received).is_some_and(|(oldest, at)| at < oldest);
+    let deleted = listed.flags.iter().any(|flag| flag.eq_ignore_ascii_case("\\Deleted"));
+    !old && !deleted
+}

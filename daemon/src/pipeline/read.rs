@@ -1,0 +1,81 @@
+//! From the bytes that the server sent to the text that the model reads.
+
+use std::collections::HashMap;
+
+use triaged_core::document;
+use triaged_core::mailbox::Uid;
+use triaged_core::message::{self, Message};
+
+use super::{FlowError, Pipeline};
+use crate::imap::{Fetched, Listed, Unreadable};
+use crate::metrics::Stage;
+use crate::store::Identity;
+
+/// A message that was read and is to be decided.
+pub(super) struct Draft {
+    pub(super) uid: Uid,
+    /// What the model reads; `None` where the server does not give the message.
+    pub(super) text: Option<String>,
+    pub(super) subject: String,
+    pub(super) identity: Option<Identity>,
+    pub(super) flags: Vec<String>,
+    pub(super) defects: Vec<&'static str>,
+}
+
+impl Pipeline {
+    /// Parses and renders a chunk on a thread of its own: a hostile message may take its time.
+    pub(super) async fn read(
+        &self,
+        listed: &[Listed],
+        fetched: Vec<Fetched>,
+    ) -> Result<Vec<Draft>, FlowError> {
+        let listed: HashMap<Uid, Listed> =
+            listed.iter().map(|listed| (listed.uid, listed.clone())).collect();
+        let pipeline = self.clone();
+        let drafts = tokio::task::spawn_blocking(move || {
+            fetched
+                .into_iter()
+                .filter_map(|fetched| {
+                    let listed = listed.get(&fetched.uid)?;
+                    Some(pipeline.draft(listed, fetched))
+                })
+                .collect()
+        });
+        Ok(drafts.await?)
+    }
+
+    fn draft(&self, listed: &Listed, fetched: Fetched) -> Draft {
+        let raw = match fetched.content {
+            Ok(raw) => raw,
+            Err(error) => return unreadable(listed, &error),
+        };
+        let timer = self.metrics.stage(Stage::Parse);
+        let message = message::parse(&raw, listed.size);
+        timer.done(1);
+        let timer = self.metrics.stage(Stage::Render);
+        let text = document::render(&message);
+        timer.done(1);
+        let Message { subject, message_id, defects, .. } = message;
+        Draft {
+            uid: listed.uid,
+            text: Some(text),
+            subject,
+            identity: message_id.map(|id| self.store.identity(&id, listed.size)),
+            flags: listed.flags.clone(),
+            defects: defects.iter().map(|defect| defect.as_str()).collect(),
+        }
+    }
+}
+
+/// A message that the server shows and does not give: it gets no label, and its neighbours theirs.
+fn unreadable(listed: &Listed, error: &Unreadable) -> Draft {
+    tracing::warn!(uid = listed.uid.get(), %error, "a message can not be read");
+    Draft {
+        uid: listed.uid,
+        text: None,
+        subject: String::new(),
+        identity: None,
+        flags: listed.flags.clone(),
+        defects: vec!["unreadable"],
+    }
+}

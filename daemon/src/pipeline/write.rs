@@ -1,0 +1,154 @@
+//! Writing what was planned, and believing only what the server shows afterwards.
+
+use std::collections::{BTreeMap, HashMap};
+
+use triaged_core::decision::{Decision, merge};
+use triaged_core::label::Keyword;
+use triaged_core::mailbox::{Uid, UidSet};
+use triaged_core::outcome::Outcome;
+
+use super::{FlowError, OpenMailbox, Pipeline};
+use crate::imap::{Listed, Selected, Session};
+use crate::metrics::Stage;
+use crate::store::{EffectState, PendingEffect};
+
+impl Pipeline {
+    /// Applies what an earlier life planned, as it was decided, without asking the model again.
+    pub(super) async fn finish_pending(
+        &self,
+        session: &mut Session,
+        mailbox: &mut OpenMailbox,
+    ) -> Result<(), FlowError> {
+        let effects = self.store.pending(&mailbox.stored).await?;
+        if effects.is_empty() {
+            return Ok(());
+        }
+        tracing::info!(effects = effects.len(), "finishing what was decided before the restart");
+        let next = mailbox.stored.cursor.next;
+        self.write(session, mailbox, effects, next, &[]).await
+    }
+
+    /// Applies effects, reads back what the server keeps, and settles both with the cursor.
+    pub(super) async fn write(
+        &self,
+        session: &mut Session,
+        mailbox: &mut OpenMailbox,
+        effects: Vec<PendingEffect>,
+        next: Uid,
+        listed: &[Listed],
+    ) -> Result<(), FlowError> {
+        let timer = self.metrics.stage(Stage::Apply);
+        self.apply(session, &mailbox.selected, &effects).await?;
+        timer.done(effects.len());
+        let timer = self.metrics.stage(Stage::Verify);
+        let states = self.verify(session, &mailbox.selected, effects).await?;
+        timer.done(states.len());
+        let timer = self.metrics.stage(Stage::Settle);
+        let now = self.clock.now();
+        let outcomes = self.store.settle(&mut mailbox.stored, next, &states, now).await?;
+        timer.done(outcomes.len());
+        self.metrics.succeeded(now);
+        self.count_settled(&states, &outcomes, listed);
+        Ok(())
+    }
+
+    async fn apply(
+        &self,
+        session: &mut Session,
+        selected: &Selected,
+        effects: &[PendingEffect],
+    ) -> Result<(), FlowError> {
+        let mut by_uid: BTreeMap<Uid, Vec<Keyword>> = BTreeMap::new();
+        for effect in effects {
+            if permitted(selected, &effect.keyword).is_none() {
+                by_uid.entry(effect.uid).or_default().push(effect.keyword.clone());
+            }
+        }
+        let decisions: Vec<Decision> =
+            by_uid.into_iter().map(|(uid, add)| Decision { uid, add }).collect();
+        for change in merge(&decisions) {
+            let accepted = session.add_keywords(&change.uids, &change.add).await?;
+            if !accepted.is_ok() && change.add.len() > 1 {
+                // One keyword that the mailbox can not take must not cost the others.
+                for keyword in change.add {
+                    session.add_keywords(&change.uids, &[keyword]).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A tagged OK does not mean that a keyword is stored, so each message's flags are read back.
+    async fn verify(
+        &self,
+        session: &mut Session,
+        selected: &Selected,
+        effects: Vec<PendingEffect>,
+    ) -> Result<Vec<(PendingEffect, EffectState)>, FlowError> {
+        let written: UidSet = effects
+            .iter()
+            .filter(|effect| permitted(selected, &effect.keyword).is_none())
+            .map(|effect| effect.uid)
+            .collect();
+        let flags: HashMap<Uid, Vec<String>> = session.flags(&written).await?.into_iter().collect();
+        let state = |effect: &PendingEffect| {
+            permitted(selected, &effect.keyword).unwrap_or_else(|| match flags.get(&effect.uid) {
+                None => EffectState::Gone,
+                Some(flags) if flags.iter().any(|flag| effect.keyword.matches(flag)) => {
+                    EffectState::Done
+                }
+                Some(_) => EffectState::Rejected,
+            })
+        };
+        Ok(effects
+            .into_iter()
+            .map(|effect| {
+                let state = state(&effect);
+                (effect, state)
+            })
+            .collect())
+    }
+
+    fn count_settled(
+        &self,
+        states: &[(PendingEffect, EffectState)],
+        outcomes: &[(Uid, Outcome)],
+        listed: &[Listed],
+    ) {
+        for (effect, state) in states {
+            if *state == EffectState::Done
+                && let Some((head, label)) = self.keywords.label_of(&effect.keyword)
+            {
+                self.metrics.label_written(head, label);
+            }
+        }
+        let now = self.clock.now();
+        for (uid, outcome) in outcomes {
+            self.metrics.message(*outcome);
+            let received = listed.iter().find(|listed| listed.uid == *uid).and_then(|l| l.received);
+            if let (Outcome::Labelled, Some(received)) = (outcome, received) {
+                self.metrics.delivered_to_labelled(received, now);
+            }
+        }
+        let refused = outcomes.iter().filter(|(_, outcome)| *outcome != Outcome::Labelled);
+        if let Some((uid, outcome)) = refused.clone().next() {
+            tracing::warn!(
+                messages = refused.count(),
+                first_uid = uid.get(),
+                outcome = outcome.as_str(),
+                "messages did not get their keywords"
+            );
+        }
+    }
+}
+
+/// Why a keyword must not even be tried in this mailbox; `None` where it may.
+fn permitted(selected: &Selected, keyword: &Keyword) -> Option<EffectState> {
+    if selected.read_only {
+        Some(EffectState::ReadOnly)
+    } else if selected.can_store(keyword) {
+        None
+    } else {
+        Some(EffectState::NotPermitted)
+    }
+}

@@ -1,0 +1,204 @@
+//! What state each account is in: told by the flows, asked by /readyz, systemd and the metrics.
+//!
+//! Deliberately absent: a decision about anything. A state here changes no behaviour.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde::Serialize;
+use tokio::sync::watch;
+
+/// Where one account stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum AccountState {
+    /// Not logged in yet since the start, and nothing has gone wrong so far.
+    Starting,
+    /// Logged in; new mail is noticed.
+    Watching,
+    /// Something is in the way, and it is tried again.
+    Waiting {
+        /// What is in the way, in words for an administrator; never a secret or a line of mail.
+        reason: String,
+        /// When the next attempt begins.
+        retry_at: Timestamp,
+    },
+    /// The daemon is ending and this account is done.
+    Stopped,
+}
+
+impl AccountState {
+    /// The names of all states, as they stand in /readyz and in metrics.
+    pub const NAMES: [&'static str; 4] = ["starting", "watching", "waiting", "stopped"];
+
+    /// The name of this state.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::Watching => "watching",
+            Self::Waiting { .. } => "waiting",
+            Self::Stopped => "stopped",
+        }
+    }
+}
+
+/// The state of one account and when it began.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+struct Standing {
+    #[serde(flatten)]
+    state: AccountState,
+    since: Timestamp,
+}
+
+/// The board on which every account's state stands; clones share it.
+#[derive(Debug, Clone)]
+pub struct Readiness {
+    board: Arc<watch::Sender<BTreeMap<String, Standing>>>,
+}
+
+/// All accounts as they stand, for /readyz.
+#[derive(Debug, Serialize)]
+pub struct Report {
+    ready: bool,
+    accounts: BTreeMap<String, Standing>,
+}
+
+impl Report {
+    /// Whether every account is watched.
+    pub fn ready(&self) -> bool {
+        self.ready
+    }
+
+    /// The names of the states with the number of accounts in each, in a fixed order.
+    pub fn counts(&self) -> [(&'static str, usize); 4] {
+        AccountState::NAMES.map(|name| {
+            (name, self.accounts.values().filter(|account| account.state.name() == name).count())
+        })
+    }
+}
+
+impl fmt::Display for Report {
+    /// One line for `systemctl status`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let watching =
+            self.accounts.values().filter(|one| one.state == AccountState::Watching).count();
+        write!(f, "watching {watching} of {} accounts", self.accounts.len())?;
+        let waiting = self.accounts.iter().find_map(|(name, one)| match &one.state {
+            AccountState::Waiting { reason, .. } => Some((name, reason)),
+            _ => None,
+        });
+        waiting.map_or(Ok(()), |(name, reason)| write!(f, "; {name}: {reason}"))
+    }
+}
+
+impl Readiness {
+    /// A board on which all `accounts` (their configured names) are starting.
+    pub fn new(accounts: impl IntoIterator<Item = String>, now: Timestamp) -> Self {
+        let starting = Standing { state: AccountState::Starting, since: now };
+        let board = accounts.into_iter().map(|name| (name, starting.clone())).collect();
+        Self { board: Arc::new(watch::Sender::new(board)) }
+    }
+
+    /// Writes down that `account` is in `state` at `now`. Saying the same again changes nothing;
+    /// a new reason or time of retry keeps the moment since which the account waits.
+    pub fn set(&self, account: &str, state: AccountState, now: Timestamp) {
+        self.board.send_if_modified(|board| match board.get_mut(account) {
+            Some(standing) if standing.state == state => false,
+            Some(standing) if standing.state.name() == state.name() => {
+                standing.state = state;
+                true
+            }
+            _ => {
+                board.insert(account.to_owned(), Standing { state, since: now });
+                true
+            }
+        });
+    }
+
+    /// How all accounts stand now.
+    pub fn report(&self) -> Report {
+        let accounts = self.board.borrow().clone();
+        let ready = accounts.values().all(|one| one.state == AccountState::Watching);
+        Report { ready, accounts }
+    }
+
+    /// Waits until the first account is watched, or until none is left of which nothing is known.
+    pub async fn settled(&self) {
+        let mut changes = self.board.subscribe();
+        let known = |board: &BTreeMap<String, Standing>| {
+            let mut states = board.values().map(|one| &one.state);
+            states.clone().any(|state| *state == AccountState::Watching)
+                || states.all(|state| *state != AccountState::Starting)
+        };
+        // The sender lives in `self`, so waiting can not fail.
+        let _ = changes.wait_for(known).await;
+    }
+
+    /// A new reader of changes, who is told of those that come after this call.
+    pub fn changes(&self) -> Changes {
+        Changes { board: self.board.subscribe() }
+    }
+}
+
+/// Tells when the board changed.
+#[derive(Debug)]
+pub struct Changes {
+    board: watch::Receiver<BTreeMap<String, Standing>>,
+}
+
+impl Changes {
+    /// Waits for the next change; for ever when there can be none.
+    pub async fn next(&mut self) {
+        if self.board.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt;
+
+    use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).expect("in range")
+    }
+
+    fn waiting(reason: &str, retry: i64) -> AccountState {
+        AccountState::Waiting { reason: reason.into(), retry_at: at(retry) }
+    }
+
+    #[test]
+    fn is_ready_when_every_account_is_watched() {
+        let readiness = Readiness::new(["a".to_owned(), "b".to_owned()], at(0));
+        readiness.set("a", AccountState::Watching, at(1));
+        assert!(!readiness.report().ready());
+        readiness.set("b", AccountState::Watching, at(2));
+        assert!(readiness.report().ready());
+        assert_eq!(readiness.report().counts()[1], ("watching", 2));
+    }
+
+    #[test]
+    fn waiting_keeps_its_beginning_while_reason_and_retry_move_on() {
+        let readiness = Readiness::new(["a".to_owned()], at(0));
+        readiness.set("a", waiting("no route", 6), at(5));
+        readiness.set("a", waiting("login refused", 9), at(7));
+        let json = serde_json::to_value(readiness.report()).expect("serialises");
+        insta::assert_snapshot!(json, @r#"{"accounts":{"a":{"reason":"login refused","retry_at":"1970-01-01T00:00:09Z","since":"1970-01-01T00:00:05Z","state":"waiting"}},"ready":false}"#);
+        assert_eq!(readiness.report().to_string(), "watching 0 of 1 accounts; a: login refused");
+    }
+
+    #[tokio::test]
+    async fn settles_with_the_first_login_or_when_all_are_known() {
+        let readiness = Readiness::new(["a".to_owned(), "b".to_owned()], at(0));
+        let settled = || readiness.settled().now_or_never();
+        assert_eq!(settled(), None);
+        readiness.set("a", waiting("no route", 6), at(5));
+        assert_eq!(settled(), None);
+        readiness.set("b", AccountState::Watching, at(6));
+        assert_eq!(settled(), Some(()));
+    }
+}

@@ -1,0 +1,127 @@
+//! Reading what was decided and done, beside a daemon that is at work.
+
+use std::path::Path;
+
+use jiff::Timestamp;
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Row, SqlitePool};
+
+use super::rows::{Action, EffectState, HistoryRow};
+use super::{StoreError, moment, open};
+
+/// Rows that are read at a time: a history of years must not stand in memory.
+const PAGE: i64 = 500;
+
+/// The record of decisions, opened for reading only.
+#[derive(Debug)]
+pub struct History {
+    pool: SqlitePool,
+    since: i64,
+    after: (i64, i64),
+}
+
+/// What the store holds, in numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Facts {
+    /// Messages with a decision.
+    pub messages: i64,
+    /// Of those, with their subject stored.
+    pub subjects: i64,
+    /// Keywords that were decided on and are not confirmed yet.
+    pub pending: i64,
+}
+
+impl History {
+    /// Opens the history of the state folder, from the moment `since` on.
+    pub async fn open(state: &Path, since: Timestamp) -> Result<Self, StoreError> {
+        let pool = open::open_read_only(&open::database_file(state)).await?;
+        Ok(Self { pool, since: since.as_millisecond(), after: (i64::MIN, 0) })
+    }
+
+    /// The next rows in the order of their time; empty at the end.
+    pub async fn page(&mut self) -> Result<Vec<HistoryRow>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT message.id, decided_at, account.name, mailbox.name, uid, subject, action, \
+             outcome, model, defects FROM message \
+             JOIN account ON account.id = message.account \
+             JOIN mailbox ON mailbox.id = message.mailbox \
+             WHERE decided_at >= ? AND (decided_at, message.id) > (?, ?) \
+             ORDER BY decided_at, message.id LIMIT ?",
+        )
+        .bind(self.since)
+        .bind(self.after.0)
+        .bind(self.after.1)
+        .bind(PAGE)
+        .fetch_all(&self.pool)
+        .await?;
+        let mut page = Vec::with_capacity(rows.len());
+        for row in &rows {
+            self.after = (row.try_get(1)?, row.try_get(0)?);
+            page.push(self.complete(row).await?);
+        }
+        Ok(page)
+    }
+
+    /// SQLite's own check of the whole file.
+    pub async fn verify(&self, state: &Path) -> Result<(), StoreError> {
+        open::verify(&open::database_file(state), &self.pool).await
+    }
+
+    pub(super) fn pool(&self) -> &SqlitePool {
+        &self.pool
+    }
+
+    /// What is stored about mail.
+    pub async fn facts(&self) -> Result<Facts, StoreError> {
+        let row = sqlx::query(
+            "SELECT (SELECT count(*) FROM message), \
+             (SELECT count(*) FROM message WHERE subject IS NOT NULL), \
+             (SELECT count(*) FROM effect WHERE state = 'pending')",
+        )
+        .fetch_one(&self.pool)
+        .await?;
+        Ok(Facts { messages: row.try_get(0)?, subjects: row.try_get(1)?, pending: row.try_get(2)? })
+    }
+
+    async fn complete(&self, row: &SqliteRow) -> Result<HistoryRow, StoreError> {
+        let message: i64 = row.try_get(0)?;
+        let heads = sqlx::query(
+            "SELECT head, label, confidence, abstained FROM prediction \
+             WHERE message = ? ORDER BY position",
+        )
+        .bind(message)
+        .fetch_all(&self.pool)
+        .await?
+        .into_iter()
+        .map(|row| {
+            #[expect(clippy::cast_possible_truncation, reason = "it was stored from an f32")]
+            let confidence = row.try_get::<f64, _>(2)? as f32;
+            Ok((row.try_get(0)?, row.try_get(1)?, confidence, row.try_get(3)?))
+        })
+        .collect::<Result<Vec<_>, StoreError>>()?;
+        let keywords =
+            sqlx::query("SELECT keyword, state FROM effect WHERE message = ? ORDER BY id")
+                .bind(message)
+                .fetch_all(&self.pool)
+                .await?
+                .into_iter()
+                .map(|row| Ok((row.try_get(0)?, EffectState::parse(row.try_get(1)?)?)))
+                .collect::<Result<Vec<_>, StoreError>>()?;
+        Ok(HistoryRow {
+            time: moment(row.try_get(1)?)?,
+            account: row.try_get(2)?,
+            mailbox: row.try_get(3)?,
+            uid: row.try_get(4)?,
+            subject: row.try_get(5)?,
+            heads,
+            keywords,
+            action: Action::parse(row.try_get(6)?)?,
+            outcome: row
+                .try_get::<&str, _>(7)?
+                .parse()
+                .map_err(|()| StoreError::Row("an outcome of another name".to_owned()))?,
+            model: row.try_get(8)?,
+            defects: row.try_get::<&str, _>(9)?.split_whitespace().map(str::to_owned).collect(),
+        })
+    }
+}

@@ -1,0 +1,186 @@
+//! What goes into the store and comes out of it, in words of the domain.
+
+use jiff::Timestamp;
+use triaged_core::label::Keyword;
+use triaged_core::mailbox::{AccountId, MailboxId, Uid, UidValidity};
+use triaged_core::outcome::Outcome;
+use triaged_core::score::Prediction;
+use triaged_core::sync::Cursor;
+
+use super::StoreError;
+
+/// An account as the store knows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Account {
+    /// Its row.
+    pub id: AccountId,
+    /// When triaged first ran with it: older mail is left alone unless a backfill asks for it.
+    pub first_start: Timestamp,
+}
+
+/// A mailbox under one generation of its UIDs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StoredMailbox {
+    /// Its row.
+    pub id: MailboxId,
+    /// The account that it belongs to.
+    pub account: AccountId,
+    /// How far it is settled.
+    pub cursor: Cursor,
+}
+
+/// Recognises a message wherever it is moved: a keyed hash of its Message-ID and size.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Identity(pub [u8; 16]);
+
+/// Where a message of some identity was decided before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Earlier {
+    /// In which mailbox.
+    pub mailbox: MailboxId,
+    /// Under which generation.
+    pub uid_validity: UidValidity,
+    /// As which UID.
+    pub uid: Uid,
+}
+
+macro_rules! named {
+    ($(#[$meta:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident = $text:literal,)+ }) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum $name { $($(#[$doc])* $variant,)+ }
+
+        impl $name {
+            /// The name in the database and in `history`.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $text,)+ }
+            }
+
+            pub(super) fn parse(text: &str) -> Result<Self, StoreError> {
+                match text {
+                    $($text => Ok(Self::$variant),)+
+                    other => Err(StoreError::Row(format!("{} {other:?}", stringify!($name)))),
+                }
+            }
+        }
+    };
+}
+
+named! {
+    /// What was to be done with a message.
+    Action {
+        /// Its labels are written.
+        Label = "label",
+        /// Everything but the write.
+        Shadow = "shadow",
+        /// It was decided before, somewhere else, and is left as it is.
+        Skip = "skip",
+    }
+}
+
+named! {
+    /// How far the writing of one keyword is.
+    EffectState {
+        /// Decided, not confirmed.
+        Pending = "pending",
+        /// Never to be applied.
+        Shadow = "shadow",
+        /// Read back from the server.
+        Done = "done",
+        /// The message left before.
+        Gone = "gone",
+        /// The mailbox is read-only for us.
+        ReadOnly = "read-only",
+        /// The mailbox does not take this keyword.
+        NotPermitted = "not-permitted",
+        /// Refused, or not stored although the server said OK.
+        Rejected = "rejected",
+    }
+}
+
+impl EffectState {
+    /// What a message becomes whose effect ended so.
+    pub(super) fn outcome(self) -> Outcome {
+        match self {
+            Self::Pending => Outcome::Pending,
+            Self::Shadow => Outcome::Shadow,
+            Self::Done => Outcome::Labelled,
+            Self::Gone => Outcome::Gone,
+            Self::ReadOnly => Outcome::ReadOnly,
+            Self::NotPermitted => Outcome::NotPermitted,
+            Self::Rejected => Outcome::Rejected,
+        }
+    }
+}
+
+/// A message with what was decided about it, before anything is done.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PlannedMessage {
+    /// Its UID in the mailbox of the chunk.
+    pub uid: Uid,
+    /// How to recognise it elsewhere; `None` without a Message-ID.
+    pub identity: Option<Identity>,
+    /// Only where the configuration asks for subjects.
+    pub subject: Option<String>,
+    /// What shall be done.
+    pub action: Action,
+    /// The model's answers, if it was asked and could answer.
+    pub prediction: Option<Prediction>,
+    /// Which model.
+    pub model: Option<String>,
+    /// Names of oddities found while parsing.
+    pub defects: Vec<&'static str>,
+    /// The keywords that shall be added.
+    pub add: Vec<Keyword>,
+}
+
+impl PlannedMessage {
+    /// What has become of it as soon as it is planned.
+    pub fn outcome(&self) -> Outcome {
+        match self.action {
+            Action::Skip => Outcome::Known,
+            _ if self.prediction.is_none() => Outcome::Failed,
+            _ if self.add.is_empty() => Outcome::Unlabelled,
+            Action::Shadow => Outcome::Shadow,
+            Action::Label => Outcome::Pending,
+        }
+    }
+}
+
+/// A keyword that shall be added to a message and is not confirmed yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PendingEffect {
+    pub(super) id: i64,
+    pub(super) message: i64,
+    /// Which message.
+    pub uid: Uid,
+    /// What is added.
+    pub keyword: Keyword,
+}
+
+/// One line of `triaged history`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HistoryRow {
+    /// When it was decided.
+    pub time: Timestamp,
+    /// Name of the account.
+    pub account: String,
+    /// Name of the mailbox, as it is configured.
+    pub mailbox: String,
+    /// UID there.
+    pub uid: u32,
+    /// Only where the configuration asked for subjects.
+    pub subject: Option<String>,
+    /// Head, label, confidence, abstained; in the order of the manifest.
+    pub heads: Vec<(String, String, f32, bool)>,
+    /// Keywords that are decided on, each with its state.
+    pub keywords: Vec<(String, EffectState)>,
+    /// What was to be done.
+    pub action: Action,
+    /// What became of it.
+    pub outcome: Outcome,
+    /// Which model.
+    pub model: Option<String>,
+    /// Oddities of the message.
+    pub defects: Vec<String>,
+}

@@ -1,0 +1,198 @@
+//! The store's promises, on a real database in a temporary folder.
+
+use super::*;
+use triaged_core::outcome::Outcome;
+use triaged_core::score::{HeadPrediction, Prediction};
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(1_700_000_000 + second).expect("in range")
+}
+
+fn uid_of(n: u32) -> Uid {
+    Uid::new(n).expect("not zero")
+}
+
+fn cursor(validity: u32, next: u32) -> Cursor {
+    Cursor {
+        uid_validity: UidValidity::new(validity).expect("not zero"),
+        next: uid_of(next),
+        not_before: None,
+    }
+}
+
+fn planned(n: u32, action: Action, add: &[&str]) -> PlannedMessage {
+    PlannedMessage {
+        uid: uid_of(n),
+        identity: None,
+        subject: None,
+        action,
+        prediction: Some(Prediction {
+            heads: vec![HeadPrediction {
+                head: "urgency".into(),
+                label: "high".into(),
+                confidence: 0.875,
+                abstained: false,
+                scores: vec![],
+            }],
+        }),
+        model: Some("default-1".into()),
+        defects: vec!["truncated"],
+        add: add.iter().map(|text| text.parse().expect("a keyword")).collect(),
+    }
+}
+
+async fn inbox(store: &Store) -> StoredMailbox {
+    let account = store.account("alice", at(0)).await.expect("stored");
+    store.begin_mailbox(account.id, "INBOX", cursor(1, 5)).await.expect("begun")
+}
+
+#[tokio::test]
+async fn a_second_daemon_is_told_that_the_state_is_held() {
+    let state = tempfile::tempdir().expect("a folder");
+    let first = Store::open(state.path()).await.expect("opened");
+    assert!(matches!(Store::open(state.path()).await, Err(StoreError::Busy { .. })));
+    first.close().await;
+    drop(first);
+    Store::open(state.path()).await.expect("free again");
+}
+
+#[tokio::test]
+async fn the_first_start_and_the_cursor_outlive_a_restart() {
+    let state = tempfile::tempdir().expect("a folder");
+    let store = Store::open(state.path()).await.expect("opened");
+    let mut mailbox = inbox(&store).await;
+    store.settle(&mut mailbox, uid_of(9), &[], at(1)).await.expect("settled");
+    let identity = store.identity("<a@b>", 7);
+    store.close().await;
+    drop(store);
+
+    let store = Store::open(state.path()).await.expect("opened again");
+    let account = store.account("alice", at(99)).await.expect("stored");
+    assert_eq!(account.first_start, at(0));
+    let again = store.mailbox(account.id, "INBOX").await.expect("read").expect("begun");
+    assert_eq!(again.cursor, cursor(1, 9));
+    assert_eq!(store.identity(" <a@b>", 7), identity);
+    assert_ne!(store.identity("<a@b>", 8), identity);
+}
+
+#[tokio::test]
+async fn what_was_planned_and_not_settled_comes_back_once() {
+    let state = tempfile::tempdir().expect("a folder");
+    let store = Store::open(state.path()).await.expect("opened");
+    let mut mailbox = inbox(&store).await;
+    let chunk = [
+        planned(5, Action::Label, &["t-urgent", "t-billing"]),
+        planned(6, Action::Shadow, &["t-urgent"]),
+        planned(7, Action::Label, &[]),
+    ];
+    let effects = store.plan(&mailbox, &chunk, at(1)).await.expect("planned");
+    assert_eq!(effects.len(), 2, "shadow and empty decisions have nothing to apply");
+    assert_eq!(store.pending(&mailbox).await.expect("read"), effects);
+    let decided = store.decided_uids(&mailbox).await.expect("read");
+    assert_eq!(decided, BTreeSet::from([uid_of(5), uid_of(6), uid_of(7)]));
+    assert!(store.plan(&mailbox, &chunk, at(2)).await.expect("planned again").is_empty());
+
+    let done: Vec<_> = effects.into_iter().zip([EffectState::Done, EffectState::Done]).collect();
+    let outcomes = store.settle(&mut mailbox, uid_of(8), &done, at(3)).await.expect("settled");
+    assert_eq!(outcomes, [(uid_of(5), Outcome::Labelled)]);
+    assert!(store.pending(&mailbox).await.expect("read").is_empty());
+    assert!(store.decided_uids(&mailbox).await.expect("read").is_empty());
+}
+
+#[tokio::test]
+async fn a_message_is_labelled_only_when_all_its_effects_are_done() {
+    let state = tempfile::tempdir().expect("a folder");
+    let store = Store::open(state.path()).await.expect("opened");
+    let mut mailbox = inbox(&store).await;
+    let chunk = [planned(5, Action::Label, &["t-urgent", "t-billing"])];
+    let effects = store.plan(&mailbox, &chunk, at(1)).await.expect("planned");
+    let ended: Vec<_> =
+        effects.into_iter().zip([EffectState::Done, EffectState::Rejected]).collect();
+    let outcomes = store.settle(&mut mailbox, uid_of(6), &ended, at(2)).await.expect("settled");
+    assert_eq!(outcomes, [(uid_of(5), Outcome::Rejected)]);
+}
+
+#[tokio::test]
+async fn a_new_generation_gives_up_what_the_old_one_planned() {
+    let state = tempfile::tempdir().expect("a folder");
+    let store = Store::open(state.path()).await.expect("opened");
+    let mailbox = inbox(&store).await;
+    let chunk = [planned(5, Action::Label, &["t-urgent"])];
+    store.plan(&mailbox, &chunk, at(1)).await.expect("planned");
+    let anew =
+        store.begin_mailbox(mailbox.account, "INBOX", cursor(2, 1)).await.expect("begun anew");
+    assert_eq!(anew.id, mailbox.id);
+    assert!(store.pending(&anew).await.expect("read").is_empty());
+    let mut history = History::open(state.path(), Timestamp::MIN).await.expect("opened");
+    assert_eq!(history.page().await.expect("read")[0].outcome, Outcome::Gone);
+}
+
+#[tokio::test]
+async fn history_reads_beside_the_daemon_and_in_pages() {
+    let state = tempfile::tempdir().expect("a folder");
+    assert!(matches!(
+        History::open(state.path(), Timestamp::MIN).await,
+        Err(StoreError::Missing { .. })
+    ));
+    let store = Store::open(state.path()).await.expect("opened");
+    let mailbox = inbox(&store).await;
+    let many: Vec<_> = (10..1_210).map(|n| planned(n, Action::Label, &["t-urgent"])).collect();
+    store.plan(&mailbox, &many, at(5)).await.expect("planned");
+    let mut history = History::open(state.path(), at(1)).await.expect("opened");
+    assert_eq!(history.facts().await.expect("read").messages, 1_200);
+    history.verify(state.path()).await.expect("sound");
+    let mut uids = Vec::new();
+    loop {
+        let page = history.page().await.expect("read");
+        let Some(row) = page.first() else { break };
+        assert_eq!(row.heads, [("urgency".into(), "high".into(), 0.875, false)]);
+        assert_eq!(row.keywords, [("t-urgent".into(), EffectState::Pending)]);
+        assert_eq!(
+            (row.outcome, row.defects.as_slice()),
+            (Outcome::Pending, &["truncated".to_owned()][..])
+        );
+        uids.extend(page.iter().map(|row| row.uid));
+    }
+    assert_eq!(uids, (10..1_210).collect::<Vec<_>>());
+    let mut none = History::open(state.path(), at(6)).await.expect("opened");
+    assert!(none.page().await.expect("read").is_empty());
+}
+
+#[tokio::test]
+async fn a_message_that_was_decided_elsewhere_is_found_by_its_identity() {
+    let state = tempfile::tempdir().expect("a folder");
+    let store = Store::open(state.path()).await.expect("opened");
+    let mailbox = inbox(&store).await;
+    let identity = store.identity("<one@host>", 1_000);
+    let message = PlannedMessage { identity: Some(identity), ..planned(5, Action::Label, &[]) };
+    store.plan(&mailbox, &[message], at(1)).await.expect("planned");
+    let stranger = store.identity("<two@host>", 1_000);
+    let found = store.earlier(mailbox.account, &[identity, stranger]).await.expect("read");
+    assert_eq!(found.len(), 1);
+    assert_eq!(found[&identity][0].uid, uid_of(5));
+}
+
+#[tokio::test]
+async fn a_damaged_database_is_refused_and_left_as_it_is() {
+    let state = tempfile::tempdir().expect("a folder");
+    let store = Store::open(state.path()).await.expect("opened");
+    let mailbox = inbox(&store).await;
+    let many: Vec<_> = (10..500).map(|n| planned(n, Action::Label, &["t-urgent"])).collect();
+    store.plan(&mailbox, &many, at(5)).await.expect("planned");
+    store.close().await;
+    let path = store.path().to_owned();
+    drop(store);
+    let sound = std::fs::read(&path).expect("read");
+    for damage in [
+        |bytes: &mut Vec<u8>| bytes[..64].fill(b'x'),
+        |bytes: &mut Vec<u8>| bytes[4096..].iter_mut().for_each(|byte| *byte ^= 0x55),
+        |bytes: &mut Vec<u8>| bytes.truncate(6_000),
+    ] {
+        let mut bytes = sound.clone();
+        damage(&mut bytes);
+        std::fs::write(&path, &bytes).expect("written");
+        let refused = Store::open(state.path()).await.expect_err("damaged");
+        assert!(matches!(refused, StoreError::Damaged { .. }), "{refused}");
+        assert_eq!(std::fs::read(&path).expect("read"), bytes, "nothing was changed");
+    }
+}

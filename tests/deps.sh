@@ -1,0 +1,65 @@
+#!/bin/sh
+# Installs what the tests need beside Rust, python3, git, make and a C compiler, and nothing that
+# is there already. As root and with apt-get; otherwise it says the line to run.
+#
+#   deps.sh [PART…]   parts: python, dovecot, systemd, promtool; all of them when none is named
+#
+# No service is started or enabled by it: dovecot/install.sh sees to that for Dovecot, systemd is
+# installed for its systemd-analyze alone where no systemd runs, and of the package prometheus only
+# the program promtool is taken out, into .tools.
+# Exit codes: 0 all is there, 69 something is missing and could not be installed.
+set -eu
+cd "$(dirname "$0")/.."
+[ $# -gt 0 ] || set -- python dovecot systemd promtool
+
+give_up() {
+    echo "deps: $1" >&2
+    exit 69
+}
+
+# What it does is of no interest unless it fails.
+apt() {
+    DEBIAN_FRONTEND=noninteractive apt-get --yes --quiet --quiet "$@" </dev/null >/dev/null
+}
+
+# The lists of a fresh machine are empty or old: they are fetched only when an attempt fails.
+apt_or_update() {
+    apt "$@" 2>/dev/null || { apt update && apt "$@"; }
+}
+
+# install PACKAGE WHY
+install() {
+    line="apt-get install --no-install-recommends $1"
+    command -v apt-get >/dev/null || give_up "$2 is needed (Debian's package $1)."
+    [ "$(id -u)" = 0 ] || give_up "$2 is needed. To install it, as root: $line"
+    echo "deps: installing $1 for $2" >&2
+    apt_or_update install --no-install-recommends "$1" || give_up "apt-get failed. By hand: $line"
+}
+
+take_promtool() {
+    why="promtool is needed (Debian's package prometheus); put it into the PATH or into .tools"
+    command -v apt-get >/dev/null || give_up "$why."
+    folder=$(mktemp -d)
+    trap 'rm -rf "$folder"' EXIT
+    chmod 755 "$folder"
+    echo "deps: taking promtool out of Debian's package prometheus" >&2
+    (cd "$folder" && apt_or_update download prometheus) || give_up "$why."
+    dpkg-deb --extract "$folder"/prometheus_*.deb "$folder/package"
+    mkdir -p .tools
+    mv "$folder/package/usr/bin/promtool" .tools/promtool
+}
+
+for part in "$@"; do
+    case $part in
+    python)
+        python3 -c 'import ensurepip, venv' 2>/dev/null || install python3-venv "Python's venv" ;;
+    dovecot)
+        sh tests/dovecot/install.sh ;;
+    systemd)
+        command -v systemd-analyze >/dev/null || install systemd systemd-analyze ;;
+    promtool)
+        [ -x .tools/promtool ] || command -v promtool >/dev/null || take_promtool ;;
+    *)
+        give_up "no such part: $part" ;;
+    esac
+done

@@ -1,0 +1,217 @@
+//! Holds what `daemon/ARCHITECTURE.md` draws: imports point down only, adapters do not know each
+//! other, and each foreign crate has one home. It reads the source, so it needs no server.
+//!
+//! Deliberately absent: a parser of Rust. Paths are found by pattern in code without comments.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use regex::Regex;
+
+/// The floors of the daemon, from the ground up. A module may import what is on floors below it,
+/// and its neighbours where it says so.
+const FLOORS: [(&str, Neighbours, &[&str]); 5] = [
+    (
+        "instruments",
+        Neighbours::Known,
+        &["clock", "metrics", "pulse", "readiness", "tasks", "telemetry"],
+    ),
+    (
+        "adapters",
+        Neighbours::Strangers,
+        &["configuration", "imap", "mailfile", "model", "secret", "store"],
+    ),
+    ("flows", Neighbours::Known, &["account", "pipeline", "supervisor"]),
+    ("the house", Neighbours::Known, &["app", "http", "lifecycle"]),
+    ("the command", Neighbours::Known, &["cli", "lib", "main"]),
+];
+
+#[derive(Clone, Copy, PartialEq)]
+enum Neighbours {
+    Known,
+    Strangers,
+}
+
+/// Foreign crates that only the named modules may use; `core` is the other package.
+const HOMES: &[(&str, &[&str])] = &[
+    ("anyhow", &["cli", "main"]),
+    ("async_imap", &["imap"]),
+    ("axum", &["http"]),
+    ("base64", &["imap"]),
+    ("blake3", &["store"]),
+    ("clap", &["cli", "main"]),
+    ("comfy_table", &["cli"]),
+    ("getrandom", &["clock", "store"]),
+    ("html2text", &["core"]),
+    ("libsqlite3_sys", &["store"]),
+    ("mail_parser", &["core"]),
+    ("ort", &["model"]),
+    ("prometheus", &["metrics"]),
+    ("rustix", &["model", "secret", "store"]),
+    ("rustls", &["imap"]),
+    ("rustls_platform_verifier", &["imap"]),
+    ("sd_notify", &["lifecycle"]),
+    ("secrecy", &["imap", "secret"]),
+    ("sha2", &["model"]),
+    ("socket2", &["imap"]),
+    ("sqlx", &["store"]),
+    ("strsim", &["core"]),
+    ("tokenizers", &["model"]),
+    ("tokio_rustls", &["imap"]),
+    ("toml", &["core"]),
+    ("tracing_subscriber", &["telemetry"]),
+    ("unicode_normalization", &["core"]),
+];
+
+/// Crates that are a part of the language here.
+const EVERYWHERE: &[&str] =
+    &["futures", "jiff", "serde", "serde_json", "thiserror", "tokio", "tokio_util", "tracing"];
+
+/// The core has no clock, files, network, async or logging, and no crate that would bring them.
+const CORE: &[&str] = &[
+    "html2text",
+    "jiff",
+    "mail_parser",
+    "serde",
+    "strsim",
+    "thiserror",
+    "toml",
+    "unicode_normalization",
+];
+
+struct Source {
+    /// The room that the file is in: the first name below `src`, or `core`.
+    module: String,
+    path: PathBuf,
+    code: String,
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+}
+
+fn sources() -> Vec<Source> {
+    let mut found = Vec::new();
+    for (folder, core) in [("daemon/src", false), ("daemon/core/src", true)] {
+        let folder = root().join(folder);
+        let mut waiting = vec![folder.clone()];
+        while let Some(path) = waiting.pop() {
+            if path.is_dir() {
+                waiting.extend(fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let first = path.strip_prefix(&folder).unwrap().iter().next().unwrap();
+                let name = first.to_str().unwrap().trim_end_matches(".rs");
+                let module = if core { "core" } else { name }.to_owned();
+                found.push(Source { module, code: code(&path), path });
+            }
+        }
+    }
+    found
+}
+
+/// A file's text without its comments.
+fn code(path: &Path) -> String {
+    let text = fs::read_to_string(path).unwrap();
+    text.lines().map(|line| line.split("//").next().unwrap()).collect::<Vec<_>>().join("\n")
+}
+
+fn floor_of(module: &str) -> Option<usize> {
+    FLOORS.iter().position(|(_, _, modules)| modules.contains(&module))
+}
+
+/// The rooms that `code` reaches, by `crate::room` and by `crate::{room, other::Thing}`.
+fn reached(code: &str) -> BTreeSet<String> {
+    let path = Regex::new(r"\bcrate::(?:([a-z_]+)|\{([^;]*)\};)").unwrap();
+    let first = Regex::new(r"(?:^|,)\s*([a-z_]+)").unwrap();
+    let mut rooms = BTreeSet::new();
+    for found in path.captures_iter(code) {
+        if let Some(room) = found.get(1) {
+            rooms.insert(room.as_str().to_owned());
+        } else if let Some(group) = found.get(2) {
+            rooms.extend(first.captures_iter(group.as_str()).map(|room| room[1].to_owned()));
+        }
+    }
+    rooms
+}
+
+#[test]
+fn imports_point_down_only_and_adapters_do_not_know_each_other() {
+    let mut wrong = Vec::new();
+    for Source { module, path, code } in sources().iter().filter(|one| one.module != "core") {
+        let Some(floor) = floor_of(module) else {
+            wrong.push(format!("{}: on which floor is {module}?", path.display()));
+            continue;
+        };
+        for other in reached(code).iter().filter(|&other| other != module) {
+            let Some(below) = floor_of(other) else { continue };
+            let strangers = FLOORS[floor].1 == Neighbours::Strangers;
+            if below > floor || (below == floor && strangers) {
+                let floors = (FLOORS[floor].0, FLOORS[below].0);
+                wrong.push(format!("{}: {floors:?}: imports {other}", path.display()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn each_foreign_crate_has_one_home() {
+    let mut wrong = Vec::new();
+    for (foreign, homes) in HOMES {
+        // Not in a string, and not the end of a longer path.
+        let used = Regex::new(&format!(r#"(?m)(^|[^"\w:])(use )?{foreign}::"#)).unwrap();
+        for Source { module, path, code } in &sources() {
+            if used.is_match(code) && !homes.contains(&module.as_str()) {
+                wrong.push(format!("{}: {foreign} lives in {homes:?}", path.display()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
+
+fn dependencies(manifest: &str) -> BTreeSet<String> {
+    let text = fs::read_to_string(root().join(manifest)).unwrap();
+    let (_, section) = text.split_once("\n[dependencies]\n").expect("it has dependencies");
+    let lines = section.lines().take_while(|line| !line.starts_with('['));
+    lines.filter_map(|line| line.split_once(" =")).map(|(name, _)| name.replace('-', "_")).collect()
+}
+
+#[test]
+fn every_dependency_has_a_home_or_is_welcome_everywhere() {
+    let homed = HOMES.iter().map(|(foreign, _)| *foreign);
+    let known: BTreeSet<_> = homed.chain(EVERYWHERE.iter().copied()).collect();
+    let mut all = dependencies("daemon/Cargo.toml");
+    all.extend(dependencies("daemon/core/Cargo.toml"));
+    all.remove("triaged_core");
+    let homeless: Vec<_> = all.iter().filter(|name| !known.contains(name.as_str())).collect();
+    assert!(homeless.is_empty(), "give these a home in HOMES: {homeless:?}");
+    let gone: Vec<_> = known.iter().filter(|name| !all.contains(**name)).collect();
+    assert!(gone.is_empty(), "no manifest names these: {gone:?}");
+}
+
+#[test]
+fn the_core_depends_on_nothing_that_could_wait_or_speak() {
+    let core = dependencies("daemon/core/Cargo.toml");
+    let foreign: Vec<_> = core.iter().filter(|name| !CORE.contains(&name.as_str())).collect();
+    assert!(foreign.is_empty(), "{foreign:?}");
+}
+
+/// What would make the build need a library of the system, or bring a second TLS stack.
+const NEVER: &[&str] = &["aws-lc-sys", "native-tls", "onig_sys", "openssl-sys"];
+
+#[test]
+fn the_build_needs_no_foreign_library_and_only_the_public_registry() {
+    let lock = fs::read_to_string(root().join("Cargo.lock")).unwrap();
+    let value = |key: &str| {
+        let prefix = format!("{key} = \"");
+        let lines =
+            lock.lines().filter_map(move |line| line.strip_prefix(&prefix).map(str::to_owned));
+        lines.map(|rest| rest.trim_end_matches('"').to_owned()).collect::<BTreeSet<_>>()
+    };
+    let sources = value("source");
+    assert_eq!(sources.len(), 1, "{sources:?}");
+    let names = value("name");
+    let unwanted: Vec<_> = NEVER.iter().filter(|name| names.contains(**name)).collect();
+    assert!(unwanted.is_empty(), "{unwanted:?}");
+}

@@ -1,0 +1,91 @@
+//! A small IMAP client of the tests' own: what it sees owes nothing to the code under test.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Ipv4Addr, TcpStream};
+
+use jiff::Timestamp;
+
+use super::wait::PATIENCE;
+
+/// A logged-in connection. Every command must succeed, or the test fails.
+pub(crate) struct ImapClient {
+    stream: BufReader<TcpStream>,
+    tag: u32,
+}
+
+impl ImapClient {
+    /// Connects to the plain port and logs in.
+    pub(crate) fn login(port: u16, user: &str, password: &str) -> ImapClient {
+        let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let mut client = ImapClient { stream: BufReader::new(stream), tag: 0 };
+        client.response();
+        client.command(&format!("LOGIN \"{user}\" \"{password}\""));
+        client
+    }
+
+    /// Sends a command and returns its untagged responses, one string each, literals included.
+    pub(crate) fn command(&mut self, command: &str) -> Vec<String> {
+        self.send(command.as_bytes());
+        self.answer(command).0
+    }
+
+    /// Stores a message in a mailbox with these flags, as received now or then. Returns its UID
+    /// (RFC 4315).
+    pub(crate) fn append(
+        &mut self,
+        to: &str,
+        mail: &[u8],
+        flags: &str,
+        received: Option<Timestamp>,
+    ) -> u32 {
+        let date = received.map(|time| time.strftime("\"%d-%b-%Y %H:%M:%S +0000\" ").to_string());
+        let date = date.unwrap_or_default();
+        self.send(format!("APPEND \"{to}\" ({flags}) {date}{{{}}}", mail.len()).as_bytes());
+        assert!(self.response().starts_with('+'), "the server does not want the literal");
+        self.stream.get_mut().write_all(mail).unwrap();
+        self.stream.get_mut().write_all(b"\r\n").unwrap();
+        let (_, status) = self.answer("APPEND");
+        let code = status.split_once("[APPENDUID ").and_then(|(_, rest)| rest.split_once(']'));
+        code.and_then(|(code, _)| code.split(' ').nth(1)?.parse().ok()).expect("APPENDUID")
+    }
+
+    fn send(&mut self, command: &[u8]) {
+        self.tag += 1;
+        let line = [format!("t{} ", self.tag).as_bytes(), command, b"\r\n"].concat();
+        self.stream.get_mut().write_all(&line).unwrap();
+    }
+
+    /// The untagged responses and the status.
+    fn answer(&mut self, command: &str) -> (Vec<String>, String) {
+        let tag = format!("t{} ", self.tag);
+        let mut untagged = Vec::new();
+        loop {
+            let response = self.response();
+            match response.strip_prefix(&tag) {
+                Some(status) => {
+                    assert!(status.starts_with("OK"), "{command}: {status}");
+                    return (untagged, status.to_owned());
+                }
+                None => untagged.push(response),
+            }
+        }
+    }
+
+    /// One response: its line, and with every literal the literal and the line that follows.
+    fn response(&mut self) -> String {
+        let mut response = Vec::new();
+        loop {
+            let start = response.len();
+            let read = self.stream.read_until(b'\n', &mut response).unwrap();
+            assert!(read > 0, "the server closed the connection");
+            let line = String::from_utf8_lossy(&response[start..]);
+            let literal = line.trim_end().strip_suffix('}').and_then(|line| line.rsplit_once('{'));
+            let Some((_, length)) = literal else { break };
+            let mut bytes = vec![0; length.parse().unwrap()];
+            self.stream.read_exact(&mut bytes).unwrap();
+            response.extend(bytes);
+        }
+        String::from_utf8_lossy(&response).trim_end().to_owned()
+    }
+}

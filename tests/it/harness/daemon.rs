@@ -1,0 +1,110 @@
+//! A running `triaged run`.
+
+use std::path::Path;
+use std::process::Command;
+
+use rustix::process::Signal;
+
+use super::http;
+use super::process::Process;
+use super::wait::until;
+
+/// The daemon's process; dropping it stops it.
+pub(crate) struct Daemon {
+    process: Process,
+    http: u16,
+}
+
+impl Daemon {
+    pub(super) fn start(mut command: Command, log: &Path, http: u16) -> Daemon {
+        Daemon { process: Process::start(&mut command, log), http }
+    }
+
+    /// Its process id.
+    pub(crate) fn id(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// What it has logged; daemons of one installation add to one log.
+    pub(crate) fn log(&self) -> String {
+        self.process.output()
+    }
+
+    /// Waits until /readyz says so.
+    pub(crate) fn wait_ready(&mut self) {
+        self.wait_until("the daemon is ready", Daemon::ready);
+    }
+
+    /// Waits until something is true of the daemon, which must not end meanwhile.
+    pub(crate) fn wait_until(&mut self, what: &str, holds: impl Fn(&Daemon) -> bool) {
+        until(what, || {
+            if let Some(status) = self.process.ended() {
+                panic!("the daemon ended ({status}) before {what}");
+            }
+            holds(self).then_some(())
+        });
+    }
+
+    /// What /readyz says now.
+    pub(crate) fn ready(&self) -> bool {
+        self.get("/readyz").is_some_and(|(status, _)| status == 200)
+    }
+
+    /// Asks one of its pages.
+    pub(crate) fn get(&self, path: &str) -> Option<(u16, String)> {
+        http::get(self.http, path)
+    }
+
+    /// The sum of a metric's series that carry all these labels; 0 where there is none.
+    pub(crate) fn metric(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
+        let (_, text) = self.get("/metrics").expect("the daemon answers /metrics");
+        text.lines()
+            .filter(|line| {
+                let rest = line.strip_prefix(name).unwrap_or_default();
+                let wanted =
+                    |(key, value): &(&str, &str)| rest.contains(&format!("{key}=\"{value}\""));
+                rest.starts_with(['{', ' ']) && labels.iter().all(wanted)
+            })
+            .map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap())
+            .sum()
+    }
+
+    /// Resident memory in bytes.
+    pub(crate) fn memory(&self) -> u64 {
+        self.status_bytes("VmRSS:")
+    }
+
+    /// The most resident memory since the start, or since [`Self::forget_peak`].
+    pub(crate) fn peak_memory(&self) -> u64 {
+        self.status_bytes("VmHWM:")
+    }
+
+    /// Lets the kernel measure the peak anew: see `clear_refs` in proc(5).
+    pub(crate) fn forget_peak(&self) {
+        std::fs::write(format!("/proc/{}/clear_refs", self.id()), "5").unwrap();
+    }
+
+    fn status_bytes(&self, key: &str) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).unwrap();
+        let value = status.lines().find_map(|line| line.strip_prefix(key)).unwrap();
+        value.trim().strip_suffix(" kB").unwrap().parse::<u64>().unwrap() * 1024
+    }
+
+    /// Asks it to stop; it must end well and in time.
+    pub(crate) fn stop(mut self) {
+        self.process.signal(Signal::TERM);
+        let status = self.process.wait();
+        assert!(status.success(), "after SIGTERM: {status}");
+    }
+
+    /// Ends it without a warning, like a loss of power.
+    pub(crate) fn kill(mut self) {
+        self.process.signal(Signal::KILL);
+        self.process.wait();
+    }
+
+    /// True while it has not ended.
+    pub(crate) fn is_running(&mut self) -> bool {
+        self.process.ended().is_none()
+    }
+}

@@ -1,0 +1,163 @@
+//! One installation of triaged: its configuration, its secrets, its state, and its commands.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::time::Duration;
+
+use serde::Deserialize;
+use tempfile::TempDir;
+
+use super::daemon::Daemon;
+use super::mail::Mail;
+use super::mailserver::User;
+use super::ports::free_port;
+use super::process::Process;
+use super::settings::Settings;
+use super::wait::until;
+
+/// A folder with all that a daemon needs; it outlives the daemons that run on it.
+pub(crate) struct Installation {
+    folder: TempDir,
+    http: u16,
+}
+
+/// One line of `triaged history --json`.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub(crate) struct Record {
+    pub(crate) time: String,
+    pub(crate) account: String,
+    pub(crate) mailbox: String,
+    pub(crate) uid: u32,
+    pub(crate) labels: BTreeMap<String, String>,
+    pub(crate) confidences: BTreeMap<String, f64>,
+    pub(crate) keywords: BTreeSet<String>,
+    pub(crate) action: String,
+    pub(crate) outcome: String,
+    pub(crate) model: Option<String>,
+    #[serde(default)]
+    pub(crate) defects: Vec<String>,
+}
+
+impl Installation {
+    /// Writes the configuration and the secrets that it names.
+    pub(crate) fn new(settings: &Settings) -> Installation {
+        let folder = TempDir::with_prefix("triaged-it-home-").unwrap();
+        for name in ["state", "secrets"] {
+            fs::create_dir(folder.path().join(name)).unwrap();
+        }
+        let installation = Installation { folder, http: free_port() };
+        installation.configure(settings);
+        installation
+    }
+
+    /// Replaces the configuration; a daemon sees it when it starts.
+    pub(crate) fn configure(&self, settings: &Settings) {
+        let secrets = self.folder.path().join("secrets");
+        for account in settings.accounts() {
+            let file = account.password_file(&secrets);
+            fs::write(&file, format!("{}\n", account.secret())).unwrap();
+            fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+        }
+        self.write_config(settings.toml(&self.state(), &secrets, self.http).as_bytes());
+    }
+
+    /// Puts any bytes where the configuration is.
+    pub(crate) fn write_config(&self, bytes: &[u8]) {
+        fs::write(self.config(), bytes).unwrap();
+    }
+
+    /// The folder of the daemon's state.
+    pub(crate) fn state(&self) -> PathBuf {
+        self.folder.path().join("state")
+    }
+
+    /// The configuration file.
+    pub(crate) fn config(&self) -> PathBuf {
+        self.folder.path().join("triaged.toml")
+    }
+
+    /// The installation's own folder, for what a test wants to put beside.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Starts the daemon, and does not wait for anything.
+    pub(crate) fn start(&self) -> Daemon {
+        Daemon::start(self.run_command(), &self.folder.path().join("triaged.log"), self.http)
+    }
+
+    /// Starts the daemon as systemd does: it is told of a socket that hears, and of a watchdog.
+    pub(crate) fn start_supervised(&self, socket: &Path, watchdog: Duration) -> Daemon {
+        let mut command = self.run_command();
+        command.env("NOTIFY_SOCKET", socket);
+        command.env("WATCHDOG_USEC", watchdog.as_micros().to_string());
+        Daemon::start(command, &self.folder.path().join("triaged.log"), self.http)
+    }
+
+    /// Starts the daemon and waits until it is ready: logged in everywhere, cursors set.
+    pub(crate) fn start_ready(&self) -> Daemon {
+        let mut daemon = self.start();
+        daemon.wait_ready();
+        daemon
+    }
+
+    /// Runs the daemon where it can not run: its exit code, and what it printed.
+    pub(crate) fn run_in_vain(&self) -> (i32, String) {
+        let log = self.folder.path().join("in-vain.log");
+        let _ = fs::remove_file(&log);
+        let mut process = Process::start(&mut self.run_command(), &log);
+        let status = process.wait();
+        let code = status.code().unwrap_or_else(|| panic!("{status}:\n{}", process.output()));
+        (code, process.output())
+    }
+
+    fn run_command(&self) -> Command {
+        // Without a parent there is no daemon: setpriv(1) asks the kernel to see to that.
+        let mut command = Command::new("setpriv");
+        command.args(["--pdeathsig", "KILL", env!("CARGO_BIN_EXE_triaged"), "--config"]);
+        command.arg(self.config()).arg("run").env_remove("RUST_LOG").env_remove("NOTIFY_SOCKET");
+        command
+    }
+
+    /// Runs one of the other sub-commands to its end.
+    pub(crate) fn triaged(&self, arguments: &[&str]) -> Output {
+        Command::new(env!("CARGO_BIN_EXE_triaged"))
+            .arg("--config")
+            .arg(self.config())
+            .args(arguments)
+            .env_remove("RUST_LOG")
+            .output()
+            .unwrap()
+    }
+
+    /// All that `triaged history` knows, in its order.
+    pub(crate) fn history(&self) -> Vec<Record> {
+        let output = self.triaged(&["history", "--json"]);
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "history: {}\n{stderr}", output.status);
+        let lines = String::from_utf8(output.stdout).unwrap();
+        let read = |line| {
+            serde_json::from_str(line).unwrap_or_else(|error| panic!("history: {error}: {line}"))
+        };
+        lines.lines().map(read).collect()
+    }
+
+    /// Waits until the mail is decided, and what was decided is settled.
+    pub(crate) fn wait_decided(&self, user: &User, mail: &Mail) -> Record {
+        let uid = until("the mail is there", || user.find(mail)).uid;
+        self.wait_recorded(user, "INBOX", uid)
+    }
+
+    /// The same for a mail that is known by mailbox and UID.
+    pub(crate) fn wait_recorded(&self, user: &User, mailbox: &str, uid: u32) -> Record {
+        until("the mail is in the history", || {
+            self.history().into_iter().find(|record| {
+                let place = (record.account.as_str(), record.mailbox.as_str(), record.uid);
+                place == (user.name(), mailbox, uid) && record.outcome != "pending"
+            })
+        })
+    }
+}

@@ -1,0 +1,242 @@
+//! A real Dovecot of the test's own, and the people who have mail on it.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::net::{Ipv4Addr, TcpStream};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use tempfile::TempDir;
+
+use super::client::ImapClient;
+use super::mail::Mail;
+use super::ports::free_port;
+use super::process::Process;
+use super::settings::Account;
+use super::wait::{PATIENCE, until};
+
+/// Every user's password: distinct, so that a test can look for it where it must not be.
+pub(crate) const PASSWORD: &str = "it-canary+Zq7x/9Vb2=";
+
+/// How the server stores mail.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Format {
+    Sdbox,
+    Maildir,
+}
+
+/// A Dovecot that runs in a temporary folder on ports of its own until it is dropped.
+pub(crate) struct Mailserver {
+    process: Process,
+    place: Arc<Place>,
+}
+
+/// Where a server is: what its users need to know of it.
+struct Place {
+    folder: TempDir,
+    imap: u16,
+    imaps: u16,
+    lmtp: u16,
+}
+
+impl Mailserver {
+    /// Starts a server and waits until it takes mail.
+    pub(crate) fn start(format: Format) -> Mailserver {
+        Self::start_at(format, free_port())
+    }
+
+    /// The same, with the port for plain IMAP given.
+    pub(crate) fn start_at(format: Format, imap: u16) -> Mailserver {
+        let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/dovecot");
+        let installed = Command::new(scripts.join("install.sh")).arg("--print").output().unwrap();
+        assert!(
+            installed.status.success(),
+            "Dovecot is missing. Run `make deps`.\n{}",
+            String::from_utf8_lossy(&installed.stderr)
+        );
+        let folder = TempDir::with_prefix("triaged-it-").unwrap();
+        // Root's servers run as `nobody`, who must get in.
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        let place = Place { folder, imap, imaps: free_port(), lmtp: free_port() };
+        let mut command = Command::new(scripts.join("start.sh"));
+        command
+            .arg(place.folder.path())
+            .arg(match format {
+                Format::Sdbox => "sdbox",
+                Format::Maildir => "maildir",
+            })
+            .args([place.imap, place.imaps, place.lmtp].map(|port| port.to_string()))
+            .arg(PASSWORD);
+        let log = place.folder.path().join("dovecot.log");
+        let mut process = Process::start(&mut command, &log);
+        until("Dovecot listens", || {
+            assert!(process.ended().is_none(), "Dovecot ended:\n{}", process.output());
+            let ports = [place.imap, place.imaps, place.lmtp];
+            ports.iter().try_for_each(|port| {
+                TcpStream::connect((Ipv4Addr::LOCALHOST, *port)).ok().map(drop)
+            })
+        });
+        Mailserver { process, place: Arc::new(place) }
+    }
+
+    /// A user of this server, whose mailboxes nobody else looks at.
+    pub(crate) fn user(&self, name: &str) -> User {
+        User { name: name.to_owned(), place: Arc::clone(&self.place) }
+    }
+
+    /// The process id of the server's master.
+    pub(crate) fn id(&self) -> u32 {
+        self.process.id()
+    }
+}
+
+/// Somebody with mail on a [`Mailserver`].
+#[derive(Clone)]
+pub(crate) struct User {
+    name: String,
+    place: Arc<Place>,
+}
+
+/// A message as the server shows it to an independent client.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Stored {
+    pub(crate) uid: u32,
+    pub(crate) flags: BTreeSet<String>,
+}
+
+impl Stored {
+    /// Its keywords: the flags that are not the protocol's own.
+    pub(crate) fn keywords(&self) -> BTreeSet<String> {
+        self.flags.iter().filter(|flag| !flag.starts_with('\\')).cloned().collect()
+    }
+}
+
+impl User {
+    /// The login name, which is also the account's name in triaged.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The account as triaged's configuration describes it: implicit TLS, the server's own CA.
+    pub(crate) fn account(&self) -> Account {
+        Account::new(&self.name, self.place.imaps, self.ca_file())
+    }
+
+    /// The authority that signed the server's certificate.
+    pub(crate) fn ca_file(&self) -> PathBuf {
+        self.place.folder.path().join("ca.pem")
+    }
+
+    /// The server's port for IMAP in clear.
+    pub(crate) fn plain_port(&self) -> u16 {
+        self.place.imap
+    }
+
+    /// The server's port for IMAP over TLS.
+    pub(crate) fn tls_port(&self) -> u16 {
+        self.place.imaps
+    }
+
+    /// An independent client, logged in as this user.
+    pub(crate) fn client(&self) -> ImapClient {
+        ImapClient::login(self.place.imap, &self.name, PASSWORD)
+    }
+
+    /// Hands a mail to the server the way a mail transfer agent does: by LMTP (RFC 2033).
+    pub(crate) fn deliver(&self, mail: &Mail) {
+        let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.place.lmtp)).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let mut lmtp = BufReader::new(stream);
+        expect_reply(&mut lmtp, "220");
+        for (line, reply) in [
+            ("LHLO localhost", "250"),
+            ("MAIL FROM:<sender@example.org>", "250"),
+            (&format!("RCPT TO:<{}@localhost>", self.name), "250"),
+            ("DATA", "354"),
+        ] {
+            lmtp.get_mut().write_all(format!("{line}\r\n").as_bytes()).unwrap();
+            expect_reply(&mut lmtp, reply);
+        }
+        lmtp.get_mut().write_all(&dot_stuffed(mail.bytes())).unwrap();
+        expect_reply(&mut lmtp, "250");
+    }
+
+    /// Stores a mail in a mailbox as a mail client does, with flags, now or as received then.
+    /// Returns its UID.
+    pub(crate) fn append(
+        &self,
+        to: &str,
+        mail: &Mail,
+        flags: &str,
+        received: Option<Timestamp>,
+    ) -> u32 {
+        self.client().append(to, mail.bytes(), flags, received)
+    }
+
+    /// The message of this Message-ID in the INBOX.
+    pub(crate) fn find(&self, mail: &Mail) -> Option<Stored> {
+        self.find_in("INBOX", mail)
+    }
+
+    /// The same in another mailbox.
+    pub(crate) fn find_in(&self, mailbox: &str, mail: &Mail) -> Option<Stored> {
+        let mut client = self.client();
+        client.command(&format!("EXAMINE \"{mailbox}\""));
+        let id = mail.id();
+        let found = client.command(&format!("UID SEARCH HEADER Message-ID \"{id}\""));
+        let uid = found.iter().find_map(|line| line.strip_prefix("* SEARCH "))?.parse().ok()?;
+        let fetched = client.command(&format!("UID FETCH {uid} (FLAGS)"));
+        let line = fetched.iter().find(|line| line.contains("FLAGS ("))?;
+        let (_, flags) = line.split_once("FLAGS (")?;
+        let (flags, _) = flags.split_once(')')?;
+        // Whether a session is the first to see a message says nothing about the message.
+        let flags = flags.split_whitespace().filter(|flag| *flag != "\\Recent");
+        Some(Stored { uid, flags: flags.map(str::to_owned).collect() })
+    }
+
+    /// Waits until the message is there and `holds` is true of it.
+    pub(crate) fn wait_for(&self, mail: &Mail, holds: impl Fn(&Stored) -> bool) -> Stored {
+        until("the message is as expected", || self.find(mail).filter(&holds))
+    }
+
+    /// From now on this user may only read the INBOX (and get mail into it).
+    pub(crate) fn may_only_read(&self) {
+        let line = format!("INBOX user={} lrp\n", self.name);
+        fs::write(self.acl(), line).unwrap();
+    }
+
+    fn acl(&self) -> PathBuf {
+        self.place.folder.path().join("acl")
+    }
+}
+
+fn expect_reply(lmtp: &mut BufReader<TcpStream>, code: &str) {
+    loop {
+        let mut line = String::new();
+        lmtp.read_line(&mut line).unwrap();
+        assert!(line.starts_with(code), "LMTP: {line:?} where {code} was expected");
+        if !line[code.len()..].starts_with('-') {
+            return;
+        }
+    }
+}
+
+/// The mail as DATA wants it: a line that begins with a dot gets a second one, a lone dot ends.
+fn dot_stuffed(mail: &[u8]) -> Vec<u8> {
+    let mut stuffed = Vec::with_capacity(mail.len() + 64);
+    for line in mail.split_inclusive(|byte| *byte == b'\n') {
+        if line.starts_with(b".") {
+            stuffed.push(b'.');
+        }
+        stuffed.extend_from_slice(line);
+    }
+    if !stuffed.ends_with(b"\n") {
+        stuffed.extend_from_slice(b"\r\n");
+    }
+    stuffed.extend_from_slice(b".\r\n");
+    stuffed
+}

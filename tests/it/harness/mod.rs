@@ -1,0 +1,48 @@
+//! The tests' language: a [`Mailserver`] with its [`User`]s, an [`Installation`] of triaged with
+//! its [`Daemon`], and a [`Proxy`] to put between them.
+//!
+//! Everything that is started here is stopped when its value is dropped, also when the test
+//! panics; and when the test process is killed, the kernel tells its children to end.
+
+mod client;
+mod daemon;
+mod http;
+mod installation;
+mod mail;
+mod mailserver;
+mod ports;
+mod process;
+mod proxy;
+mod settings;
+mod wait;
+
+pub(crate) use daemon::Daemon;
+pub(crate) use installation::{Installation, Record};
+pub(crate) use mail::{Mail, fixtures};
+pub(crate) use mailserver::{Format, Mailserver, PASSWORD, Stored, User};
+pub(crate) use ports::free_port;
+pub(crate) use process::group_members;
+pub(crate) use proxy::Proxy;
+pub(crate) use settings::Settings;
+pub(crate) use wait::until;
+
+/// Makes two tests of each function, one on a Dovecot that stores sdbox and one with Maildir.
+///
+/// A function that is not in the list is dead code, which clippy refuses.
+macro_rules! on_each_format {
+    ($($name:ident),+ $(,)?) => {
+        mod sdbox {
+            $(#[test]
+            fn $name() {
+                super::$name(&$crate::harness::Mailserver::start($crate::harness::Format::Sdbox));
+            })+
+        }
+        mod maildir {
+            $(#[test]
+            fn $name() {
+                super::$name(&$crate::harness::Mailserver::start($crate::harness::Format::Maildir));
+            })+
+        }
+    };
+}
+pub(crate) use on_each_format;

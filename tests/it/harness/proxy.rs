@@ -1,0 +1,160 @@
+//! A TCP proxy between the daemon and the server: it counts, cuts, refuses and swallows.
+
+use std::io::{self, Read, Write};
+use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use super::ports::free_port;
+
+/// Listens on loopback until it is dropped.
+pub(crate) struct Proxy {
+    port: u16,
+    line: Arc<Line>,
+    accepting: Option<JoinHandle<()>>,
+}
+
+/// What the threads of one proxy share.
+struct Line {
+    server: u16,
+    conduct: AtomicU8,
+    stopped: AtomicBool,
+    connections: AtomicU64,
+    received: AtomicU64,
+    open: Mutex<Vec<TcpStream>>,
+}
+
+const PASS: u8 = 0;
+const REFUSE: u8 = 1;
+const SWALLOW: u8 = 2;
+
+impl Proxy {
+    /// A proxy to a port of this machine.
+    pub(crate) fn to(server: u16) -> Proxy {
+        Self::at(free_port(), server)
+    }
+
+    /// The same, listening on a given port.
+    pub(crate) fn at(port: u16, server: u16) -> Proxy {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let line = Arc::new(Line {
+            server,
+            conduct: AtomicU8::new(PASS),
+            stopped: AtomicBool::new(false),
+            connections: AtomicU64::new(0),
+            received: AtomicU64::new(0),
+            open: Mutex::default(),
+        });
+        let shared = Arc::clone(&line);
+        let accepting = Some(thread::spawn(move || accept(&listener, &shared)));
+        Proxy { port, line, accepting }
+    }
+
+    /// Where it listens.
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Bytes that came from the server, of all connections.
+    pub(crate) fn received(&self) -> u64 {
+        self.line.received.load(Ordering::SeqCst)
+    }
+
+    /// How many connections there were.
+    pub(crate) fn connections(&self) -> u64 {
+        self.line.connections.load(Ordering::SeqCst)
+    }
+
+    /// Drops all connections.
+    pub(crate) fn cut(&self) {
+        self.line.cut();
+    }
+
+    /// Drops all connections and lets no new one through.
+    pub(crate) fn refuse(&self) {
+        self.line.conduct.store(REFUSE, Ordering::SeqCst);
+        self.cut();
+    }
+
+    /// Keeps connections open, and lets nothing pass any more, either way.
+    pub(crate) fn swallow(&self) {
+        self.line.conduct.store(SWALLOW, Ordering::SeqCst);
+    }
+
+    /// Lets everything pass again.
+    pub(crate) fn pass(&self) {
+        self.line.conduct.store(PASS, Ordering::SeqCst);
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.line.stopped.store(true, Ordering::SeqCst);
+        self.cut();
+        if let Some(accepting) = self.accepting.take() {
+            let _ = accepting.join();
+        }
+        self.cut();
+    }
+}
+
+impl Line {
+    fn conduct(&self) -> u8 {
+        self.conduct.load(Ordering::SeqCst)
+    }
+
+    fn cut(&self) {
+        for stream in self.open.lock().unwrap().drain(..) {
+            let _ = stream.shutdown(Shutdown::Both);
+        }
+    }
+}
+
+fn accept(listener: &TcpListener, line: &Arc<Line>) {
+    while !line.stopped.load(Ordering::SeqCst) {
+        match listener.accept() {
+            Ok((client, _)) if line.conduct() != REFUSE => {
+                let _ = connect(client, line);
+            }
+            Ok(_) => {}
+            Err(_) => thread::sleep(Duration::from_millis(5)),
+        }
+    }
+}
+
+fn connect(client: TcpStream, line: &Arc<Line>) -> io::Result<()> {
+    client.set_nonblocking(false)?;
+    let server = TcpStream::connect((Ipv4Addr::LOCALHOST, line.server))?;
+    line.connections.fetch_add(1, Ordering::SeqCst);
+    line.open.lock().unwrap().extend([client.try_clone()?, server.try_clone()?]);
+    let (client_in, server_in) = (client.try_clone()?, server.try_clone()?);
+    let (up, down) = (Arc::clone(line), Arc::clone(line));
+    thread::spawn(move || pump(client_in, server, &up, |_| {}));
+    thread::spawn(move || {
+        pump(server_in, client, &down, |bytes| {
+            down.received.fetch_add(bytes, Ordering::SeqCst);
+        });
+    });
+    Ok(())
+}
+
+fn pump(mut from: TcpStream, mut to: TcpStream, line: &Line, count: impl Fn(u64)) {
+    let mut buffer = vec![0; 64 * 1024];
+    while let Ok(read) = from.read(&mut buffer) {
+        if read == 0 {
+            break;
+        }
+        if line.conduct() == SWALLOW {
+            continue;
+        }
+        count(read as u64);
+        if to.write_all(&buffer[..read]).is_err() {
+            break;
+        }
+    }
+    let _ = to.shutdown(Shutdown::Both);
+    let _ = from.shutdown(Shutdown::Both);
+}

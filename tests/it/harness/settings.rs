@@ -1,0 +1,184 @@
+//! The configuration file of a test, in words.
+
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+
+use super::mailserver::PASSWORD;
+
+/// What goes into `triaged.toml`, apart from the paths of the installation.
+#[derive(Clone)]
+pub(crate) struct Settings {
+    mode: &'static str,
+    bundle: PathBuf,
+    library: Option<PathBuf>,
+    log_level: &'static str,
+    accounts: Vec<Account>,
+    more: String,
+}
+
+impl Settings {
+    /// Everything but the write.
+    pub(crate) fn shadow() -> Settings {
+        Settings {
+            mode: "shadow",
+            bundle: Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/default"),
+            library: None,
+            log_level: "debug",
+            accounts: Vec::new(),
+            more: String::new(),
+        }
+    }
+
+    /// Keywords are written.
+    pub(crate) fn label() -> Settings {
+        Settings { mode: "label", ..Settings::shadow() }
+    }
+
+    /// One more account.
+    pub(crate) fn with(mut self, account: Account) -> Settings {
+        self.accounts.push(account);
+        self
+    }
+
+    /// Another folder for the model bundle.
+    pub(crate) fn bundle(self, bundle: impl Into<PathBuf>) -> Settings {
+        Settings { bundle: bundle.into(), ..self }
+    }
+
+    /// A path for ONNX Runtime.
+    pub(crate) fn library(self, library: impl Into<PathBuf>) -> Settings {
+        Settings { library: Some(library.into()), ..self }
+    }
+
+    /// Another level of logging.
+    pub(crate) fn log_level(self, log_level: &'static str) -> Settings {
+        Settings { log_level, ..self }
+    }
+
+    /// Further lines, put where top-level keys go.
+    pub(crate) fn and(mut self, lines: &str) -> Settings {
+        writeln!(self.more, "{lines}").unwrap();
+        self
+    }
+
+    /// The accounts, as configured.
+    pub(crate) fn accounts(&self) -> &[Account] {
+        &self.accounts
+    }
+
+    /// The file's text; passwords lie in `secrets`, the state in `state`.
+    pub(crate) fn toml(&self, state: &Path, secrets: &Path, http: u16) -> String {
+        let library = self.library.iter().map(|path| format!("library = {}\n", quoted(path)));
+        let mut toml = format!(
+            "mode = {mode:?}\nstate = {state}\n{more}\n\
+             [model]\nbundle = {bundle}\nthreads = 1\n{library}\n\
+             [http]\nlisten = \"127.0.0.1:{http}\"\n\n[log]\nlevel = {level:?}\n",
+            mode = self.mode,
+            state = quoted(state),
+            more = self.more,
+            bundle = quoted(&self.bundle),
+            library = library.collect::<String>(),
+            level = self.log_level,
+        );
+        for account in &self.accounts {
+            write!(toml, "\n{}", account.toml(secrets)).unwrap();
+        }
+        toml
+    }
+}
+
+/// One `[[account]]`.
+#[derive(Clone)]
+pub(crate) struct Account {
+    user: String,
+    password: String,
+    port: u16,
+    host: &'static str,
+    /// None: in clear.
+    ca_file: Option<PathBuf>,
+    mailboxes: Vec<String>,
+    more: String,
+}
+
+impl Account {
+    /// An account over TLS, whose name is the user's.
+    pub(crate) fn new(user: &str, port: u16, ca_file: PathBuf) -> Account {
+        Account {
+            user: user.to_owned(),
+            password: PASSWORD.to_owned(),
+            port,
+            host: "127.0.0.1",
+            ca_file: Some(ca_file),
+            mailboxes: vec!["INBOX".to_owned()],
+            more: String::new(),
+        }
+    }
+
+    /// In clear, on this port.
+    pub(crate) fn in_clear(self, port: u16) -> Account {
+        Account { port, ca_file: None, ..self }
+    }
+
+    /// On another port.
+    pub(crate) fn port(self, port: u16) -> Account {
+        Account { port, ..self }
+    }
+
+    /// By another name of the host.
+    pub(crate) fn host(self, host: &'static str) -> Account {
+        Account { host, ..self }
+    }
+
+    /// With another password.
+    pub(crate) fn password(self, password: &str) -> Account {
+        Account { password: password.to_owned(), ..self }
+    }
+
+    /// Watches these mailboxes.
+    pub(crate) fn mailboxes(self, names: &[&str]) -> Account {
+        Account { mailboxes: names.iter().map(|name| (*name).to_owned()).collect(), ..self }
+    }
+
+    /// Also takes older mail: "none", "7d" or "all".
+    pub(crate) fn backfill(self, backfill: &str) -> Account {
+        self.and(&format!("backfill = {backfill:?}"))
+    }
+
+    /// Further lines.
+    pub(crate) fn and(mut self, lines: &str) -> Account {
+        writeln!(self.more, "{lines}").unwrap();
+        self
+    }
+
+    /// The name of the file that holds its password.
+    pub(crate) fn password_file(&self, secrets: &Path) -> PathBuf {
+        secrets.join(format!("{}.password", self.user))
+    }
+
+    /// The password that goes into that file.
+    pub(crate) fn secret(&self) -> &str {
+        &self.password
+    }
+
+    fn toml(&self, secrets: &Path) -> String {
+        let tls = match &self.ca_file {
+            Some(file) => format!("tls = \"implicit\"\nca_file = {}", quoted(file)),
+            None => "tls = \"none\"".to_owned(),
+        };
+        format!(
+            "[[account]]\nname = {user:?}\nhost = {host:?}\nport = {port}\n{tls}\nuser = {user:?}\n\
+             password_file = {file}\nmailboxes = {mailboxes:?}\n{more}",
+            user = self.user,
+            host = self.host,
+            port = self.port,
+            file = quoted(&self.password_file(secrets)),
+            mailboxes = self.mailboxes,
+            more = self.more,
+        )
+    }
+}
+
+/// A path as a TOML string.
+fn quoted(path: &Path) -> String {
+    format!("{:?}", path.to_str().unwrap())
+}

@@ -1,0 +1,20 @@
+//! Waiting: until something is true, never for a fixed time.
+
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+/// How long a test waits before it fails. Long, because a machine that also builds and trains is
+/// slow; a test that passes never waits so long.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(40);
+
+/// Calls `look` until it finds something, and fails with `what` when that takes too long.
+pub(crate) fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let start = Instant::now();
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(start.elapsed() < PATIENCE, "waited {PATIENCE:?} in vain: {what}");
+        sleep(Duration::from_millis(30));
+    }
+}

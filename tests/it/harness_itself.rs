@@ -1,0 +1,124 @@
+//! The harness is code as well: the server takes mail, the proxy counts and cuts, and nothing is
+//! left running.
+
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::panic::catch_unwind;
+use std::process::{Command, Stdio};
+
+use crate::harness::{
+    Format, Mail, Mailserver, PASSWORD, Proxy, free_port, group_members, on_each_format, until,
+};
+
+on_each_format!(
+    a_delivered_mail_is_there_without_flags,
+    an_appended_mail_keeps_its_flags,
+    who_may_only_read_stores_no_keyword,
+);
+
+fn a_delivered_mail_is_there_without_flags(mail: &Mailserver) {
+    let anna = mail.user("anna");
+    let outage = Mail::outage();
+    assert_eq!(anna.find(&outage), None);
+    anna.deliver(&outage);
+    let stored = anna.wait_for(&outage, |_| true);
+    assert!(stored.flags.is_empty(), "{stored:?}");
+    assert_eq!(mail.user("bert").find(&outage), None, "users do not share mail");
+}
+
+fn an_appended_mail_keeps_its_flags(mail: &Mailserver) {
+    let anna = mail.user("anna");
+    let invoice = Mail::invoice_question();
+    let uid = anna.append("INBOX", &invoice, r"\Flagged Later", None);
+    let stored = anna.find(&invoice).expect("it is there");
+    assert_eq!(stored.uid, uid);
+    assert_eq!(stored.keywords(), ["Later".to_owned()].into());
+    assert!(stored.flags.contains("\\Flagged"), "{stored:?}");
+}
+
+fn who_may_only_read_stores_no_keyword(mail: &Mailserver) {
+    let anna = mail.user("anna");
+    let outage = Mail::outage();
+    anna.may_only_read();
+    anna.deliver(&outage);
+    let uid = anna.wait_for(&outage, |_| true).uid;
+    let mut client = anna.client();
+    client.command("SELECT INBOX");
+    client.command(&format!("UID STORE {uid} +FLAGS.SILENT (Later)"));
+    assert!(anna.find(&outage).is_some_and(|stored| stored.flags.is_empty()), "OK, yet not stored");
+}
+
+#[test]
+fn a_server_ends_with_its_test_also_when_that_fails() {
+    let mail = Mailserver::start(Format::Sdbox);
+    let (id, port) = (mail.id(), mail.user("anna").plain_port());
+    mail.user("anna").deliver(&Mail::outage());
+    assert!(group_members(id).len() > 1, "Dovecot is several processes");
+    drop(mail);
+    wait_for_end_of(id);
+    TcpListener::bind((Ipv4Addr::LOCALHOST, port)).expect("nobody listens there any more");
+
+    let failed = catch_unwind(|| {
+        let mail = Mailserver::start(Format::Sdbox);
+        std::panic::panic_any(mail.id());
+    });
+    wait_for_end_of(*failed.expect_err("it panicked").downcast::<u32>().expect("an id"));
+}
+
+fn wait_for_end_of(group: u32) {
+    until("nothing of the server runs", || group_members(group).is_empty().then_some(()));
+}
+
+/// What start.sh promises: a test that is killed can not stop its server, the kernel does.
+#[test]
+fn a_server_ends_when_the_test_process_is_killed() {
+    let folder = tempfile::TempDir::with_prefix("triaged-it-").unwrap();
+    let ports = [free_port(), free_port(), free_port()].map(|port| port.to_string());
+    let start = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/dovecot/start.sh");
+    // The parent keeps no group with its server: only their kinship tells the kernel.
+    let script = r#"chmod 755 "$1"; setsid "$0" "$@" & echo $!; wait"#;
+    let mut parent = Command::new("sh")
+        .args(["-c", script, start])
+        .arg(folder.path())
+        .arg("sdbox")
+        .args(&ports)
+        .arg(PASSWORD)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut id = [0; 16];
+    let read = parent.stdout.take().unwrap().read(&mut id).unwrap();
+    let id = str::from_utf8(&id[..read]).unwrap().trim().parse().unwrap();
+    until("the server listens", || TcpStream::connect(format!("127.0.0.1:{}", ports[2])).ok());
+    assert!(!group_members(id).is_empty());
+    parent.kill().unwrap();
+    parent.wait().unwrap();
+    wait_for_end_of(id);
+}
+
+#[test]
+fn the_proxy_counts_cuts_refuses_and_swallows() {
+    let mail = Mailserver::start(Format::Sdbox);
+    let proxy = Proxy::to(mail.user("anna").plain_port());
+    let connect = || TcpStream::connect((Ipv4Addr::LOCALHOST, proxy.port())).unwrap();
+    let mut greeting = [0; 4];
+    let mut line = connect();
+    line.read_exact(&mut greeting).unwrap();
+    assert_eq!(&greeting, b"* OK");
+    assert!((20..1000).contains(&proxy.received()), "{}", proxy.received());
+    assert_eq!(proxy.connections(), 1);
+
+    proxy.swallow();
+    line.set_read_timeout(Some(std::time::Duration::from_millis(300))).unwrap();
+    let mut rest = vec![0; 1000];
+    let _rest_of_greeting = line.read(&mut rest).unwrap();
+    line.write_all(b"t1 NOOP\r\n").unwrap();
+    line.read_exact(&mut greeting).expect_err("nothing comes back");
+
+    proxy.refuse();
+    assert_eq!(line.read(&mut rest).unwrap(), 0, "cut");
+    assert_eq!(connect().read(&mut rest).unwrap(), 0, "refused");
+    proxy.pass();
+    connect().read_exact(&mut greeting).unwrap();
+    assert_eq!(proxy.connections(), 2);
+}

@@ -1,0 +1,64 @@
+//! Mails that no careful program writes: each gets a label or a defect, and the daemon lives on.
+
+use crate::harness::{Installation, Mail, Mailserver, Settings, fixtures, on_each_format};
+
+on_each_format!(odd_mails_get_a_label_or_a_defect, an_html_only_mail_is_read);
+
+fn odd_mails_get_a_label_or_a_defect(mail: &Mailserver) {
+    let anna = mail.user("anna");
+    let installation = Installation::new(&Settings::label().with(anna.account()));
+    let mut daemon = installation.start_ready();
+    let mut mails = fixtures();
+    assert!(mails.len() >= 4, "tests/fixtures/mail is nearly empty");
+    mails.extend(written_here().map(|(name, bytes)| (name.to_owned(), Mail::verbatim(bytes))));
+    let placed: Vec<(String, u32)> = mails
+        .into_iter()
+        .map(|(name, mail)| (name, anna.append("INBOX", &mail, "", None)))
+        .collect();
+    for (name, uid) in placed {
+        let record = installation.wait_recorded(&anna, "INBOX", uid);
+        assert!(!record.labels.is_empty() || !record.defects.is_empty(), "{name}: {record:?}");
+        assert!(daemon.is_running(), "{name}");
+    }
+    let outage = Mail::outage();
+    anna.deliver(&outage);
+    assert_eq!(installation.wait_decided(&anna, &outage).outcome, "labelled");
+    assert!(!daemon.log().contains("panicked"));
+    daemon.stop();
+}
+
+fn written_here() -> impl Iterator<Item = (&'static str, Vec<u8>)> {
+    let multipart = "From: a@example.org\r\nSubject: Broken\r\nMIME-Version: 1.0\r\n\
+                     Content-Type: multipart/mixed; boundary=\"b\"\r\n\r\n";
+    [
+        ("one line end", b"\r\n".to_vec()),
+        ("only a header", b"Subject: \r\n\r\n".to_vec()),
+        ("only a body", b"\r\nHello, is anybody there?\r\n".to_vec()),
+        ("not UTF-8", [b"Subject: \xe9\xff\xfe\r\n\r\n".as_slice(), &[0xe9; 300]].concat()),
+        ("a charset that nobody knows", b"Content-Type: text/plain; charset=x-klingon\r\n\r\n\xb0\xb1\r\n".to_vec()),
+        ("a boundary that never comes", format!("{multipart}no part at all").into_bytes()),
+        ("a part that never ends", format!("{multipart}--b\r\nContent-Type: text/plain\r\nContent-Transfer-Encoding: base64\r\n\r\n!!!").into_bytes()),
+        ("a boundary again and again", format!("{multipart}{}", "--b\r\n".repeat(20_000)).into_bytes()),
+        ("an endless header line", format!("Subject: {}\r\n\r\nx", "a".repeat(400_000)).into_bytes()),
+        ("mail in mail in mail", "Content-Type: message/rfc822\r\n\r\n".repeat(3_000).into_bytes()),
+        ("HTML that opens and opens", format!("Content-Type: text/html\r\n\r\n{}", "<div><table><td>".repeat(5_000)).into_bytes()),
+    ]
+    .into_iter()
+}
+
+fn an_html_only_mail_is_read(mail: &Mailserver) {
+    let anna = mail.user("anna");
+    let installation = Installation::new(&Settings::label().with(anna.account()));
+    let daemon = installation.start_ready();
+    let html = Mail::raw(
+        "From: Marta <marta@example.org>\r\nSubject: Checkout\r\nMIME-Version: 1.0\r\n\
+         Content-Type: text/html; charset=utf-8\r\n\r\n<html><head><style>p { color: red }</style>\
+         </head><body><p>Our production is <b>down</b> since 08:40, every checkout fails and we \
+         lose orders every minute.</p><p>I am really angry. Call me immediately!</p></body></html>",
+    );
+    anna.deliver(&html);
+    let record = installation.wait_decided(&anna, &html);
+    assert_eq!(record.labels["urgency"], "high", "{record:?}");
+    assert_eq!(record.outcome, "labelled");
+    daemon.stop();
+}
