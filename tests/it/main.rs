@@ -14,6 +14,7 @@
 
 mod harness;
 
+mod check;
 mod connections;
 mod dashboard;
 mod exit_codes;
