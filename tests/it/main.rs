@@ -18,6 +18,7 @@ mod harness;
 
 mod bundles;
 mod classify;
+mod check;
 mod connections;
 mod dashboard;
 mod exit_codes;

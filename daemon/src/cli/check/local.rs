@@ -111,12 +111,14 @@ fn engine<W: Write>(config: &Config, bundle: ModelBundle, report: &mut Report<W>
             return;
         }
     };
+    let asked = config.model.provider;
     let provider = classifier.provider();
-    let is_as_asked = config.model.provider == Provider::Auto || provider.note.is_none();
-    report.line(if is_as_asked {
-        Line::ok("provider", provider)
-    } else {
-        Line::warn("provider", provider)
+    report.line(match (asked, &provider.note) {
+        (Provider::Auto, None) if provider.used == Provider::Cpu => {
+            Line::ok("provider", "cpu; \"auto\" found no CUDA or CoreML in this library")
+        }
+        (Provider::Auto, _) | (_, None) => Line::ok("provider", provider),
+        (_, Some(_)) => Line::warn("provider", provider),
     });
     classifier.shutdown();
 }

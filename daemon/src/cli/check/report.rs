@@ -38,6 +38,15 @@ impl Line {
         Self::new(Standing::Fail(exit), &subject, &text)
     }
 
+    /// The exit code that it leads to by itself, if it is a failure.
+    #[cfg(test)]
+    pub(super) fn exit(&self) -> Option<Exit> {
+        match self.standing {
+            Standing::Fail(exit) => Some(exit),
+            Standing::Ok | Standing::Warn => None,
+        }
+    }
+
     fn new(standing: Standing, subject: &dyn fmt::Display, text: &dyn fmt::Display) -> Self {
         Self { standing, subject: subject.to_string(), text: text.to_string() }
     }
