@@ -9,7 +9,9 @@
     clippy::expect_used,
     clippy::indexing_slicing,
     clippy::print_stderr,
-    reason = "a test says what went wrong by panicking, and prints the servers' logs when it fails"
+    clippy::disallowed_methods,
+    reason = "a test says what went wrong by panicking, prints the servers' logs when it fails, and has \
+              no runtime to block"
 )]
 #![expect(
     clippy::disallowed_methods,
@@ -23,6 +25,7 @@ mod dashboard;
 mod exit_codes;
 mod floors;
 mod harness_itself;
+mod imap_session;
 mod labelling;
 mod large_mail;
 mod modes;
