@@ -20,6 +20,8 @@
 
 mod harness;
 
+mod bundles;
+mod classify;
 mod connections;
 mod dashboard;
 mod exit_codes;
@@ -28,6 +30,7 @@ mod harness_itself;
 mod imap_session;
 mod labelling;
 mod large_mail;
+mod library;
 mod modes;
 mod odd_mail;
 mod once_only;
