@@ -33,7 +33,7 @@ lint: ## Formatting, and clippy with warnings as errors
 	$(CARGO) clippy --locked --workspace --all-targets -- --deny warnings
 
 test-python: $(VENV)/ready ## The tests of the training and of the tools, in an environment of their own
-	$(VENV)/bin/python -m pytest --quiet training/tests tests daemon/onnxruntime
+	$(VENV)/bin/python -m pytest --quiet -p no:cacheprovider training/tests tests daemon/onnxruntime
 
 $(VENV)/ready: tests/requirements.txt
 	$(PYTHON) -m venv $(VENV)

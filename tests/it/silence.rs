@@ -10,7 +10,8 @@ use std::process::Command;
 fn the_model_s_library_writes_no_identifier_into_the_home_folder() {
     let home = tempfile::tempdir().unwrap();
     let mails = tempfile::Builder::new().suffix(".jsonl").tempfile().unwrap();
-    fs::write(mails.path(), r#"{"from": "A <a@example.org>", "subject": "s", "body": "b"}"#).unwrap();
+    fs::write(mails.path(), r#"{"from": "A <a@example.org>", "subject": "s", "body": "b"}"#)
+        .unwrap();
     let bundle = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/bundles/good");
     let output = Command::new(env!("CARGO_BIN_EXE_triaged"))
         // Without what makes the library silent by itself, such as the signs of a CI.
