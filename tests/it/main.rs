@@ -16,6 +16,7 @@
 
 mod harness;
 
+mod command_line;
 mod connections;
 mod dashboard;
 mod exit_codes;
