@@ -135,5 +135,3 @@ fn places(program: Option<&Path>) -> Vec<PathBuf> {
     places
 }
 
-#[cfg(test)]
-mod tests;

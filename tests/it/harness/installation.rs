@@ -5,6 +5,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::time::Duration;
 
 use serde::Deserialize;
 use tempfile::TempDir;
@@ -86,6 +87,14 @@ impl Installation {
     /// Starts the daemon, and does not wait for anything.
     pub(crate) fn start(&self) -> Daemon {
         Daemon::start(self.run_command(), &self.folder.path().join("triaged.log"), self.http)
+    }
+
+    /// Starts the daemon as systemd does: it is told of a socket that hears, and of a watchdog.
+    pub(crate) fn start_supervised(&self, socket: &Path, watchdog: Duration) -> Daemon {
+        let mut command = self.run_command();
+        command.env("NOTIFY_SOCKET", socket);
+        command.env("WATCHDOG_USEC", watchdog.as_micros().to_string());
+        Daemon::start(command, &self.folder.path().join("triaged.log"), self.http)
     }
 
     /// Starts the daemon and waits until it is ready: logged in everywhere, cursors set.
