@@ -23,6 +23,7 @@ mod harness;
 mod bundles;
 mod classify;
 mod check;
+mod command_line;
 mod connections;
 mod dashboard;
 mod exit_codes;

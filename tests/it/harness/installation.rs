@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -122,13 +122,14 @@ impl Installation {
         command
     }
 
-    /// Runs one of the other sub-commands to its end.
+    /// Runs one of the other sub-commands to its end, with nothing on standard input.
     pub(crate) fn triaged(&self, arguments: &[&str]) -> Output {
-        Command::new(env!("CARGO_BIN_EXE_triaged"))
-            .arg("--config")
+        Command::new("timeout")
+            .args(["60", env!("CARGO_BIN_EXE_triaged"), "--config"])
             .arg(self.config())
             .args(arguments)
             .env_remove("RUST_LOG")
+            .stdin(Stdio::null())
             .output()
             .unwrap()
     }
