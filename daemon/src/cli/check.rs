@@ -28,7 +28,7 @@ pub(super) fn run(path: &Path, args: &Args) -> Result<Exit, Failure> {
     let config = match configuration::load(path) {
         Ok(config) => config,
         Err(error) => {
-            report.line(Line::fail(Exit::Config, "configuration", error));
+            report.line(&Line::fail(Exit::Config, "configuration", error));
             report
                 .line(Line::warn("everything else", "is not checked: the configuration names it"));
             return Ok(report.finish());
@@ -36,7 +36,7 @@ pub(super) fn run(path: &Path, args: &Args) -> Result<Exit, Failure> {
     };
     let accounts = config.accounts.len();
     let what = format!("{}: {}", path.display(), report::counted(accounts, "account"));
-    report.line(Line::ok("configuration", what));
+    report.line(&Line::ok("configuration", what));
     local::passwords(&config, &mut report);
     let keywords = local::model(path, &config, &mut report);
     super::block_on(async {

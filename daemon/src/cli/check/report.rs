@@ -70,7 +70,7 @@ impl<W: Write> Report<W> {
     }
 
     /// Prints a line and counts it.
-    pub(super) fn line(&mut self, line: Line) {
+    pub(super) fn line(&mut self, line: &Line) {
         let (word, colour) = match line.standing {
             Standing::Ok => ("ok  ", "32"),
             Standing::Warn => {
@@ -150,7 +150,7 @@ mod tests {
     fn printed(colour: bool, lines: Vec<Line>) -> (String, Exit) {
         let mut out = Vec::new();
         let mut report = Report::new(&mut out, colour);
-        for line in lines {
+        for line in &lines {
             report.line(line);
         }
         let exit = report.finish();
