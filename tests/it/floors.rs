@@ -43,7 +43,6 @@ const HOMES: &[(&str, &[&str])] = &[
     ("clap", &["cli", "main"]),
     ("comfy_table", &["cli"]),
     ("getrandom", &["clock", "store"]),
-    ("html2text", &["core"]),
     ("libsqlite3_sys", &["store"]),
     ("mail_parser", &["core"]),
     ("ort", &["model"]),
@@ -70,7 +69,6 @@ const EVERYWHERE: &[&str] =
 
 /// The core has no clock, files, network, async or logging, and no crate that would bring them.
 const CORE: &[&str] = &[
-    "html2text",
     "jiff",
     "mail_parser",
     "serde",

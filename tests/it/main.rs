@@ -16,7 +16,9 @@
 
 mod harness;
 
+mod bundles;
 mod check;
+mod classify;
 mod connections;
 mod dashboard;
 mod exit_codes;
@@ -25,6 +27,7 @@ mod harness_itself;
 mod imap_session;
 mod labelling;
 mod large_mail;
+mod library;
 mod modes;
 mod odd_mail;
 mod once_only;

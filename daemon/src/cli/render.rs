@@ -2,7 +2,7 @@
 //!
 //! It deliberately reads no configuration and no model: the rendering is part of the program.
 
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter, ErrorKind, Write};
 use std::path::PathBuf;
 
 use serde_json::{Map, Value, json};
@@ -13,34 +13,44 @@ use super::{Exit, Failure, OrExit};
 
 /// Print the text that the model reads
 #[derive(Debug, clap::Args)]
+#[command(
+    long_about = "Print the text that the model reads: sender, subject, and what the writer wrote \
+        now, without quoted history, signature, markup and hidden characters.\n\n\
+        Reads single mails, mboxes, Maildirs, folders of those, and JSON lines with the fields \
+        from, subject and body. What can not be read is reported, the rest is printed, and the \
+        command ends with 64."
+)]
 pub(super) struct Args {
-    /// One JSON object a line: file, text, defects, and the further fields of a .jsonl input
+    /// Print one JSON object a line: file, text, defects, and the further fields of a JSON line
     #[arg(long)]
     json: bool,
-    /// Mail files
-    #[arg(value_name = "FILE", required = true)]
+    /// Mail, mbox, Maildir, folder or .jsonl file; "-" is standard input
+    #[arg(value_name = "FILE", default_value = "-")]
     files: Vec<PathBuf>,
 }
 
 pub(super) fn run(args: &Args) -> Result<Exit, Failure> {
     let mut out = BufWriter::new(io::stdout().lock());
+    match print_all(&mut out, args) {
+        // Whoever reads the output has seen enough.
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(Exit::Ok),
+        printed => printed.or_exit(Exit::Usage),
+    }
+}
+
+fn print_all(out: &mut impl Write, args: &Args) -> io::Result<Exit> {
     let mut exit = Exit::Ok;
-    for item in mailfile::open(args.files.clone()) {
+    for item in mailfile::open(&args.files) {
         match item {
-            Ok(item) => match print(&mut out, args.json, item).and_then(|()| Ok(())) {
-                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(Exit::Ok),
-                printed => printed.or_exit(Exit::Usage)?,
-            },
+            Ok(item) if args.json => print_object(out, item)?,
+            Ok(item) => print_document(out, &item)?,
             Err(error) => {
                 complain(&error);
                 exit = Exit::Usage;
             }
         }
     }
-    match out.flush() {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(Exit::Ok),
-        flushed => flushed.or_exit(Exit::Usage).map(|()| exit),
-    }
+    out.flush().map(|()| exit)
 }
 
 #[expect(clippy::print_stderr, reason = "the command line's own output")]
@@ -48,18 +58,25 @@ fn complain(error: &MailFileError) {
     eprintln!("triaged: {error}");
 }
 
-fn print(out: &mut impl Write, json: bool, item: MailItem) -> io::Result<()> {
+fn print_document(out: &mut impl Write, item: &MailItem) -> io::Result<()> {
     let message = item.message();
-    let text = document::render(&message);
-    if !json {
-        return writeln!(out, "===== {}\n{text}\n", item.file);
+    write!(out, "===== {}", item.file)?;
+    if !message.defects.is_empty() {
+        let defects: Vec<&str> = message.defects.iter().map(|defect| defect.as_str()).collect();
+        write!(out, " ({})", defects.join(", "))?;
     }
+    writeln!(out, "\n{}\n", document::render(&message))
+}
+
+fn print_object(out: &mut impl Write, item: MailItem) -> io::Result<()> {
+    let message = item.message();
     let mut object = Map::new();
     object.insert("file".into(), item.file.into());
-    object.insert("text".into(), text.into());
+    object.insert("text".into(), document::render(&message).into());
     object.insert("defects".into(), json!(message.defects));
-    match item.source {
-        Source::Fields { rest, .. } => object.extend(rest),
+    if let Source::Fields { rest, .. } = item.source {
+        object.extend(rest);
     }
-    writeln!(out, "{}", Value::Object(object))
+    serde_json::to_writer(&mut *out, &Value::Object(object)).map_err(io::Error::from)?;
+    out.write_all(b"\n")
 }

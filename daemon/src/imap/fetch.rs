@@ -12,7 +12,6 @@ use triaged_core::mailbox::{Uid, UidSet};
 
 use super::command::{Command, Verb};
 use super::error::ImapError;
-use super::messages;
 use super::session::Session;
 use super::wire::Heard;
 
@@ -33,13 +32,6 @@ pub struct Listed {
     pub received: Option<Timestamp>,
     /// Flags and keywords as the server spells them.
     pub flags: Vec<String>,
-}
-
-impl Listed {
-    /// The most bytes that reading it will make the server send.
-    pub fn fetch_size(&self) -> u64 {
-        self.size.min(messages::MOST_BYTES)
-    }
 }
 
 impl Session {

@@ -7,22 +7,31 @@ mod history;
 mod marks;
 mod signature;
 
-use crate::message::{Message, Sender};
+use std::fmt::Write as _;
+
+use crate::message::{Message, Sender, shorten};
 
 /// The version of the rendering; a bundle names the one that it was trained on.
 pub const RENDERING: u32 = 1;
+/// No document is longer, in bytes: a tokenizer reads it, and keeps a few hundred words at most.
+pub const LONGEST_DOCUMENT: usize = 64 * 1024;
+/// Of a text that is longer, this much of the beginning and of the end stays, in bytes.
+const LONGEST_HEAD: usize = 40 * 1024;
+const LONGEST_TAIL: usize = 16 * 1024;
+/// What is longer is no name and no subject.
+const LONGEST_LINE: usize = 2 * 1024;
 
 /// Renders a message: `From: name @ domain`, `Subject: subject`, a blank line, and the newest
 /// text. A line or a part of which nothing is known is left out.
 pub fn render(message: &Message) -> String {
     let mut head = String::new();
     if let Some(sender) = sender(&message.from) {
-        head.push_str(&format!("From: {sender}\n"));
+        let _ = writeln!(head, "From: {}", bounded(&sender));
     }
     if !message.subject.is_empty() {
-        head.push_str(&format!("Subject: {}\n", message.subject));
+        let _ = writeln!(head, "Subject: {}", bounded(&message.subject));
     }
-    let newest = newest(&message.subject, &message.body);
+    let (newest, _) = shorten(newest(&message.subject, &message.body), LONGEST_HEAD, LONGEST_TAIL);
     let gap = if head.is_empty() || newest.is_empty() { "" } else { "\n" };
     format!("{head}{gap}{newest}").trim_end().to_owned()
 }
@@ -36,6 +45,10 @@ fn newest(subject: &str, body: &str) -> String {
         .into_iter()
         .find(|text| text.contains(char::is_alphanumeric))
         .unwrap_or_else(|| body.trim().to_owned())
+}
+
+fn bounded(line: &str) -> &str {
+    line.get(..line.floor_char_boundary(LONGEST_LINE)).unwrap_or(line)
 }
 
 fn sender(from: &Sender) -> Option<String> {

@@ -3,6 +3,8 @@
 //! It deliberately reads no attachment, whatever its name, and takes plain text over HTML where
 //! a mail offers both.
 
+use std::fmt::Write as _;
+
 use super::charset;
 use super::clean;
 use super::defect::{Defect, Defects};
@@ -42,10 +44,12 @@ pub(super) fn body(tree: &Tree<'_>, defects: &mut Defects) -> Body {
             let from = fields::sender(header, defects);
             let subject = fields::subject(header, defects);
             body.text.push_str("\n\n---------- Forwarded message ----------\n");
-            body.text.push_str(&format!(
-                "From: {} @ {}\nSubject: {subject}\n\n",
-                from.name, from.domain
-            ));
+            let _ = writeln!(body.text, "From: {} @ {}", from.name, from.domain);
+            let _ = writeln!(
+                body.text,
+                "Subject: {subject}
+"
+            );
             body.text.push_str(&within.text);
             body.whole &= within.whole;
         }

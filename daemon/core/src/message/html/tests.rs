@@ -47,7 +47,10 @@ fn quoted_history_is_marked() {
         "yes\nOn Monday Ada wrote:\n\n> old\n> older\n\n>> oldest\n\nend",
     );
     check("<blockquote>only indented</blockquote>", "only indented");
-    check("<blockquote type=cite>a<blockquote>b</blockquote>c</blockquote>d", "> a\n\n> b\n\n> c\n\nd");
+    check(
+        "<blockquote type=cite>a<blockquote>b</blockquote>c</blockquote>d",
+        "> a\n\n> b\n\n> c\n\nd",
+    );
 }
 
 #[test]
