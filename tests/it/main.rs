@@ -21,8 +21,8 @@
 mod harness;
 
 mod bundles;
-mod classify;
 mod check;
+mod classify;
 mod command_line;
 mod connections;
 mod dashboard;

@@ -38,7 +38,7 @@ pub(super) async fn accounts<W: Write>(
         .map(|account| ask(account, ours))
         .buffered(AT_A_TIME);
     while let Some(lines) = answers.next().await {
-        for line in lines {
+        for line in &lines {
             report.line(line);
         }
     }
