@@ -68,15 +68,8 @@ const EVERYWHERE: &[&str] =
     &["futures", "jiff", "serde", "serde_json", "thiserror", "tokio", "tokio_util", "tracing"];
 
 /// The core has no clock, files, network, async or logging, and no crate that would bring them.
-const CORE: &[&str] = &[
-    "jiff",
-    "mail_parser",
-    "serde",
-    "strsim",
-    "thiserror",
-    "toml",
-    "unicode_normalization",
-];
+const CORE: &[&str] =
+    &["jiff", "mail_parser", "serde", "strsim", "thiserror", "toml", "unicode_normalization"];
 
 struct Source {
     /// The room that the file is in: the first name below `src`, or `core`.
