@@ -6,6 +6,7 @@
 mod history;
 mod marks;
 mod signature;
+mod vocabulary;
 
 use std::fmt::Write as _;
 

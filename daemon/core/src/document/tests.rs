@@ -16,3 +16,109 @@ fn a_document_leaves_out_what_is_unknown() {
     check("Ada", "Hi", "", "From: Ada\nSubject: Hi");
     check("", "", "", "");
 }
+
+/// Checks what is left of a mail's text.
+fn check(subject: &str, body: &str, expected: &str) {
+    let document = render(&Message::from_fields("", subject, body));
+    let text = document.strip_prefix(&format!("Subject: {subject}\n\n"));
+    assert_eq!(text.unwrap_or(&document), expected, "{subject}: {body}");
+}
+
+#[test]
+fn quoted_history_is_left_out() {
+    check(
+        "Re: x",
+        "Yes.\n\nOn Mon, 2 Feb 2026 at 16:41, Ada <a@b.example> wrote:\n> Really?\n> Ada",
+        "Yes.",
+    );
+    check(
+        "Re: x",
+        "Yes.\n\nOn Mon, 2 Feb 2026 at 16:41, Ada King\n<a@b.example> wrote:\n\n> Really?",
+        "Yes.",
+    );
+    check("AW: x", "Ja.\n\nAm 02.02.2026 um 16:41 schrieb Ada King:\n> Wirklich?", "Ja.");
+    check(
+        "Re: x",
+        "Oui.\n\nLe lun. 2 févr. 2026 à 16:41, Ada <a@b.example> a écrit :\n> Vraiment ?",
+        "Oui.",
+    );
+    check(
+        "Re: x",
+        "Sí.\n\nEl lun, 2 feb 2026 a las 16:41, Ada (<a@b.example>) escribió:\n> ¿De veras?",
+        "Sí.",
+    );
+    check(
+        "R: x",
+        "Sì.\n\nIl giorno lun 2 feb 2026 alle ore 16:41 Ada <a@b.example> ha scritto:\n> Davvero?",
+        "Sì.",
+    );
+    check("Re: x", "Ja.\n\nOp ma 2 feb. 2026 om 16:41 schreef Ada <a@b.example>:\n> Echt?", "Ja.");
+    check("Re: x", "Tak.\n\nW dniu 2.02.2026 o 16:41, Ada pisze:\n> Naprawdę?", "Tak.");
+    check(
+        "RE: x",
+        "Yes.\n\n-----Original Message-----\nFrom: Ada\nSent: Monday\nTo: Bob\n\nReally?",
+        "Yes.",
+    );
+    check(
+        "AW: x",
+        "Ja.\n\nVon: Ada\nGesendet: Montag, 2. Februar 2026 16:41\nAn: Bob\nBetreff: x\n\nEcht?",
+        "Ja.",
+    );
+    check("RE: x", "Oui.\n\nDe : Ada\nEnvoyé : lundi\nÀ : Bob\nObjet : x\n\nVraiment ?", "Oui.");
+    check(
+        "RE: x",
+        "Yes.\n\n________________________________\nFrom: Ada\nSent: Monday\nTo: Bob\n\nReally?",
+        "Yes.\n\n________________________________",
+    );
+    check("Re: x", "Yes.\n\n*From:* Ada\n*Date:* Monday\n*To:* Bob\n\nReally?", "Yes.");
+}
+
+#[test]
+fn the_writers_lines_between_and_below_quotes_stay() {
+    check("Re: x", "> One?\n\nYes.\n\n> Two?\n\nNo.", "Yes.\n\n\nNo.");
+    check("Re: x", "Ada wrote:\n> One?\n\nYes, both.", "Yes, both.");
+    check("Re: x", "From: Ada\nSent: Monday\nTo: Bob\n\n> One?\n\nYes.", "Yes.");
+}
+
+#[test]
+fn forwarded_mail_stays() {
+    let forwarded =
+        "---------- Forwarded message ---------\nFrom: Ada\nDate: Monday\nSubject: y\n\nText.";
+    check("Fwd: y", forwarded, forwarded);
+    check("y", &format!("See this.\n\n{forwarded}"), &format!("See this.\n\n{forwarded}"));
+    let outlook = "Please see to it.\n\nFrom: Ada\nSent: Monday\nTo: Bob\nSubject: y\n\nText.";
+    check("FW: y", outlook, outlook);
+    check("RE: FW: y", outlook, "Please see to it.");
+    check("Fwd: y", "Look:\n\n> From: Ada\n> Text.", "Look:\n\n> From: Ada\n> Text.");
+}
+
+#[test]
+fn a_mail_that_says_nothing_itself_keeps_what_it_points_at() {
+    check("Re: x", "> Only a quote.", "> Only a quote.");
+    let answers = "See my answers below.\n\nOn 2 Feb 2026 at 16:41, Ada wrote:\nOne?\nYes.";
+    check("Re: x", answers, answers);
+    let asked = "Can you answer this?\n\n-----Original-----\nFrom: Ada\nHow?";
+    check("Holiday hours", asked, asked);
+}
+
+#[test]
+fn sentences_that_look_like_history_stay() {
+    for text in [
+        "On Sunday you wrote, and I was glad about it:\ncome soon",
+        "Here is what she wrote:\nit is late",
+        "From: 9B To: Theatres\nPatient: none",
+        "----------------------------\nFrom: Ada\nDate: Monday\nSubject: a digest's entry\n\ntext",
+        "On 6 January I pressed \"Delete\".",
+        "--- a/file.c\n+++ b/file.c",
+    ] {
+        check("Re: x", text, text);
+    }
+}
+
+#[test]
+fn a_long_document_keeps_its_beginning_and_its_end() {
+    let body = format!("begin {} end", "word ".repeat(40_000));
+    let document = render(&Message::from_fields(&"n".repeat(9000), &"s".repeat(9000), &body));
+    assert!(document.len() <= LONGEST_DOCUMENT, "{}", document.len());
+    assert!(document.contains("\n\nbegin ") && document.ends_with(" end"));
+}

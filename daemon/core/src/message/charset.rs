@@ -26,9 +26,8 @@ pub(super) fn decode(bytes: &[u8], declared: Option<&str>, defects: &mut Defects
         Some(name) if ASCII.contains(&name) => guess(bytes, !bytes.is_ascii(), defects),
         Some(name) => {
             let mistaken = ONE_BYTE.contains(&name) && is_multibyte_utf8(bytes);
-            let decoder = charset_decoder(name.as_bytes()).filter(|_| !mistaken);
-            let decoded = decoder.and_then(|decoder| guarded(defects, || decoder(bytes)));
-            match decoded {
+            let known = charset_decoder(name.as_bytes()).filter(|_| !mistaken);
+            match known.and_then(|decode| guarded(defects, || decode(bytes))) {
                 Some(text) if !text.contains(char::REPLACEMENT_CHARACTER) => text,
                 Some(text) if std::str::from_utf8(bytes).is_err() || text.contains('\u{1b}') => {
                     defects.add(Defect::BadCharset);

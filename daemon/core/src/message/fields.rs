@@ -28,11 +28,21 @@ pub(super) struct Content {
     pub(super) charset: Option<String>,
     /// In lower case; empty where the part does not say.
     pub(super) encoding: String,
-    pub(super) attached: bool,
-    pub(super) named: bool,
-    /// RFC 3676: lines that end in a blank go on, and with `delsp` the blank goes away.
-    pub(super) flowed: bool,
-    pub(super) delsp: bool,
+    /// Whether it is a file: it says so, or has a file's name.
+    pub(super) is_file: bool,
+    pub(super) lines: Lines,
+}
+
+/// How the lines of a text were broken (RFC 3676).
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Lines {
+    /// As the writer broke them.
+    #[default]
+    Fixed,
+    /// A line that ends in a blank goes on.
+    Flowed,
+    /// The same, and that blank is not part of the text.
+    FlowedWithoutBlank,
 }
 
 impl Content {
@@ -94,8 +104,8 @@ pub(super) fn content(header: &Header<'_>, defects: &mut Defects) -> Content {
         content.encoding = token(field);
     }
     if let Some(field) = header.get("content-disposition") {
-        content.attached = token(field) == "attachment";
-        content.named |= field.to_ascii_lowercase().windows(8).any(|word| word == b"filename");
+        content.is_file |= token(field) == "attachment";
+        content.is_file |= field.to_ascii_lowercase().windows(8).any(|word| word == b"filename");
     }
     content
 }
@@ -119,12 +129,15 @@ fn read_type(field: &[u8], content: &mut Content, defects: &mut Defects) {
         .filter(|boundary| boundary.len() <= LONGEST_BOUNDARY)
         .unwrap_or_default();
     content.charset = value("charset");
-    content.named = parsed.has_attribute("name");
+    content.is_file = parsed.has_attribute("name");
     let says = |name, wanted| {
         parsed.attribute(name).is_some_and(|it: &str| it.eq_ignore_ascii_case(wanted))
     };
-    content.flowed = says("format", "flowed");
-    content.delsp = says("delsp", "yes");
+    content.lines = match (says("format", "flowed"), says("delsp", "yes")) {
+        (false, _) => Lines::Fixed,
+        (true, false) => Lines::Flowed,
+        (true, true) => Lines::FlowedWithoutBlank,
+    };
 }
 
 /// The first word of a field, in lower case.
@@ -195,10 +208,8 @@ mod tests {
                 kind: "text/plain".into(),
                 charset: Some("utf-8".into()),
                 encoding: "quoted-printable".into(),
-                attached: true,
-                named: true,
-                flowed: true,
-                delsp: true,
+                is_file: true,
+                lines: Lines::FlowedWithoutBlank,
                 ..Content::default()
             }
         );

@@ -93,16 +93,17 @@ fn the_middle_of_an_endless_text_is_left_out() {
 /// Mails that cost other parsers their stack or their time. Each is about a megabyte.
 fn bombs() -> Vec<(&'static str, String)> {
     let nested = |line: &str| line.repeat(LONGEST_MAIL / line.len());
-    let boundaries: String = (0..16_000)
-        .map(|n| format!("Content-Type: multipart/mixed; boundary=\"b{n}\"\n\n--b{n}\n"))
-        .collect();
-    let unmatched: String = (0..16_000)
-        .map(|n| format!("--c{n}\nContent-Type: multipart/mixed; boundary=x{n}\n\n"))
-        .collect();
-    let fields: String = (0..100_000).map(|n| format!("X-{n}: y\n")).collect();
+    let each = |times: usize, piece: &dyn Fn(usize) -> String| {
+        (0..times).map(piece).collect::<Vec<_>>().concat()
+    };
+    let boundaries =
+        each(16_000, &|n| format!("Content-Type: multipart/mixed; boundary=\"b{n}\"\n\n--b{n}\n"));
+    let unmatched =
+        each(16_000, &|n| format!("--c{n}\nContent-Type: multipart/mixed; boundary=x{n}\n\n"));
+    let fields = each(100_000, &|n| format!("X-{n}: y\n"));
     let html = |body: String| format!("Content-Type: text/html\n\n{body}");
-    let attributes: String = (0..150_000).map(|n| format!(" a{n}=")).collect();
-    let parameters: String = (0..50_000).map(|n| format!(";p{n}=\"x\"")).collect();
+    let attributes = each(150_000, &|n| format!(" a{n}="));
+    let parameters = each(50_000, &|n| format!(";p{n}=\"x\""));
     vec![
         ("nested mails", nested("Content-Type: message/rfc822\n\n")),
         ("nested digests", nested("Content-Type: multipart/digest; boundary=b\n\n--b\n")),

@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use super::charset;
 use super::clean;
 use super::defect::{Defect, Defects};
-use super::fields;
+use super::fields::{self, Lines};
 use super::flowed;
 use super::html;
 use super::mime::{Part, Tree};
@@ -133,10 +133,11 @@ fn read(part: &Part<'_>, defects: &mut Defects) -> String {
         defects.add_if(seen.hidden >= MANY_HIDDEN_LETTERS, Defect::HiddenText);
         return seen.text;
     }
-    if part.content.flowed {
-        return flowed::unwrapped(&text.replace('\r', ""), part.content.delsp);
+    match part.content.lines {
+        Lines::Fixed => text,
+        Lines::Flowed => flowed::unwrapped(&text, false),
+        Lines::FlowedWithoutBlank => flowed::unwrapped(&text, true),
     }
-    text
 }
 
 /// Whether the part is text that its writer meant to be read as the mail.
@@ -147,7 +148,7 @@ fn is_text(part: &Part<'_>) -> bool {
         kind,
         "" | "text/plain" | "text/html" | "text/enriched" | "text/richtext" | "text/markdown"
     );
-    text && !content.named && !content.attached
+    text && !content.is_file
 }
 
 fn looks_like_html(text: &str) -> bool {

@@ -70,9 +70,8 @@ fn only_the_part_at_the_cut_is_not_whole() {
 
 #[test]
 fn depth_and_number_are_bounded() {
-    let nested: String = (0..40)
-        .map(|n| format!("Content-Type: multipart/mixed; boundary=b{n}\n\n--b{n}\n"))
-        .collect();
+    let level = |n| format!("Content-Type: multipart/mixed; boundary=b{n}\n\n--b{n}\n");
+    let nested = (0..40).map(level).collect::<Vec<_>>().concat();
     let (_, defects) = tree(&format!("{nested}\ntext"), false);
     assert!(defects.contains(&Defect::TooManyParts), "{defects:?}");
     let many =
