@@ -6,6 +6,7 @@ use mail_parser::HeaderValue;
 use mail_parser::parsers::MessageStream;
 
 use super::address::Sender;
+use super::charset;
 use super::clean;
 use super::defect::Defects;
 use super::guarded;
@@ -58,7 +59,7 @@ pub(super) fn sender(header: &Header<'_>, defects: &mut Defects) -> Sender {
     let Some(field) = header.get("from").or_else(|| header.get("sender")) else {
         return Sender::default();
     };
-    let plain = words::decode(field, true, defects);
+    let plain = decoded(header, field, true, defects);
     let line = format!("{}\n", clean::line(&plain));
     let parsed = guarded(defects, || {
         let HeaderValue::Address(address) = MessageStream::new(line.as_bytes()).parse_address()
@@ -73,7 +74,7 @@ pub(super) fn sender(header: &Header<'_>, defects: &mut Defects) -> Sender {
         Some((name, address)) if address.contains('@') => Sender::new(&name, &address),
         Some((name, _)) if name.contains('@') => Sender::parse(&name),
         _ => {
-            let line = clean::line(&words::decode(field, false, defects));
+            let line = clean::line(&decoded(header, field, false, defects));
             Sender::parse(line.trim_end_matches([':', ';', ',']))
         }
     }
@@ -81,9 +82,18 @@ pub(super) fn sender(header: &Header<'_>, defects: &mut Defects) -> Sender {
 
 /// The subject on one line.
 pub(super) fn subject(header: &Header<'_>, defects: &mut Defects) -> String {
-    header
-        .get("subject")
-        .map_or_else(String::new, |field| clean::line(&words::decode(field, false, defects)))
+    let field = header.get("subject").unwrap_or_default();
+    clean::line(&decoded(header, field, false, defects))
+}
+
+/// The text of a field. Bytes that are neither ASCII nor UTF-8 are in the mail's own character set,
+/// as programs of the last century wrote them.
+fn decoded(header: &Header<'_>, field: &[u8], quoted: bool, defects: &mut Defects) -> String {
+    if std::str::from_utf8(field).is_ok() {
+        return words::decode(field, quoted, defects);
+    }
+    let charset = content(header, defects).charset;
+    words::decode(charset::decode(field, charset.as_deref(), defects).as_bytes(), quoted, defects)
 }
 
 /// The message's identity, without angle brackets.
