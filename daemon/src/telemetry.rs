@@ -53,7 +53,10 @@ pub fn begin(log: &Log) -> Result<(), TelemetryError> {
     tracing::subscriber::set_global_default(subscriber)?;
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
-        tracing::error!(place, "a part of triaged panicked; what it said is not shown, it may quote mail");
+        tracing::error!(
+            place,
+            "a part of triaged panicked; what it said is not shown, it may quote mail"
+        );
     }));
     Ok(())
 }
