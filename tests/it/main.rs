@@ -13,10 +13,6 @@
     reason = "a test says what went wrong by panicking, prints the servers' logs when it fails, and has \
               no runtime to block"
 )]
-#![expect(
-    clippy::disallowed_methods,
-    reason = "tests wait and measure from outside; the daemon's clock and tasks are not theirs"
-)]
 
 mod harness;
 
