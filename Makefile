@@ -6,6 +6,10 @@ VENV := .venv-test
 # The demo installs a Dovecot where there is none; DEMO_INSTALL=no only says how.
 DEMO_INSTALL ?= yes
 
+# ONNX Runtime would report to its maker from the tests and from Python, too.
+export ORT_DISABLE_TELEMETRY = 1
+export ORT_TELEMETRY_DISABLED = 1
+
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help setup deps build test lint test-python test-rust demo bench clean
@@ -29,7 +33,7 @@ lint: ## Formatting, and clippy with warnings as errors
 	$(CARGO) clippy --locked --workspace --all-targets -- --deny warnings
 
 test-python: $(VENV)/ready ## The tests of the training and of the tools, in an environment of their own
-	$(VENV)/bin/python -m pytest --quiet training/tests tests daemon/onnxruntime
+	$(VENV)/bin/python -m pytest --quiet -p no:cacheprovider training/tests tests daemon/onnxruntime
 
 $(VENV)/ready: tests/requirements.txt
 	$(PYTHON) -m venv $(VENV)

@@ -17,8 +17,9 @@ give_up() {
     exit 69
 }
 
+# What it does is of no interest unless it fails.
 apt() {
-    DEBIAN_FRONTEND=noninteractive apt-get --yes --quiet --quiet "$@" </dev/null >&2
+    DEBIAN_FRONTEND=noninteractive apt-get --yes --quiet --quiet "$@" </dev/null >/dev/null
 }
 
 # The lists of a fresh machine are empty or old: they are fetched only when an attempt fails.

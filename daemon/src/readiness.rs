@@ -16,7 +16,9 @@ use tokio::sync::watch;
 pub enum AccountState {
     /// Not logged in yet since the start, and nothing has gone wrong so far.
     Starting,
-    /// Logged in; new mail is noticed.
+    /// Logged in; mail that was there or came meanwhile goes through the pipe, which can take hours.
+    CatchingUp,
+    /// Logged in and caught up; new mail is noticed.
     Watching,
     /// Something is in the way, and it is tried again.
     Waiting {
@@ -31,12 +33,14 @@ pub enum AccountState {
 
 impl AccountState {
     /// The names of all states, as they stand in /readyz and in metrics.
-    pub const NAMES: [&'static str; 4] = ["starting", "watching", "waiting", "stopped"];
+    pub const NAMES: [&'static str; 5] =
+        ["starting", "catching_up", "watching", "waiting", "stopped"];
 
     /// The name of this state.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Starting => "starting",
+            Self::CatchingUp => "catching_up",
             Self::Watching => "watching",
             Self::Waiting { .. } => "waiting",
             Self::Stopped => "stopped",
@@ -72,7 +76,7 @@ impl Report {
     }
 
     /// The names of the states with the number of accounts in each, in a fixed order.
-    pub fn counts(&self) -> [(&'static str, usize); 4] {
+    pub fn counts(&self) -> [(&'static str, usize); 5] {
         AccountState::NAMES.map(|name| {
             (name, self.accounts.values().filter(|account| account.state.name() == name).count())
         })
@@ -124,12 +128,13 @@ impl Readiness {
         Report { ready, accounts }
     }
 
-    /// Waits until the first account is watched, or until none is left of which nothing is known.
+    /// Waits until the first account is logged in, or until none is left of which nothing is known.
     pub async fn settled(&self) {
         let mut changes = self.board.subscribe();
         let known = |board: &BTreeMap<String, Standing>| {
             let mut states = board.values().map(|one| &one.state);
-            states.clone().any(|state| *state == AccountState::Watching)
+            let logged_in = [AccountState::CatchingUp, AccountState::Watching];
+            states.clone().any(|state| logged_in.contains(state))
                 || states.all(|state| *state != AccountState::Starting)
         };
         // The sender lives in `self`, so waiting can not fail.
@@ -178,7 +183,7 @@ mod tests {
         assert!(!readiness.report().ready());
         readiness.set("b", AccountState::Watching, at(2));
         assert!(readiness.report().ready());
-        assert_eq!(readiness.report().counts()[1], ("watching", 2));
+        assert_eq!(readiness.report().counts()[2], ("watching", 2));
     }
 
     #[test]
@@ -198,7 +203,8 @@ mod tests {
         assert_eq!(settled(), None);
         readiness.set("a", waiting("no route", 6), at(5));
         assert_eq!(settled(), None);
-        readiness.set("b", AccountState::Watching, at(6));
+        readiness.set("b", AccountState::CatchingUp, at(6));
         assert_eq!(settled(), Some(()));
+        assert!(!readiness.report().ready(), "it has not caught up");
     }
 }

@@ -50,7 +50,15 @@ pub fn begin(log: &Log) -> Result<(), TelemetryError> {
     let subscriber = subscriber(log, std::io::stderr)?;
     // Records of the `log` crate are deliberately not bridged: async-imap writes whole commands
     // there, and html5ever whole documents.
-    Ok(tracing::subscriber::set_global_default(subscriber)?)
+    tracing::subscriber::set_global_default(subscriber)?;
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        tracing::error!(
+            place,
+            "a part of triaged panicked; what it said is not shown, it may quote mail"
+        );
+    }));
+    Ok(())
 }
 
 fn subscriber<W>(

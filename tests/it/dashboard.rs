@@ -50,7 +50,7 @@ fn exported() -> String {
     metrics.login_refused();
     metrics.reconnected();
     metrics.accounts([("watching", 1)]);
-    metrics.model_queue(1);
+    let _waiting = metrics.waiting_for_model(1);
     metrics.model("default", "1", "cpu");
     metrics.encode().unwrap()
 }

@@ -163,7 +163,13 @@ fn every_mistake_of_a_configuration_is_reported_at_once_with_its_place() {
     let wrong = "speed = 9\nhistory_text = \"everything\"";
     let settings =
         Settings::label().and(wrong).with(anna.account().and("backfill = \"soon\"\nmailbox = 1"));
-    let says = ["speed", "history_text", "account[0].backfill", "account[0].mailbox", "line"];
+    // The file, the line, the path of the key.
+    let says = [
+        "triaged.toml:3: speed",
+        "triaged.toml:4: history_text",
+        ": account[0].backfill",
+        ": account[0].mailbox:",
+    ];
     assert_78(&Installation::new(&settings), &says);
 }
 

@@ -52,6 +52,7 @@ fn who_may_only_read_stores_no_keyword(mail: &Mailserver) {
 fn a_server_ends_with_its_test_also_when_that_fails() {
     let mail = Mailserver::start(Format::Sdbox);
     let (id, port) = (mail.id(), mail.user("anna").plain_port());
+    mail.user("anna").deliver(&Mail::outage());
     assert!(group_members(id).len() > 1, "Dovecot is several processes");
     drop(mail);
     wait_for_end_of(id);

@@ -126,18 +126,19 @@ fn a_server_is_found_by_name_and_over_plain_loopback(mail: &Mailserver) {
 }
 
 fn every_configured_mailbox_is_watched(mail: &Mailserver) {
+    // As a person writes it, and as it goes over the wire (RFC 3501, 5.1.3).
+    let (name, on_the_wire) = ("Küche & Bad", "K&APw-che &- Bad");
     let anna = mail.user("anna");
-    anna.client()
-        .command("CREATE \"Küche & Bad\"".replace("ü", "&APw-").replace("& ", "&- ").as_str());
+    anna.client().command(&format!("CREATE \"{on_the_wire}\""));
     anna.client().command("CREATE Other");
-    let account = anna.account().mailboxes(&["INBOX", "K&APw-che &- Bad"]).and("poll_seconds = 1");
+    let account = anna.account().mailboxes(&["INBOX", name]).and("poll_seconds = 1");
     let installation = Installation::new(&Settings::label().with(account));
     let daemon = installation.start_ready();
     let (watched, other) = (Mail::outage(), Mail::outage());
     anna.append("Other", &other, "", None);
-    let uid = anna.append("K&APw-che &- Bad", &watched, "", None);
-    let record = installation.wait_recorded(&anna, "K&APw-che &- Bad", uid);
-    assert_labelled(&record, &anna.find_in("K&APw-che &- Bad", &watched).unwrap());
+    let uid = anna.append(on_the_wire, &watched, "", None);
+    let record = installation.wait_recorded(&anna, name, uid);
+    assert_labelled(&record, &anna.find_in(on_the_wire, &watched).unwrap());
     assert!(anna.find_in("Other", &other).unwrap().flags.is_empty());
     daemon.stop();
 }

@@ -9,20 +9,29 @@
     clippy::expect_used,
     clippy::indexing_slicing,
     clippy::print_stderr,
-    reason = "a test says what went wrong by panicking, and prints the servers' logs when it fails"
+    clippy::disallowed_methods,
+    reason = "a test says what went wrong by panicking, prints the servers' logs when it fails, and has \
+              no runtime to block"
 )]
 
 mod harness;
 
+mod bundles;
+mod check;
+mod classify;
+mod command_line;
 mod connections;
 mod dashboard;
 mod exit_codes;
 mod floors;
 mod harness_itself;
+mod imap_session;
 mod labelling;
 mod large_mail;
+mod library;
 mod modes;
 mod odd_mail;
 mod once_only;
 mod secrets;
 mod service;
+mod silence;

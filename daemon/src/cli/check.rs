@@ -28,15 +28,15 @@ pub(super) fn run(path: &Path, args: &Args) -> Result<Exit, Failure> {
     let config = match configuration::load(path) {
         Ok(config) => config,
         Err(error) => {
-            report.line(Line::fail(Exit::Config, "configuration", error));
-            report
-                .line(Line::warn("everything else", "is not checked: the configuration names it"));
+            report.line(&Line::fail(Exit::Config, "configuration", error));
+            let rest = "model, library, database: not checked, the configuration names them";
+            report.line(&Line::warn("the rest", rest));
             return Ok(report.finish());
         }
     };
     let accounts = config.accounts.len();
     let what = format!("{}: {}", path.display(), report::counted(accounts, "account"));
-    report.line(Line::ok("configuration", what));
+    report.line(&Line::ok("configuration", what));
     local::passwords(&config, &mut report);
     let keywords = local::model(path, &config, &mut report);
     super::block_on(async {

@@ -75,7 +75,7 @@ pub(super) fn run(config: &Path, args: &Args) -> Result<Exit, Failure> {
 
 /// Sends every message of `files` on its way, until nobody prints any more.
 fn read(files: &[PathBuf], classifier: &Classifier, sender: &SyncSender<Waiting>) {
-    for item in mailfile::open(files.to_vec()) {
+    for item in mailfile::open(files) {
         let waiting = match item {
             Ok(item) => {
                 let message = item.message();

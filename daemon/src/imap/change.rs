@@ -47,7 +47,8 @@ impl Session {
     ///
     /// # Errors
     /// [`ImapError::NotPermitted`] without sending anything when no mailbox is open for writing,
-    /// and what ends the connection. A NO or BAD is in the result.
+    /// what ends the connection, and [`ImapError::Throttled`] and [`ImapError::Unavailable`], which
+    /// pass. Any other NO or BAD is about these keywords, and in the result.
     pub async fn add_keywords(
         &mut self,
         uids: &UidSet,
@@ -67,8 +68,8 @@ impl Session {
             let command = Command::new(Verb::Store, line);
             let outcome = match self.exec(&command, |_| Heard::Foreign).await {
                 Ok(done) => Ok(done.reply),
-                Err(error) if error.ends_connection() => return Err(error),
-                Err(error) => Err(error),
+                Err(error) if concerns_keywords(&error) => Err(error),
+                Err(error) => return Err(error),
             };
             let refused = outcome.is_err();
             stored.pieces.push(StoredPiece { uids, outcome });
@@ -78,6 +79,11 @@ impl Session {
         }
         Ok(stored)
     }
+}
+
+fn concerns_keywords(error: &ImapError) -> bool {
+    let passes = matches!(error, ImapError::Throttled(_) | ImapError::Unavailable(_));
+    !passes && !error.ends_connection()
 }
 
 #[cfg(test)]
@@ -106,6 +112,8 @@ mod tests {
              S: %t NO [LIMIT] too many keywords
              C: UID STORE 5:6,9 +FLAGS.SILENT (triaged-urgent triaged-billing)
              S: %t BAD what
+             C: UID STORE 5:6,9 +FLAGS.SILENT (triaged-urgent triaged-billing)
+             S: %t NO [INUSE] somebody else is writing
              HANG",
         )
         .await;
@@ -114,9 +122,11 @@ mod tests {
         let code = stored.pieces[0].outcome.as_ref().map(|reply| reply.code.clone());
         assert_eq!(code, Ok(Some(ResponseCode::Modified)));
         let stored = session.add_keywords(&uids(), &keywords()).await.expect("an answer");
-        assert_eq!(stored.refusal().map(ImapError::kind), Some("throttled"));
+        assert_eq!(stored.refusal().map(ImapError::kind), Some("refused"));
         let stored = session.add_keywords(&uids(), &keywords()).await.expect("an answer");
         assert_eq!(stored.refusal().map(ImapError::kind), Some("rejected"));
+        let busy = session.add_keywords(&uids(), &keywords()).await.expect_err("it passes");
+        assert_eq!((busy.kind(), session.is_open()), ("unavailable", true));
     }
 
     #[tokio::test]

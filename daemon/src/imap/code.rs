@@ -153,6 +153,14 @@ pub(super) fn says_too_many(text: &str) -> bool {
     text.contains("too many simultaneous") || text.contains("maximum number of connections")
 }
 
+/// Whether the text says, without a code, that there is no such mailbox (Dovecot, Cyrus, Courier).
+pub(super) fn says_no_mailbox(text: &str) -> bool {
+    let text = text.to_ascii_lowercase();
+    let openings =
+        ["mailbox doesn't exist", "mailbox does not exist", "no such mailbox", "unknown mailbox"];
+    openings.iter().any(|opening| text.starts_with(opening))
+}
+
 /// The delay that Exchange asks for: `Suggested Backoff Time: 30000 milliseconds`.
 pub(super) fn suggested_delay(text: &str) -> Option<Duration> {
     let (_, after) = text.split_once("Suggested Backoff Time:")?;
@@ -213,5 +221,7 @@ mod tests {
         assert_eq!(suggested_delay("Suggested Backoff Time: soon"), None);
         assert!(says_too_many("Too many simultaneous connections. (Failure)"));
         assert!(!says_too_many("Invalid credentials"));
+        assert!(says_no_mailbox("Mailbox doesn't exist: Not there (0.001 + 0.000 secs)."));
+        assert!(!says_no_mailbox("Unable to open this mailbox"));
     }
 }

@@ -28,6 +28,7 @@ impl Reply {
             None | Some(ResponseCode::Alert) if code::says_too_many(text) => {
                 Some(ResponseCode::Limit)
             }
+            None if code::says_no_mailbox(text) => Some(ResponseCode::NonExistent),
             code => code,
         };
         Self { code, retry_after: code::suggested_delay(text) }
@@ -132,6 +133,8 @@ impl ImapError {
             return Self::Rejected { verb: verb_name, reply };
         }
         match (&reply.code, verb) {
+            // On a STORE it says that the mailbox or the message has enough keywords (RFC 5530).
+            (Some(Code::Limit), Verb::Store) => Self::Refused { verb: verb_name, reply },
             (Some(Code::Limit | Code::Throttled | Code::OverQuota), _) => Self::Throttled(reply),
             (Some(Code::Unavailable | Code::InUse), _)
             | (Some(Code::ServerBug | Code::Corruption), Verb::Login) => Self::Unavailable(reply),
@@ -224,6 +227,8 @@ mod tests {
         assert_eq!(no(Verb::Login, Some(ResponseCode::Limit)), "throttled");
         assert_eq!(no(Verb::Select, Some(ResponseCode::NonExistent)), "mailbox_gone");
         assert_eq!(no(Verb::Store, Some(ResponseCode::NoPerm)), "not_permitted");
+        assert_eq!(no(Verb::Store, Some(ResponseCode::Limit)), "refused");
+        assert_eq!(no(Verb::Store, Some(ResponseCode::InUse)), "unavailable");
         assert_eq!(no(Verb::Fetch, Some(ResponseCode::ServerBug)), "refused");
         let bad = ImapError::refusal(Verb::Store, &Status::Bad, Reply::default());
         assert_eq!(bad.to_string(), "the server said BAD to UID STORE");

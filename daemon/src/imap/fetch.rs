@@ -12,7 +12,6 @@ use triaged_core::mailbox::{Uid, UidSet};
 
 use super::command::{Command, Verb};
 use super::error::ImapError;
-use super::messages;
 use super::session::Session;
 use super::wire::Heard;
 
@@ -33,13 +32,6 @@ pub struct Listed {
     pub received: Option<Timestamp>,
     /// Flags and keywords as the server spells them.
     pub flags: Vec<String>,
-}
-
-impl Listed {
-    /// The most bytes that reading it will make the server send.
-    pub fn fetch_size(&self) -> u64 {
-        self.size.min(messages::MOST_BYTES)
-    }
 }
 
 impl Session {
@@ -63,7 +55,7 @@ impl Session {
     }
 
     /// Lists the messages from `from` to `to`, both included, in the order of their UIDs, the
-    /// first 20,000 of them. A `to` of `u32::MAX` means up to the newest one.
+    /// first 20,000 of them. [`Uid::LAST`] means up to the newest one.
     ///
     /// # Errors
     /// What the server refuses, and what ends the connection.
@@ -85,7 +77,7 @@ impl Session {
         items: &str,
         entries: &mut BTreeMap<Uid, Entry>,
     ) -> Result<u64, ImapError> {
-        let end = if to.get() == u32::MAX { "*".to_owned() } else { to.to_string() };
+        let end = if to == Uid::LAST { "*".to_owned() } else { to.to_string() };
         if end == "*" {
             // Whatever was reported so far is in the answer to this.
             self.view.arrived = false;
@@ -203,10 +195,6 @@ mod tests {
         Uid::new(n).expect("not zero")
     }
 
-    fn newest() -> Uid {
-        uid(u32::MAX)
-    }
-
     #[test]
     fn dates_have_their_zone() {
         let date = internal_date("17-Jul-1996 02:44:25 -0700").map(|t| t.to_string());
@@ -231,7 +219,7 @@ mod tests {
              HANG",
         )
         .await;
-        let listed = session.fetch_envelopes(uid(5), newest()).await.expect("a listing");
+        let listed = session.fetch_envelopes(uid(5), Uid::LAST).await.expect("a listing");
         let flags = vec!["\\Seen".to_owned(), "triaged-urgent".to_owned()];
         let received = internal_date("17-Jul-1996 02:44:25 -0700");
         assert_eq!(listed, [Listed { uid: uid(5), size: 20, received, flags }]);
@@ -272,7 +260,7 @@ mod tests {
              HANG",
         )
         .await;
-        assert_eq!(session.fetch_envelopes(uid(50), newest()).await, Ok(vec![]));
+        assert_eq!(session.fetch_envelopes(uid(50), Uid::LAST).await, Ok(vec![]));
         assert_eq!(session.highest_uid().await, Ok(Some(uid(49))));
     }
 

@@ -15,6 +15,9 @@ pub(super) const MAX_FRAME: usize = 2 * 1024 * 1024;
 /// debug build, but only in answers that are never asked for.
 pub(super) const MAX_DEPTH: usize = 64;
 
+/// imap-proto panics on it, and what a panic prints is not in our hands.
+const UNDATED: &[u8] = b"INTERNALDATE NIL";
+
 /// A response that is too large to be read; there is no way to go on behind it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum TooLarge {
@@ -38,8 +41,8 @@ impl TooLarge {
 pub(super) struct Frame {
     /// Its length in bytes, line end included.
     pub(super) len: usize,
-    /// How deep its parentheses nest.
-    pub(super) depth: usize,
+    /// Whether imap-proto can be given it at all: not too deep, and without [`UNDATED`].
+    pub(super) safe: bool,
 }
 
 /// Finds the end of the first response in bytes that arrive bit by bit; each byte is read once.
@@ -50,7 +53,7 @@ pub(super) struct Framer {
     /// Up to where it was searched for its end.
     searched: usize,
     depth: usize,
-    deepest: usize,
+    unsafe_to_parse: bool,
 }
 
 impl Framer {
@@ -62,7 +65,7 @@ impl Framer {
             let line = held.get(self.line..end).unwrap_or_default();
             let literal = if self.line == 0 && is_status(line) { None } else { self.read(line) };
             let Some(literal) = literal else {
-                let frame = Frame { len: end, depth: self.deepest };
+                let frame = Frame { len: end, safe: !self.unsafe_to_parse };
                 *self = Self::default();
                 return Ok(Some(frame));
             };
@@ -91,23 +94,30 @@ impl Framer {
         Ok(end)
     }
 
-    /// Counts the parentheses of a line; the length of the literal that it announces at its end.
+    /// Looks for what harms the parser; the length of the literal that the line announces.
     fn read(&mut self, line: &[u8]) -> Option<usize> {
         let mut quoted = false;
         let mut escaped = false;
-        for &byte in line {
+        for (at, &byte) in line.iter().enumerate() {
             match byte {
                 _ if escaped => escaped = false,
                 b'\\' if quoted => escaped = true,
                 b'"' => quoted = !quoted,
                 b'(' if !quoted => self.depth += 1,
                 b')' if !quoted => self.depth = self.depth.saturating_sub(1),
+                b'I' | b'i' if !quoted && begins(line.get(at..), UNDATED) => {
+                    self.unsafe_to_parse = true;
+                }
                 _ => {}
             }
-            self.deepest = self.deepest.max(self.depth);
+            self.unsafe_to_parse |= self.depth > MAX_DEPTH;
         }
         if quoted { None } else { announced(line) }
     }
+}
+
+fn begins(text: Option<&[u8]>, word: &[u8]) -> bool {
+    text.and_then(|text| text.get(..word.len())).is_some_and(|text| text.eq_ignore_ascii_case(word))
 }
 
 /// `{123}` before the line end. A number that does not fit is as good as the largest.
@@ -163,7 +173,7 @@ mod tests {
         for end in 0..all.len() {
             assert_eq!(framer.find(&all[..end]), Ok(None), "at {end}");
         }
-        assert_eq!(framer.find(all), Ok(Some(Frame { len: all.len(), depth: 2 })));
+        assert_eq!(framer.find(all), Ok(Some(Frame { len: all.len(), safe: true })));
     }
 
     #[test]
@@ -185,11 +195,17 @@ mod tests {
     }
 
     #[test]
-    fn depth_counts_parentheses_outside_of_strings() {
-        let deep = format!("* 1 FETCH {}{}\r\n", "(".repeat(70), ")".repeat(70));
-        let found = Framer::default().find(deep.as_bytes()).expect("within bounds");
-        assert_eq!(found.map(|frame| frame.depth), Some(70));
-        let quoted = Framer::default().find(b"* X \"((((\\\"((\" {3}\r\n((( ()\r\n");
-        assert_eq!(quoted, Ok(Some(Frame { len: 28, depth: 1 })));
+    fn what_harms_the_parser_is_seen_outside_of_strings() {
+        let safe = |text: &str| {
+            let frame = Framer::default().find(text.as_bytes()).expect("within bounds");
+            frame.expect("it is whole").safe
+        };
+        let nested = |depth: usize| format!("{}{}", "(".repeat(depth), ")".repeat(depth));
+        assert!(safe(&format!("* 1 FETCH {}\r\n", nested(MAX_DEPTH))));
+        assert!(!safe(&format!("* 1 FETCH {}\r\n", nested(MAX_DEPTH + 1))));
+        assert!(safe(&format!("* X \"{0}\\\"{0}\" {{130}}\r\n{0} ()\r\n", "(".repeat(130))));
+        assert!(!safe("* 1 FETCH (InternalDate nil)\r\n"));
+        assert!(safe("* 1 FETCH (BODY[TEXT] \"INTERNALDATE NIL\")\r\n"));
+        assert!(safe("* 1 FETCH (BODY[TEXT] {16}\r\nINTERNALDATE NIL)\r\n"));
     }
 }

@@ -17,7 +17,7 @@ use std::task::{Context, Poll, ready};
 use async_imap::imap_proto::Response;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::frame::{Framer, MAX_DEPTH, is_status};
+use super::frame::{Framer, is_status};
 
 /// A connection, with TLS or without.
 pub(super) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
@@ -25,9 +25,6 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
 
 /// Bytes that are asked of the network at once.
 const READ_BYTES: usize = 8 * 1024;
-/// A buffer that grew beyond this for one response is given back after it: thousands of
-/// connections wait most of the time.
-const KEEP_BYTES: usize = 16 * 1024;
 /// What stands for an untagged response that can not be parsed.
 const HARMLESS: &[u8] = b"* OK [X-TRIAGED-UNPARSED] replaced\r\n";
 
@@ -87,13 +84,14 @@ impl Guard {
         let rest = self.held.split_off(frame.len);
         self.ready = std::mem::replace(&mut self.held, rest);
         self.given = 0;
-        if self.held.is_empty() && self.held.capacity() > KEEP_BYTES {
-            self.held = Vec::new();
+        let status = is_status(&self.ready);
+        if status {
+            fold(&mut self.ready);
         }
-        if frame.depth > MAX_DEPTH || !parses(&self.ready) {
+        if !frame.safe || !parses(&self.ready) {
             self.unparsed += 1;
-            self.ready =
-                replacement(&self.ready).ok_or_else(|| self.fail("this is not a response"))?;
+            let replacement = if status { bare_status(&self.ready) } else { harmless(&self.ready) };
+            self.ready = replacement.ok_or_else(|| self.fail("this is not a response"))?;
         }
         Ok(true)
     }
@@ -110,19 +108,23 @@ fn parses(frame: &[u8]) -> bool {
         .unwrap_or(false)
 }
 
-/// What to hand on instead; `None` where not even the kind of response is known.
-fn replacement(frame: &[u8]) -> Option<Vec<u8>> {
-    if !is_status(frame) {
-        return frame.starts_with(b"* ").then(|| HARMLESS.to_vec());
+/// Takes everything but ASCII out of a status line: imap-proto panics on `[ALERT]é`, and the
+/// text of a status is for people.
+fn fold(line: &mut [u8]) {
+    for byte in line.iter_mut().filter(|byte| !byte.is_ascii()) {
+        *byte = b'?';
     }
-    let plain = |byte: &u8| if (b' '..=b'~').contains(byte) { *byte } else { b'?' };
-    let mut line: Vec<u8> = frame.trim_ascii_end().iter().map(plain).collect();
-    line.extend_from_slice(b"\r\n");
-    if parses(&line) {
-        return Some(line);
-    }
+}
+
+/// What stands for an untagged response; `None` where it is not even that.
+fn harmless(frame: &[u8]) -> Option<Vec<u8>> {
+    frame.starts_with(b"* ").then(|| HARMLESS.to_vec())
+}
+
+/// A status line without its text.
+fn bare_status(frame: &[u8]) -> Option<Vec<u8>> {
     let mut words = frame.split(|byte| b" \r\n".contains(byte));
-    let (tag, status) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+    let (tag, status) = (words.next()?, words.next()?);
     let bare = [tag, b" ", status, b"\r\n"].concat();
     parses(&bare).then_some(bare)
 }
@@ -233,10 +235,14 @@ mod tests {
 
     #[tokio::test]
     async fn a_status_keeps_its_tag_and_meaning() {
-        let (out, _) = through("a7 NO [ALERT]é out of space\r\n".as_bytes()).await;
-        assert_eq!(out.expect("whole"), "a7 NO [ALERT]?? out of space\r\n");
-        let (out, _) = through(b"* BYE [ALERT]\xe9\r\n").await;
-        assert_eq!(out.expect("whole"), "* BYE [ALERT]?\r\n");
+        let cases: [(&[u8], &str); 3] = [
+            ("a7 NO [ALERT]é out of space\r\n".as_bytes(), "a7 NO [ALERT]?? out of space\r\n"),
+            (b"* BYE [ALERT]\xe9\r\n", "* BYE [ALERT]?\r\n"),
+            (b"a7 NO out\0of space\r\n", "a7 NO\r\n"),
+        ];
+        for (line, expected) in cases {
+            assert_eq!(through(line).await.0.expect("whole"), expected);
+        }
     }
 
     #[tokio::test]

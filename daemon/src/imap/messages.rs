@@ -10,7 +10,7 @@ use triaged_core::mailbox::{Uid, UidSet};
 use super::code::ResponseCode;
 use super::command::{Command, Verb};
 use super::error::{ImapError, Reply};
-use super::fetch::fetched;
+use super::fetch::{Listed, fetched};
 use super::session::Session;
 use super::wire::Heard;
 
@@ -19,7 +19,7 @@ const HEADER_BYTES: usize = 256 * 1024;
 /// Bytes of a message's text that are read: the model reads far less.
 const TEXT_BYTES: usize = 128 * 1024;
 /// The most that is read of one message.
-pub(super) const MOST_BYTES: u64 = (HEADER_BYTES + TEXT_BYTES) as u64;
+const MOST_BYTES: u64 = (HEADER_BYTES + TEXT_BYTES) as u64;
 
 /// A message that was asked for and is still there.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,6 +42,13 @@ pub enum Unreadable {
     /// The answer can not be parsed.
     #[error("the answer of the server can not be parsed")]
     Unparsed,
+}
+
+impl Listed {
+    /// The most bytes that reading it will make the server send.
+    pub fn fetch_size(&self) -> u64 {
+        self.size.min(MOST_BYTES)
+    }
 }
 
 impl Session {

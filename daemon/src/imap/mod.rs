@@ -29,6 +29,8 @@ mod view;
 mod wire;
 
 #[cfg(test)]
+mod hostile;
+#[cfg(test)]
 mod scripted;
 
 pub use capabilities::Capabilities;

@@ -221,7 +221,7 @@ async fn read<R>(
     }
 }
 
-/// Waits at most `limit` for `work`, the connection's set-up.
+/// The moment that is `limit` from now.
 pub(super) fn deadline(limit: Duration) -> Instant {
     Instant::now() + limit
 }

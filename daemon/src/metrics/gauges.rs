@@ -34,7 +34,7 @@ impl Drop for Connection {
     }
 }
 
-/// One account's share of the messages that wait.
+/// One flow's share of the messages that wait: to be settled, or for the model.
 #[derive(Debug)]
 pub struct Backlog {
     all: IntGauge,
@@ -46,7 +46,7 @@ impl Backlog {
         Self { all, share: AtomicI64::new(0) }
     }
 
-    /// So many messages of this account are known and not settled.
+    /// So many messages of this flow wait now.
     pub fn set(&self, messages: usize) {
         let share = i64::try_from(messages).unwrap_or(i64::MAX);
         self.all.add(share - self.share.swap(share, Ordering::Relaxed));

@@ -50,6 +50,15 @@ fn the_backlog_is_the_sum_of_what_each_account_says_last() {
 }
 
 #[test]
+fn messages_wait_for_the_model_until_their_flow_has_the_answer_or_gives_up() {
+    let metrics = metrics();
+    let (one, _two) = (metrics.waiting_for_model(100), metrics.waiting_for_model(7));
+    assert!(has(&metrics, "triaged_model_queue_messages 107"));
+    drop(one);
+    assert!(has(&metrics, "triaged_model_queue_messages 7"));
+}
+
+#[test]
 fn only_the_model_that_serves_is_named() {
     let metrics = metrics();
     metrics.model("default", "1", "cpu");

@@ -134,6 +134,3 @@ fn places(program: Option<&Path>) -> Vec<PathBuf> {
     places.dedup();
     places
 }
-
-#[cfg(test)]
-mod tests;

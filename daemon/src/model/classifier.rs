@@ -171,6 +171,3 @@ fn complete(answers: Vec<Answer>) -> Result<Vec<Answer>, ModelError> {
     }
     Ok(answers)
 }
-
-#[cfg(test)]
-mod tests;

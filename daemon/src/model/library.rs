@@ -7,9 +7,10 @@
 use std::env::consts::DLL_SUFFIX;
 use std::error::Error;
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{self, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::thread;
 
 use ort::LoadDynamicError;
 use ort::environment::{Environment, EnvironmentBuilder};
@@ -110,16 +111,25 @@ fn first_of(candidates: Vec<PathBuf>) -> Result<Library, LibraryError> {
 
 /// Loads one library and sets it up; the error says what is wrong with the file.
 fn load(path: &Path) -> Result<Library, String> {
-    let loaded = catch_unwind(|| ort::init_from(path));
+    let loaded = quietly(|| ort::init_from(path));
     let builder = match loaded {
         Ok(Ok(builder)) => builder,
         Ok(Err(error)) => return Err(explain(&error)),
         Err(_) => return Err("gives no interface of ONNX Runtime".to_owned()),
     };
-    let (environment, build) = catch_unwind(AssertUnwindSafe(|| set_up(builder)))
+    let (environment, build) = quietly(|| set_up(builder))
         .map_err(|_| format!("has no interface of version 1.{}", ort::MINOR_VERSION))?
         .map_err(|error| format!("can not be set up: {error}"))?;
     Ok(Library { path: path.to_owned(), build, environment })
+}
+
+/// Runs what may panic, and keeps the panic from being printed: it is reported as an error.
+fn quietly<T>(run: impl FnOnce() -> T) -> thread::Result<T> {
+    let hook = panic::take_hook();
+    panic::set_hook(Box::new(|_| {}));
+    let ended = panic::catch_unwind(AssertUnwindSafe(run));
+    panic::set_hook(hook);
+    ended
 }
 
 fn set_up(builder: EnvironmentBuilder) -> ort::Result<(Environment, &'static str)> {

@@ -177,6 +177,7 @@ impl Pipeline {
         let texts: Vec<String> =
             drafts.iter().filter(asked).filter_map(|draft| draft.text.clone()).collect();
         let timer = self.metrics.stage(Stage::Classify);
+        let _waiting = self.metrics.waiting_for_model(texts.len());
         let answers = self.classifier.classify(texts).await?;
         timer.done(answers.len());
         let mut answers = answers.into_iter();

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
 
 use serde::Deserialize;
 use tempfile::TempDir;
@@ -88,6 +89,14 @@ impl Installation {
         Daemon::start(self.run_command(), &self.folder.path().join("triaged.log"), self.http)
     }
 
+    /// Starts the daemon as systemd does: it is told of a socket that hears, and of a watchdog.
+    pub(crate) fn start_supervised(&self, socket: &Path, watchdog: Duration) -> Daemon {
+        let mut command = self.run_command();
+        command.env("NOTIFY_SOCKET", socket);
+        command.env("WATCHDOG_USEC", watchdog.as_micros().to_string());
+        Daemon::start(command, &self.folder.path().join("triaged.log"), self.http)
+    }
+
     /// Starts the daemon and waits until it is ready: logged in everywhere, cursors set.
     pub(crate) fn start_ready(&self) -> Daemon {
         let mut daemon = self.start();
@@ -113,13 +122,14 @@ impl Installation {
         command
     }
 
-    /// Runs one of the other sub-commands to its end.
+    /// Runs one of the other sub-commands to its end, with nothing on standard input.
     pub(crate) fn triaged(&self, arguments: &[&str]) -> Output {
-        Command::new(env!("CARGO_BIN_EXE_triaged"))
-            .arg("--config")
+        Command::new("timeout")
+            .args(["60", env!("CARGO_BIN_EXE_triaged"), "--config"])
             .arg(self.config())
             .args(arguments)
             .env_remove("RUST_LOG")
+            .stdin(Stdio::null())
             .output()
             .unwrap()
     }

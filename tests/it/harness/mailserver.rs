@@ -123,7 +123,12 @@ impl User {
 
     /// The account as triaged's configuration describes it: implicit TLS, the server's own CA.
     pub(crate) fn account(&self) -> Account {
-        Account::new(&self.name, self.place.imaps, self.place.folder.path().join("ca.pem"))
+        Account::new(&self.name, self.place.imaps, self.ca_file())
+    }
+
+    /// The authority that signed the server's certificate.
+    pub(crate) fn ca_file(&self) -> PathBuf {
+        self.place.folder.path().join("ca.pem")
     }
 
     /// The server's port for IMAP in clear.

@@ -16,6 +16,7 @@ mod proxy;
 mod settings;
 mod wait;
 
+pub(crate) use daemon::Daemon;
 pub(crate) use installation::{Installation, Record};
 pub(crate) use mail::{Mail, fixtures};
 pub(crate) use mailserver::{Format, Mailserver, PASSWORD, Stored, User};

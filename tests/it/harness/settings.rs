@@ -40,6 +40,11 @@ impl Settings {
         self
     }
 
+    /// An account that no command of this test asks for.
+    pub(crate) fn with_nobody(self) -> Settings {
+        self.with(Account::new("nobody", 1, PathBuf::from("/dev/null")))
+    }
+
     /// Another folder for the model bundle.
     pub(crate) fn bundle(self, bundle: impl Into<PathBuf>) -> Settings {
         Settings { bundle: bundle.into(), ..self }

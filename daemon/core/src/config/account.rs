@@ -3,13 +3,16 @@
 //! The password is never here, only where it is kept; nothing is connected to.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use super::problem::{Fault, Problems, one_of};
 use super::raw::{Placed, Section};
 use super::settings::{Mode, mode, number, path};
+use super::values::{
+    account_name, backfill_days, canonical, credential_name, host_name, is_loopback, mailbox_name,
+    user_name,
+};
 use crate::sync::Backfill;
 
 /// One mail account, with only valid values.
@@ -57,12 +60,6 @@ pub enum SecretSource {
     Credential(String),
 }
 
-/// Longest account name in bytes; it is a value of every metric of the account.
-const LONGEST_NAME: usize = 64;
-/// Longest mailbox name in bytes: above what servers take, and below what a command line holds.
-const LONGEST_MAILBOX: usize = 500;
-/// Ten years: more is `all`.
-const MOST_DAYS: u16 = 3650;
 /// A day; a mailbox that is looked at less often is not watched.
 const LONGEST_POLL: i64 = 86_400;
 
@@ -158,37 +155,13 @@ fn read_name(
 ) -> Option<String> {
     let mend = "choose a short name: logs and metrics show it";
     section.require::<String>("name", mend, problems)?.check(problems, |name| {
-        let good = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
-        if name.is_empty() || name.len() > LONGEST_NAME || !name.chars().all(good) {
-            let what = format!("{name:?} is no short name");
-            let mend = format!(
-                "use 1 to {LONGEST_NAME} letters, digits, '.', '_' and '-': it is shown in \
-                 metrics, so no mail address"
-            );
-            return Err(Fault::new(what, mend));
-        }
+        let name = account_name(name)?;
         if !taken.names.insert(name.to_ascii_lowercase()) {
             let what = format!("an account before this one is called {name:?} too");
             return Err(Fault::new(what, "give each account its own name"));
         }
         Ok(name)
     })
-}
-
-fn host_name(host: String) -> Result<String, Fault> {
-    let good = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
-    let is_name = !host.is_empty() && host.len() <= 253 && host.chars().all(good);
-    if is_name || host.parse::<IpAddr>().is_ok() {
-        return Ok(host);
-    }
-    let mend = "write only the name or the address, like \"imap.example.org\"; the port has a line \
-                of its own, and other than ASCII letters their xn-- form";
-    Err(Fault::new(format!("{host:?} is no host name"), mend))
-}
-
-fn is_loopback(host: &str) -> bool {
-    host.eq_ignore_ascii_case("localhost")
-        || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 fn read_tls(section: &mut Section<'_>, host: Option<&str>, problems: &mut Problems) -> Option<Tls> {
@@ -211,13 +184,6 @@ fn read_tls(section: &mut Section<'_>, host: Option<&str>, problems: &mut Proble
     })
 }
 
-fn user_name(user: String) -> Result<String, Fault> {
-    if user.is_empty() || user.chars().any(char::is_control) {
-        return Err(Fault::new(format!("{user:?} is no user name"), "say who logs in"));
-    }
-    Ok(user)
-}
-
 fn read_password(section: &mut Section<'_>, problems: &mut Problems) -> Option<SecretSource> {
     let mend = "write password_file = \"/a/path\" or password_credential = \"name\"";
     let inline = Fault::new("passwords are never in this file", mend);
@@ -235,21 +201,6 @@ fn read_password(section: &mut Section<'_>, problems: &mut Problems) -> Option<S
         problems.add(&place, Fault::new("says nowhere where its password is", mend));
     }
     file.or(credential)
-}
-
-fn credential_name(name: String) -> Result<SecretSource, Fault> {
-    let bad = |c: char| c == '/' || c.is_control();
-    if name.is_empty() || name.starts_with('.') || name.contains(bad) {
-        let what = format!("{name:?} is no name of a credential");
-        return Err(Fault::new(what, "write the name that LoadCredential= in the unit gives it"));
-    }
-    Ok(SecretSource::Credential(name))
-}
-
-/// The name by which two spellings of one mailbox are found equal (RFC 9051 §5.1: INBOX has no
-/// case).
-fn canonical(mailbox: &str) -> String {
-    if mailbox.eq_ignore_ascii_case("INBOX") { "INBOX".to_owned() } else { mailbox.to_owned() }
 }
 
 fn read_mailboxes(section: &mut Section<'_>, problems: &mut Problems) -> Vec<Placed<String>> {
@@ -274,28 +225,4 @@ fn read_mailboxes(section: &mut Section<'_>, problems: &mut Problems) -> Vec<Pla
         mailboxes.extend(name.map(|value| Placed { value, place }));
     }
     mailboxes
-}
-
-fn mailbox_name(name: String) -> Result<String, Fault> {
-    let fault = |what: &str, mend: &str| Err(Fault::new(format!("{name:?} {what}"), mend));
-    if name.is_empty() || name.len() > LONGEST_MAILBOX || name.chars().any(char::is_control) {
-        return fault("is no mailbox name", "write the name as the server lists it");
-    }
-    if name.contains(['*', '%']) {
-        return fault("is a pattern", "name each mailbox: patterns are not expanded");
-    }
-    Ok(name)
-}
-
-fn backfill_days(text: &str) -> Result<Backfill, Fault> {
-    let days = text.strip_suffix('d').and_then(|days| days.parse::<u16>().ok());
-    match (text, days) {
-        ("none", _) => Ok(Backfill::None),
-        ("all", _) => Ok(Backfill::All),
-        (_, Some(days @ 1..=MOST_DAYS)) => Ok(Backfill::Days(days)),
-        _ => {
-            let mend = format!("write \"none\", \"all\", or days from \"1d\" to \"{MOST_DAYS}d\"");
-            Err(Fault::new(format!("{text:?} is no stretch of time"), mend))
-        }
-    }
 }

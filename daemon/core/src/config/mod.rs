@@ -11,6 +11,7 @@ mod raw;
 mod settings;
 #[cfg(test)]
 mod tests;
+mod values;
 
 use std::path::{Path, PathBuf};
 

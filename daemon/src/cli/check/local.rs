@@ -7,7 +7,7 @@ use triaged::model::{Classifier, ModelBundle, ModelOptions, open_library};
 use triaged::secret;
 use triaged::store::{Checked, Store, StoreError};
 use triaged_core::config::{self, Config, HistoryText, Mode, Provider};
-use triaged_core::label::{Head, KeywordMap};
+use triaged_core::label::{Head, Keyword, KeywordMap};
 
 use super::report::{Line, Report, counted};
 use crate::cli::Exit;
@@ -15,7 +15,7 @@ use crate::cli::Exit;
 /// Whether each account's password can be read, and who else can read it.
 pub(super) fn passwords<W: Write>(config: &Config, report: &mut Report<W>) {
     for account in &config.accounts {
-        report.line(match secret::look_up(&account.password) {
+        report.line(&match secret::look_up(&account.password) {
             Ok(kept) if kept.group_can_read => Line::warn(
                 "password",
                 format!(
@@ -41,15 +41,15 @@ pub(super) fn model<W: Write>(
     let bundle = match ModelBundle::find(config.model.bundle.as_deref()) {
         Ok(bundle) => bundle,
         Err(error) => {
-            report.line(Line::fail(Exit::Config, "model", error));
+            report.line(&Line::fail(Exit::Config, "model", error));
             library(config, report);
             return None;
         }
     };
     let heads = bundle.manifest().heads();
     let (version, folder) = (bundle.version(), bundle.folder().display());
-    report.line(Line::ok("model", format!("{version} in {folder}: {}", described(heads))));
-    report.line(Line::ok("signature", bundle.signature_line()));
+    report.line(&Line::ok("model", format!("{version} in {folder}: {}", described(heads))));
+    report.line(&Line::ok("signature", bundle.signature_line()));
     let keywords = keywords(path, config, heads, report);
     if library(config, report) {
         engine(config, bundle, report);
@@ -72,15 +72,15 @@ fn keywords<W: Write>(
 ) -> Option<KeywordMap> {
     match config::keyword_map(&config.keywords, heads) {
         Ok(map) => {
-            let mut names: Vec<&str> = map.all().map(|keyword| keyword.as_str()).collect();
+            let mut names: Vec<&str> = map.all().map(Keyword::as_str).collect();
             names.push(config.keywords.unreadable().as_str());
             let count = counted(names.len(), "keyword");
-            report.line(Line::ok("keywords", format!("{count}: {}", names.join(" "))));
+            report.line(&Line::ok("keywords", format!("{count}: {}", names.join(" "))));
             Some(map)
         }
         Err(problems) => {
             let problems = problems.in_file(path.display());
-            report.line(Line::fail(Exit::Config, "keywords", problems));
+            report.line(&Line::fail(Exit::Config, "keywords", problems));
             None
         }
     }
@@ -91,11 +91,11 @@ fn library<W: Write>(config: &Config, report: &mut Report<W>) -> bool {
     match open_library(config.model.library.as_deref()) {
         Ok(library) => {
             let what = format!("{}: {}", library.path().display(), library.build());
-            report.line(Line::ok("library", what));
+            report.line(&Line::ok("library", what));
             true
         }
         Err(error) => {
-            report.line(Line::fail(Exit::Config, "library", error));
+            report.line(&Line::fail(Exit::Config, "library", error));
             false
         }
     }
@@ -107,16 +107,18 @@ fn engine<W: Write>(config: &Config, bundle: ModelBundle, report: &mut Report<W>
     let classifier = match Classifier::start(bundle, &options) {
         Ok(classifier) => classifier,
         Err(error) => {
-            report.line(Line::fail(Exit::Config, "provider", error));
+            report.line(&Line::fail(Exit::Config, "provider", error));
             return;
         }
     };
+    let asked = config.model.provider;
     let provider = classifier.provider();
-    let is_as_asked = config.model.provider == Provider::Auto || provider.note.is_none();
-    report.line(if is_as_asked {
-        Line::ok("provider", provider)
-    } else {
-        Line::warn("provider", provider)
+    report.line(&match (asked, &provider.note) {
+        (Provider::Auto, None) if provider.used == Provider::Cpu => {
+            Line::ok("provider", "cpu; \"auto\" found no CUDA or CoreML in this library")
+        }
+        (Provider::Auto, _) | (_, None) => Line::ok("provider", provider),
+        (_, Some(_)) => Line::warn("provider", provider),
     });
     classifier.shutdown();
 }
@@ -126,27 +128,27 @@ pub(super) async fn database<W: Write>(config: &Config, report: &mut Report<W>) 
     let checked = match Store::check(&config.state).await {
         Ok(checked) => Some(checked),
         Err(error @ StoreError::Missing { .. }) => {
-            report.line(Line::ok("database", error));
+            report.line(&Line::ok("database", error));
             None
         }
         Err(error) => {
-            report.line(Line::fail(Exit::Config, "database", error));
+            report.line(&Line::fail(Exit::Config, "database", error));
             None
         }
     };
     if let Some(checked) = &checked {
-        report.line(Line::ok("database", sound(checked)));
+        report.line(&Line::ok("database", sound(checked)));
     }
-    report.line(Line::ok("stored", stored(config.history_text)));
+    report.line(&Line::ok("stored", stored(config.history_text)));
     let subjects = checked.map_or(0, |checked| checked.facts.subjects);
     if subjects > 0 && config.history_text == HistoryText::None {
         let what = format!(
             "the subjects of {subjects} mails were stored while history_text was \"subject\", and \
              are still there"
         );
-        report.line(Line::warn("stored", what));
+        report.line(&Line::warn("stored", what));
     }
-    report.line(modes(config));
+    report.line(&modes(config));
 }
 
 fn sound(Checked { path, schema, to_migrate, facts }: &Checked) -> String {

@@ -38,7 +38,7 @@ pub(super) async fn accounts<W: Write>(
         .map(|account| ask(account, ours))
         .buffered(AT_A_TIME);
     while let Some(lines) = answers.next().await {
-        for line in lines {
+        for line in &lines {
             report.line(line);
         }
     }
@@ -64,7 +64,7 @@ async fn ask(account: &AccountConfig, ours: Option<&[&Keyword]>) -> Vec<Line> {
         match session.select(mailbox).await {
             Ok(selected) => lines.extend(opened(&subject, account.mode, &selected, ours)),
             Err(error) => {
-                lines.push(failed(&subject, &error));
+                lines.push(not_opened(&subject, &error));
                 if error.ends_connection() {
                     return lines;
                 }
@@ -75,20 +75,29 @@ async fn ask(account: &AccountConfig, ours: Option<&[&Keyword]>) -> Vec<Line> {
     lines
 }
 
-/// The line of an error, with the exit code by what it takes to mend it.
-fn failed(subject: &str, error: &ImapError) -> Line {
+/// A failure before any mailbox, with the exit code by what it takes to mend it.
+fn failed(account: &str, error: &ImapError) -> Line {
     let (exit, mend) = match error {
         ImapError::LoginRefused(_) => (Exit::LoginRefused, "; are user and password right?"),
         ImapError::LoginImpossible(_) | ImapError::Preauth => (Exit::LoginRefused, ""),
-        ImapError::MailboxGone(_) => {
-            (Exit::Config, "; does `mailboxes` name it as the server does?")
-        }
-        ImapError::NotPermitted(_) => (Exit::Config, "; this login needs the rights l, r and s"),
-        ImapError::BadName | ImapError::PlainNotLoopback { .. } => (Exit::Config, ""),
-        ImapError::Tls { .. } => {
-            (Exit::Unavailable, "; a certificate of its own needs `ca_file`, port 993 speaks TLS")
-        }
+        ImapError::PlainNotLoopback { .. } => (Exit::Config, ""),
+        ImapError::Tls { .. } => (
+            Exit::Unavailable,
+            "; does this port begin with TLS (993 does)? A certificate of your own needs `ca_file`",
+        ),
         _ => (Exit::Unavailable, ""),
+    };
+    Line::fail(exit, account, format!("{error}{mend}"))
+}
+
+/// A mailbox that could not be opened. What the server refuses for this mailbox alone is mended
+/// in the configuration or by a right on the server.
+fn not_opened(subject: &str, error: &ImapError) -> Line {
+    let (exit, mend) = match error {
+        ImapError::NotPermitted(_) => (Exit::Config, "; grant this login the right to read it"),
+        ImapError::Throttled(_) | ImapError::Unavailable(_) => (Exit::Unavailable, ""),
+        error if error.ends_connection() => (Exit::Unavailable, ""),
+        _ => (Exit::Config, "; does `mailboxes` name it as the server does?"),
     };
     Line::fail(exit, subject, format!("{error}{mend}"))
 }
@@ -153,4 +162,78 @@ fn room(subject: &str, mails: &str, flags: &[String], ours: &[&Keyword]) -> Line
         return Line::warn(subject, format!("{text}; {limit}: {mend}"));
     }
     Line::ok(subject, format!("{text}, which every known server keeps ({MAILDIR_LIMIT} or more)"))
+}
+
+#[cfg(test)]
+mod tests {
+    use triaged_core::mailbox::UidValidity;
+    use triaged_core::sync::MailboxStatus;
+
+    use super::*;
+
+    fn selected(flags: &[&str], permanent: &[&str]) -> Selected {
+        let owned = |flags: &[&str]| flags.iter().map(|flag| (*flag).to_owned()).collect();
+        Selected {
+            status: MailboxStatus {
+                uid_validity: UidValidity::new(1).expect("not zero"),
+                uid_next: None,
+            },
+            read_only: false,
+            permanent_flags: owned(permanent),
+            flags: owned(flags),
+            exists: 3,
+            highest_mod_seq: None,
+        }
+    }
+
+    fn said(mode: Mode, selected: &Selected) -> Vec<Line> {
+        let ours: Vec<Keyword> =
+            ["triaged-urgent", "triaged-spam"].map(|name| name.parse().expect("valid")).to_vec();
+        opened("work INBOX", mode, selected, Some(&ours.iter().collect::<Vec<_>>()))
+    }
+
+    fn ok(text: &str) -> Vec<Line> {
+        vec![Line::ok("work INBOX", text)]
+    }
+
+    #[test]
+    fn our_keywords_are_counted_beside_those_of_others() {
+        let selected = selected(&["\\Seen", "$Junk", "TRIAGED-URGENT", "later"], &["\\*"]);
+        let text = "3 mails; keywords: 2 of others and 2 of ours make 4, which every known server \
+                    keeps (26 or more)";
+        assert_eq!(said(Mode::Label, &selected), ok(text));
+    }
+
+    #[test]
+    fn a_mailbox_with_many_keywords_is_a_warning() {
+        let many: Vec<String> = (0..30).map(|n| format!("keyword{n}")).collect();
+        let many: Vec<&str> = many.iter().map(String::as_str).collect();
+        let text = "3 mails; keywords: 30 of others and 2 of ours make 32; Dovecot's Maildir keeps \
+                    only 26: turn some off under [keywords.labels] if the server has such mailboxes";
+        let warned = vec![Line::warn("work INBOX", text)];
+        assert_eq!(said(Mode::Label, &selected(&many, &["\\*"])), warned);
+    }
+
+    #[test]
+    fn what_prevents_keywords_is_a_failure_only_where_they_would_be_written() {
+        let fixed = selected(&[], &["\\Seen", "triaged-urgent"]);
+        let text = "3 mails; can not store triaged-spam: the server takes no new keywords here: \
+                    add them there, or turn them off";
+        assert_eq!(said(Mode::Label, &fixed), vec![Line::fail(Exit::Config, "work INBOX", text)]);
+        assert_eq!(said(Mode::Shadow, &fixed), vec![Line::warn("work INBOX", text)]);
+        let read_only = Selected { read_only: true, ..selected(&[], &["\\*"]) };
+        let lines = said(Mode::Label, &read_only);
+        assert_ne!(lines, said(Mode::Shadow, &read_only));
+    }
+
+    #[test]
+    fn the_exit_code_follows_from_what_it_takes_to_mend_it() {
+        let away = ImapError::Unreachable { endpoint: "h:993".into(), reason: "refused".into() };
+        assert_eq!(failed("work", &away).exit(), Some(Exit::Unavailable));
+        let refused = ImapError::LoginRefused(triaged::imap::Reply::default());
+        assert_eq!(failed("work", &refused).exit(), Some(Exit::LoginRefused));
+        let gone = ImapError::MailboxGone(triaged::imap::Reply::default());
+        assert_eq!(not_opened("work", &gone).exit(), Some(Exit::Config));
+        assert_eq!(not_opened("work", &ImapError::Closed).exit(), Some(Exit::Unavailable));
+    }
 }

@@ -38,6 +38,15 @@ impl Line {
         Self::new(Standing::Fail(exit), &subject, &text)
     }
 
+    /// The exit code that it leads to by itself, if it is a failure.
+    #[cfg(test)]
+    pub(super) fn exit(&self) -> Option<Exit> {
+        match self.standing {
+            Standing::Fail(exit) => Some(exit),
+            Standing::Ok | Standing::Warn => None,
+        }
+    }
+
     fn new(standing: Standing, subject: &dyn fmt::Display, text: &dyn fmt::Display) -> Self {
         Self { standing, subject: subject.to_string(), text: text.to_string() }
     }
@@ -61,7 +70,7 @@ impl<W: Write> Report<W> {
     }
 
     /// Prints a line and counts it.
-    pub(super) fn line(&mut self, line: Line) {
+    pub(super) fn line(&mut self, line: &Line) {
         let (word, colour) = match line.standing {
             Standing::Ok => ("ok  ", "32"),
             Standing::Warn => {
@@ -138,7 +147,7 @@ pub(super) fn likes_colour() -> bool {
 mod tests {
     use super::*;
 
-    fn printed(colour: bool, lines: Vec<Line>) -> (String, Exit) {
+    fn printed(colour: bool, lines: &[Line]) -> (String, Exit) {
         let mut out = Vec::new();
         let mut report = Report::new(&mut out, colour);
         for line in lines {
@@ -152,7 +161,7 @@ mod tests {
     fn lines_are_aligned_and_the_worst_decides() {
         let (text, exit) = printed(
             false,
-            vec![
+            &[
                 Line::ok("library", "found"),
                 Line::fail(Exit::LoginRefused, "work", "the server refused the login"),
                 Line::fail(Exit::Unavailable, "home", "cannot reach it"),
@@ -174,14 +183,14 @@ warn  a-rather-long-name INBOX  read-only
     fn what_is_wrong_here_outweighs_what_a_server_refuses() {
         let fail = |exit| Line::fail(exit, "x", "y");
         let all = [Exit::Unavailable, Exit::Config, Exit::LoginRefused].map(fail);
-        assert_eq!(printed(false, all.to_vec()).1, Exit::Config);
-        assert_eq!(printed(false, vec![Line::warn("x", "y")]).1, Exit::Ok);
-        assert_eq!(printed(false, vec![]), ("All is well.\n".to_owned(), Exit::Ok));
+        assert_eq!(printed(false, &all).1, Exit::Config);
+        assert_eq!(printed(false, &[Line::warn("x", "y")]).1, Exit::Ok);
+        assert_eq!(printed(false, &[]), ("All is well.\n".to_owned(), Exit::Ok));
     }
 
     #[test]
     fn colour_is_only_in_the_first_word() {
-        let (text, _) = printed(true, vec![Line::ok("library", "found")]);
+        let (text, _) = printed(true, &[Line::ok("library", "found")]);
         assert!(text.starts_with("\u{1b}[32mok  \u{1b}[0m  library         found\n"), "{text:?}");
     }
 }

@@ -1,0 +1,90 @@
+//! What the texts of an account may be: one function a kind of value, each with what is wrong and
+//! how to mend it. Nothing is looked up: a host may not exist.
+
+use std::net::IpAddr;
+
+use super::account::SecretSource;
+use super::problem::Fault;
+use crate::sync::Backfill;
+
+/// Longest account name in bytes; it is a value of every metric of the account.
+const LONGEST_NAME: usize = 64;
+/// Longest mailbox name in bytes: above what servers take, and below what a command line holds.
+const LONGEST_MAILBOX: usize = 500;
+/// Ten years: more is `all`.
+const MOST_DAYS: u16 = 3650;
+
+pub(super) fn account_name(name: String) -> Result<String, Fault> {
+    let good = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    if name.is_empty() || name.len() > LONGEST_NAME || !name.chars().all(good) {
+        let what = format!("{name:?} is no short name");
+        let mend = format!(
+            "use 1 to {LONGEST_NAME} letters, digits, '.', '_' and '-': it is shown in \
+             metrics, so no mail address"
+        );
+        return Err(Fault::new(what, mend));
+    }
+    Ok(name)
+}
+
+pub(super) fn host_name(host: String) -> Result<String, Fault> {
+    let good = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    let is_name = !host.is_empty() && host.len() <= 253 && host.chars().all(good);
+    if is_name || host.parse::<IpAddr>().is_ok() {
+        return Ok(host);
+    }
+    let mend = "write only the name or the address, like \"imap.example.org\"; the port has a line \
+                of its own, and other than ASCII letters their xn-- form";
+    Err(Fault::new(format!("{host:?} is no host name"), mend))
+}
+
+pub(super) fn is_loopback(host: &str) -> bool {
+    host.eq_ignore_ascii_case("localhost")
+        || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+pub(super) fn user_name(user: String) -> Result<String, Fault> {
+    if user.is_empty() || user.chars().any(char::is_control) {
+        return Err(Fault::new(format!("{user:?} is no user name"), "say who logs in"));
+    }
+    Ok(user)
+}
+
+pub(super) fn credential_name(name: String) -> Result<SecretSource, Fault> {
+    let bad = |c: char| c == '/' || c.is_control();
+    if name.is_empty() || name.starts_with('.') || name.contains(bad) {
+        let what = format!("{name:?} is no name of a credential");
+        return Err(Fault::new(what, "write the name that LoadCredential= in the unit gives it"));
+    }
+    Ok(SecretSource::Credential(name))
+}
+
+/// The name by which two spellings of one mailbox are found equal (RFC 9051 §5.1: INBOX has no
+/// case).
+pub(super) fn canonical(mailbox: &str) -> String {
+    if mailbox.eq_ignore_ascii_case("INBOX") { "INBOX".to_owned() } else { mailbox.to_owned() }
+}
+
+pub(super) fn mailbox_name(name: String) -> Result<String, Fault> {
+    let fault = |what: &str, mend: &str| Err(Fault::new(format!("{name:?} {what}"), mend));
+    if name.is_empty() || name.len() > LONGEST_MAILBOX || name.chars().any(char::is_control) {
+        return fault("is no mailbox name", "write the name as the server lists it");
+    }
+    if name.contains(['*', '%']) {
+        return fault("is a pattern", "name each mailbox: patterns are not expanded");
+    }
+    Ok(name)
+}
+
+pub(super) fn backfill_days(text: &str) -> Result<Backfill, Fault> {
+    let days = text.strip_suffix('d').and_then(|days| days.parse::<u16>().ok());
+    match (text, days) {
+        ("none", _) => Ok(Backfill::None),
+        ("all", _) => Ok(Backfill::All),
+        (_, Some(days @ 1..=MOST_DAYS)) => Ok(Backfill::Days(days)),
+        _ => {
+            let mend = format!("write \"none\", \"all\", or days from \"1d\" to \"{MOST_DAYS}d\"");
+            Err(Fault::new(format!("{text:?} is no stretch of time"), mend))
+        }
+    }
+}
