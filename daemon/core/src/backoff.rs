@@ -13,7 +13,9 @@ const LONGEST: Duration = Duration::from_mins(5);
 /// that accounts which lost one server together do not come back together.
 pub fn delay(attempt: u32, jitter: f64) -> Duration {
     let doubled = BASE.saturating_mul(2u32.saturating_pow(attempt.saturating_sub(1)));
-    doubled.min(LONGEST).mul_f64(0.5 + 0.5 * jitter.clamp(0.0, 1.0))
+    // `clamp` alone lets a NaN through, and the multiplication would panic.
+    let jitter = if jitter.is_nan() { 0.0 } else { jitter.clamp(0.0, 1.0) };
+    doubled.min(LONGEST).mul_f64(0.5 + 0.5 * jitter)
 }
 
 #[cfg(test)]
