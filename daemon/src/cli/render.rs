@@ -11,12 +11,11 @@ use triaged_core::document;
 
 use super::{Exit, Failure, OrExit};
 
-/// Print the text that the model reads
 #[derive(Debug, clap::Args)]
 #[command(
-    long_about = "Print the text that the model reads: sender, subject, and what the writer wrote \
-        now, without quoted history, signature, markup and hidden characters.\n\n\
-        Reads single mails, mboxes, Maildirs, folders of those, and JSON lines with the fields \
+    after_help = "Printed are the sender, the subject, and what the writer wrote now, without \
+        quoted history, signature, markup and hidden characters.\n\n\
+        Files are single mails, mboxes, Maildirs, folders of those, and JSON lines with the fields \
         from, subject and body. What can not be read is reported, the rest is printed, and the \
         command ends with 64."
 )]

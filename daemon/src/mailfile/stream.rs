@@ -68,7 +68,7 @@ impl<R: BufRead> Mails<R> {
             let read = read_line(&mut self.reader, &mut self.line, LONGEST_MAIL)?;
             if read == 0 {
                 self.done = true;
-                let begun = any || (self.mbox && self.number > 0) || !self.mbox;
+                let begun = any || self.number > 0 || !self.mbox;
                 return Ok(begun.then_some(mail));
             }
             if self.mbox && mbox::begins_message(&self.line, after_blank) {

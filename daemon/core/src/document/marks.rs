@@ -146,6 +146,10 @@ fn attribution(lines: &[&str]) -> Option<Mark> {
         if line.is_empty() || joined.len() + line.len() > ATTRIBUTION_BYTES {
             return None;
         }
+        // A line of the writer's own right above an attribution is no part of it.
+        if at == 1 && !may_be_wrapped(&joined) {
+            return None;
+        }
         joined.push_str(&line.to_lowercase());
         joined.push(' ');
         if line.ends_with([':', '：', '*', ';']) || line.ends_with("...") {
@@ -154,6 +158,13 @@ fn attribution(lines: &[&str]) -> Option<Mark> {
         }
     }
     None
+}
+
+/// Whether an attribution may begin like this and go on in the next line.
+fn may_be_wrapped(first: &str) -> bool {
+    first.contains('@')
+        || first.starts_with(|c: char| c.is_ascii_digit())
+        || ATTRIBUTION_OPENINGS.iter().any(|opening| first.starts_with(opening))
 }
 
 fn read_attribution(joined: &str, lines: usize, quoted: bool) -> Option<Mark> {
@@ -171,6 +182,7 @@ fn read_attribution(joined: &str, lines: usize, quoted: bool) -> Option<Mark> {
     }
     let sure = (opens && dated && wrote)
         || (wrote && addressed)
+        || (dated_address && said.ends_with('>'))
         || (opens && dated && addressed && wrote_early());
     sure.then_some(Mark::Older { lines, to_end: true, answered: true })
 }

@@ -74,6 +74,14 @@ fn quoted_history_is_left_out() {
 }
 
 #[test]
+fn a_line_right_above_an_attribution_is_the_writers() {
+    check("Re: x", "Yes.\nOn 2 Feb 2026 at 16:41, Ada wrote:\n> Really?", "Yes.");
+    check("Re: x", "Yes.\n02.04.2012 14:20, \"Ada\" <a@b.example> написал:\n> Hi", "Yes.");
+    check("Re: x", "Yes.\n26.06.2014, 14:41, \"Ada\" <a@b.example>:\nHello!", "Yes.");
+    check("Re: x", "Yes.\nAda King <ada@engine.example>\nwrote:\n> Hi", "Yes.");
+}
+
+#[test]
 fn the_writers_lines_between_and_below_quotes_stay() {
     check("Re: x", "> One?\n\nYes.\n\n> Two?\n\nNo.", "Yes.\n\n\nNo.");
     check("Re: x", "Ada wrote:\n> One?\n\nYes, both.", "Yes, both.");

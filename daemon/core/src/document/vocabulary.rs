@@ -119,6 +119,7 @@ pub(super) const ATTRIBUTION_OPENINGS: &[&str] = &[
     "quoting ",
     "in message",
     "in article",
+    "in a message dated ",
     "ma ",
 ];
 

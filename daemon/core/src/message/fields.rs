@@ -29,9 +29,19 @@ pub(super) struct Content {
     pub(super) charset: Option<String>,
     /// In lower case; empty where the part does not say.
     pub(super) encoding: String,
-    /// Whether it is a file: it says so, or has a file's name.
-    pub(super) is_file: bool,
+    pub(super) file: File,
     pub(super) lines: Lines,
+}
+
+/// Whether a part is a file rather than text to be read at once.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(super) enum File {
+    #[default]
+    No,
+    /// It has the name of one, as some programs also give to the mail's own text.
+    Named,
+    /// It says so.
+    Attached,
 }
 
 /// How the lines of a text were broken (RFC 3676).
@@ -114,8 +124,12 @@ pub(super) fn content(header: &Header<'_>, defects: &mut Defects) -> Content {
         content.encoding = token(field);
     }
     if let Some(field) = header.get("content-disposition") {
-        content.is_file |= token(field) == "attachment";
-        content.is_file |= field.to_ascii_lowercase().windows(8).any(|word| word == b"filename");
+        let named = field.to_ascii_lowercase().windows(8).any(|word| word == b"filename");
+        if token(field) == "attachment" {
+            content.file = File::Attached;
+        } else if named {
+            content.file = File::Named;
+        }
     }
     content
 }
@@ -139,7 +153,9 @@ fn read_type(field: &[u8], content: &mut Content, defects: &mut Defects) {
         .filter(|boundary| boundary.len() <= LONGEST_BOUNDARY)
         .unwrap_or_default();
     content.charset = value("charset");
-    content.is_file = parsed.has_attribute("name");
+    if parsed.has_attribute("name") {
+        content.file = File::Named;
+    }
     let says = |name, wanted| {
         parsed.attribute(name).is_some_and(|it: &str| it.eq_ignore_ascii_case(wanted))
     };
@@ -218,7 +234,7 @@ mod tests {
                 kind: "text/plain".into(),
                 charset: Some("utf-8".into()),
                 encoding: "quoted-printable".into(),
-                is_file: true,
+                file: File::Attached,
                 lines: Lines::FlowedWithoutBlank,
                 ..Content::default()
             }

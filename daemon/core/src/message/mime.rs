@@ -101,13 +101,13 @@ impl<'a> Walker<'a, '_> {
         if content.kind.is_empty() && self.open.last().is_some_and(|open| open.is_digest) {
             "message/rfc822".clone_into(&mut content.kind);
         }
-        if content.is_mail() && self.tree.forwards.len() < MOST_FORWARDS {
+        let mut body = body;
+        while content.is_mail() && self.tree.forwards.len() < MOST_FORWARDS {
             let (header, inner) = header::read(self.raw, body, self.defects);
             self.forward = Some(self.tree.forwards.len());
-            let within = fields::content(&header, self.defects);
+            content = fields::content(&header, self.defects);
+            body = inner;
             self.tree.forwards.push(header);
-            self.defects.add_if(within.is_mail(), Defect::TooManyParts);
-            return self.part(within, inner);
         }
         self.defects.add_if(content.is_mail(), Defect::TooManyParts);
         self.part(content, body)

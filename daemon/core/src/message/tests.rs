@@ -82,6 +82,14 @@ fn attachments_are_no_text() {
 }
 
 #[test]
+fn a_text_with_the_name_of_a_file_is_read_where_there_is_no_other() {
+    let named = "Subject: x\nContent-Type: text/plain; name=body.txt\n";
+    check(&format!("{named}\ntext"), "text", &[]);
+    let attached = format!("{named}Content-Disposition: attachment\n\ntext");
+    check(&attached, "", &[Defect::NoText]);
+}
+
+#[test]
 fn the_middle_of_an_endless_text_is_left_out() {
     let raw = format!("Subject: x\n\nbegin {} end", "word ".repeat(100_000));
     let message = parse(raw.as_bytes(), raw.len() as u64);

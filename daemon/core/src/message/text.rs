@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use super::charset;
 use super::clean;
 use super::defect::{Defect, Defects};
-use super::fields::{self, Lines};
+use super::fields::{self, File, Lines};
 use super::flowed;
 use super::html;
 use super::mime::{Part, Tree};
@@ -31,13 +31,15 @@ pub(super) struct Body {
 
 /// Reads the text of a mail.
 pub(super) fn body(tree: &Tree<'_>, defects: &mut Defects) -> Body {
-    let mut body = joined(tree, None, defects);
+    let mut body = joined(tree, None, is_text, defects);
     if !has_letters(&body.text) {
-        body = leftovers(tree, defects).unwrap_or(body);
+        let named = joined(tree, None, may_be_text, defects);
+        body =
+            if has_letters(&named.text) { named } else { leftovers(tree, defects).unwrap_or(body) };
     }
     if !tree.is_report {
         for (at, header) in tree.forwards.iter().enumerate() {
-            let within = joined(tree, Some(at), defects);
+            let within = joined(tree, Some(at), is_text, defects);
             if !has_letters(&within.text) {
                 continue;
             }
@@ -58,7 +60,12 @@ pub(super) fn body(tree: &Tree<'_>, defects: &mut Defects) -> Body {
 }
 
 /// The texts of one mail in their order, of each alternative the best.
-fn joined(tree: &Tree<'_>, forward: Option<usize>, defects: &mut Defects) -> Body {
+fn joined(
+    tree: &Tree<'_>,
+    forward: Option<usize>,
+    is_text: fn(&Part<'_>) -> bool,
+    defects: &mut Defects,
+) -> Body {
     let texts: Vec<&Part<'_>> = tree
         .parts
         .iter()
@@ -142,13 +149,17 @@ fn read(part: &Part<'_>, defects: &mut Defects) -> String {
 
 /// Whether the part is text that its writer meant to be read as the mail.
 fn is_text(part: &Part<'_>) -> bool {
-    let content = &part.content;
-    let kind = content.kind.as_str();
-    let text = matches!(
-        kind,
-        "" | "text/plain" | "text/html" | "text/enriched" | "text/richtext" | "text/markdown"
-    );
-    text && !content.is_file
+    let known = ["", "text/plain", "text/html", "text/enriched", "text/richtext", "text/markdown"];
+    part.content.file == File::No && known.contains(&part.content.kind.as_str())
+}
+
+/// Whether the part may be the mail's text where no other is.
+fn may_be_text(part: &Part<'_>) -> bool {
+    let data =
+        ["text/calendar", "text/css", "text/csv", "text/vcard", "text/x-vcard", "text/directory"];
+    let kind = part.content.kind.as_str();
+    let text = kind.is_empty() || kind.starts_with("text/") && !data.contains(&kind);
+    text && part.content.file != File::Attached
 }
 
 fn looks_like_html(text: &str) -> bool {

@@ -47,6 +47,12 @@ fn a_mail_within_the_mail_is_marked() {
 }
 
 #[test]
+fn a_mail_within_a_mail_within_the_mail_is_found() {
+    let within = "Content-Type: message/rfc822\n\n";
+    check(&format!("{within}{within}Subject: s\n\ntext"), &["=text fwd1"], &[]);
+}
+
+#[test]
 fn a_boundary_that_never_comes_is_guessed_or_the_rest_is_kept() {
     let guessed = "Content-Type: multipart/mixed; boundary=x\n\n--other\nContent-Type: text/plain\n\n\
         text\n--other--\n";
