@@ -38,8 +38,8 @@ impl Bundle {
     /// Puts another file in the place of one, and its hash in the manifest.
     fn replace(self, file: &str, content: &[u8]) -> Self {
         fs::write(self.path(file), content).unwrap();
-        let hash = Sha256::digest(content).iter().map(|b| format!("{b:02x}")).collect::<String>();
-        self.manifest(|manifest| manifest["files"][file] = json!(hash))
+        let hash = Sha256::digest(content);
+        self.manifest(|manifest| manifest["files"][file] = json!(hex(&hash)))
     }
 
     fn model(self, fixture: &str) -> Self {
@@ -67,6 +67,10 @@ impl Bundle {
         let error = self.start().map(|_| ()).expect_err("it is refused").to_string();
         error.replace(&format!("{}/", self.0.path().display()), "")
     }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
 }
 
 fn label(prediction: &Prediction, head: &str) -> String {

@@ -130,7 +130,7 @@ fn a_bundle_that_is_not_there_ends_with_78() {
 #[test]
 fn a_reader_of_our_output_that_goes_away_ends_the_command() {
     let folder = TempDir::new().unwrap();
-    let file = mails(folder.path(), &["good"; 5000]);
+    let file = mails(folder.path(), &vec!["good"; 5000]);
     let mut child = triaged(&["classify"]).arg(file).stdout(Stdio::piped()).spawn().unwrap();
     let mut first = String::new();
     BufReader::new(child.stdout.take().unwrap()).read_line(&mut first).unwrap();

@@ -37,15 +37,13 @@ impl ModelBundle {
     /// the program as a package installs it (`../share/triaged/models/default`), the system's
     /// (`/usr/share`), the repository of a build tree.
     pub fn find(named: Option<&Path>) -> Result<Self, ModelError> {
-        match named {
+        if let Some(folder) = named {
+            return Self::load(folder);
+        }
+        let tried = places(std::env::current_exe().ok().as_deref());
+        match tried.iter().find(|folder| folder.join(MANIFEST).exists()) {
             Some(folder) => Self::load(folder),
-            None => {
-                let tried = places(std::env::current_exe().ok().as_deref());
-                match tried.iter().find(|folder| folder.join(MANIFEST).exists()) {
-                    Some(folder) => Self::load(folder),
-                    None => Err(ModelError::NoBundle { tried }),
-                }
-            }
+            None => Err(ModelError::NoBundle { tried }),
         }
     }
 
