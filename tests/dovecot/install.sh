@@ -28,9 +28,12 @@ complete && exit 0
 [ "${1:-}" != --print ] || give_up "Dovecot is needed (packages $PACKAGES)."
 command -v apt-get >/dev/null || give_up "Dovecot is needed and there is no apt-get to install it."
 [ "$(id -u)" = 0 ] || give_up "Dovecot is needed and only root may install it."
-# A part of Dovecot is missing on a machine whose Dovecot serves people: adding a package would
-# have it restarted.
-! pidof dovecot >/dev/null 2>&1 || give_up "A Dovecot is running here; it is not touched."
+# A part of the package is missing on a machine whose Dovecot may serve people: adding a part would
+# have it restarted. (A Dovecot of another origin, in a container say, has nothing to fear.)
+package=$(dpkg-query --show --showformat='${db:Status-Status}' dovecot-core 2>/dev/null || true)
+if [ "$package" = installed ] && pidof dovecot >/dev/null 2>&1; then
+    give_up "A Dovecot is running here; it is not touched."
+fi
 
 policy=/usr/sbin/policy-rc.d
 if [ -e $policy ]; then
@@ -52,9 +55,9 @@ export DEBIAN_FRONTEND=noninteractive
 # The lists of a fresh machine are empty or old: fetch them only when the first attempt fails.
 install() {
     # shellcheck disable=SC2086 # the packages are separate words
-    apt-get install --yes --quiet --no-install-recommends $PACKAGES </dev/null >&2
+    apt-get install --yes --quiet --quiet --no-install-recommends $PACKAGES </dev/null >&2
 }
-install || { apt-get update --quiet >&2 && install; } || give_up "apt-get failed."
+install || { apt-get update --quiet --quiet >&2 && install; } || give_up "apt-get failed."
 
 if [ $was_there = no ]; then
     for unit in dovecot.service dovecot.socket; do

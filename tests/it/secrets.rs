@@ -24,9 +24,10 @@ fn no_password_is_in_logs_metrics_process_table_history_or_errors(mail: &Mailser
         .with(bert.account().password(&wrong));
     let installation = Installation::new(&settings);
     let mut daemon = installation.start();
-    daemon.wait_until("a login was refused", |daemon| {
+    daemon.wait_until("one login was refused and the other account is watched", |daemon| {
         daemon.get("/metrics").is_some()
             && daemon.metric("triaged_login_failures_total", &[]) >= 1.0
+            && daemon.metric("triaged_accounts", &[("state", "watching")]) >= 1.0
     });
     let outage = Mail::outage();
     anna.deliver(&outage);
