@@ -18,7 +18,7 @@ pub(super) struct Args {}
 /// Runs until a signal asks for the end.
 pub(super) fn run(config: &Path, _args: &Args) -> Result<Exit, Failure> {
     let config = super::load(config)?;
-    telemetry::begin(&log(&config.log)).or_exit(Exit::Config)?;
+    telemetry::begin(&log(config.log)).or_exit(Exit::Config)?;
     super::block_on(app::run(config))?.map(|()| Exit::Ok).map_err(|error| {
         let exit = match error {
             AppError::Store(StoreError::Busy { .. }) => Exit::Busy,
@@ -28,7 +28,7 @@ pub(super) fn run(config: &Path, _args: &Args) -> Result<Exit, Failure> {
     })
 }
 
-fn log(config: &LogConfig) -> Log {
+fn log(config: LogConfig) -> Log {
     let format = match config.format {
         LogFormat::Json => Format::Json,
         LogFormat::Plain => Format::Plain {

@@ -163,7 +163,7 @@ fn migration(path: &Path, error: MigrateError) -> StoreError {
     }
 }
 
-/// SQLITE_CORRUPT and SQLITE_NOTADB (sqlite.org, result codes) mean the file, not the moment.
+/// `SQLITE_CORRUPT` and `SQLITE_NOTADB` (sqlite.org, result codes) mean the file, not the moment.
 fn damaged(path: &Path, error: sqlx::Error) -> StoreError {
     let code = match &error {
         sqlx::Error::Database(database) => database.code().and_then(|code| code.parse().ok()),

@@ -73,7 +73,7 @@ fn the_smallest_file_gets_safe_defaults() {
         (work.mailboxes.as_slice(), work.backfill),
         (&["INBOX".to_owned()][..], Backfill::None)
     );
-    assert_eq!(work.poll, Duration::from_secs(60));
+    assert_eq!(work.poll, Duration::from_mins(1));
 }
 
 #[test]
