@@ -6,7 +6,7 @@ use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 
-use crate::harness::{Format, Installation, Mail, Mailserver, Settings, on_each_format};
+use crate::harness::{Format, Installation, Mail, Mailserver, Settings, on_each_format, until};
 
 on_each_format!(check_online_says_whether_keywords_can_be_stored);
 
@@ -49,8 +49,8 @@ fn classify_prints_one_object_for_each_message_of_each_kind_of_file() {
             assert_most_probable(&object[head]);
         }
     }
-    let texts: Vec<Value> = objects.iter().map(|object| object["urgency"].clone()).collect();
-    assert_eq!(texts[0], texts[3], "the same mail gets the same scores wherever it lies");
+    let answers: Vec<Value> = objects.iter().map(|object| object["urgency"].clone()).collect();
+    assert_eq!(answers[0], answers[3], "the same mail gets the same scores wherever it lies");
 }
 
 /// `label` is the most probable label, and `confidence` its score.
@@ -131,10 +131,8 @@ fn history_tells_subjects_only_when_asked_and_what_came_since() {
         let installation = Installation::new(&settings);
         let daemon = installation.start_ready();
         anna.deliver(&outage);
-        // The second installation meets a second copy: its own, and the newer one.
-        crate::harness::until("it is decided", || {
-            (!installation.history().is_empty()).then_some(())
-        });
+        // The second installation meets a second copy, and leaves the first one alone.
+        until("it is decided", || (!installation.history().is_empty()).then_some(()));
         daemon.stop();
 
         for arguments in [&["history"][..], &["history", "--json"]] {
