@@ -3,6 +3,7 @@
 //! One task owns the account's only connection. Whatever goes wrong ends the connection, never
 //! the task: it waits, longer each time, and begins anew from the cursor.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
@@ -52,6 +53,8 @@ struct Life<'a> {
     seen: Vec<Option<MailboxStatus>>,
     /// Whether the server tells of new mail by itself.
     idles: bool,
+    /// What was said of mailboxes already, so that each look does not say it again.
+    said: BTreeSet<(String, &'static str)>,
 }
 
 impl Watcher {
@@ -64,6 +67,7 @@ impl Watcher {
             attempt = attempt.saturating_add(1);
             let delay = backoff::delay(attempt, jitter()).max(asked_for(&error));
             self.report(&error, attempt, delay);
+            self.heart.beat(STEP + delay);
             tokio::select! {
                 () = stop.cancelled() => break,
                 () = tokio::time::sleep(delay) => self.pipeline.metrics.reconnected(),
@@ -88,7 +92,8 @@ impl Watcher {
         let backlog = self.pipeline.metrics.backlog();
         let seen = vec![None; self.config.mailboxes.len()];
         let idles = session.capabilities().has("IDLE");
-        let mut life = Life { session, gauge, backlog, stop, main: None, seen, idles };
+        let mut life =
+            Life { session, gauge, backlog, stop, main: None, seen, idles, said: BTreeSet::new() };
         loop {
             life.gauge.becomes(ConnectionState::Working);
             self.look_at_all(&mut life).await?;
@@ -123,7 +128,7 @@ impl Watcher {
             self.look_at(life, position, name).await?;
         }
         if life.main.is_none() {
-            life.main = Some(self.open(&mut life.session, main).await?);
+            life.main = Some(self.open(life, main).await?);
         }
         match &mut life.main {
             Some(mailbox) => {
@@ -144,19 +149,18 @@ impl Watcher {
     ) -> Result<(), FlowError> {
         let status = match life.session.status(name).await {
             Err(error) if concerns_mailbox_only(&error) => {
-                self.passed_over(name, &error);
+                self.passed_over(life, name, &error);
                 return Ok(());
             }
             status => status?,
         };
-        let Some(seen) = life.seen.get_mut(position) else { return Ok(()) };
-        if *seen == Some(status) && status.uid_next.is_some() {
+        if life.seen.get(position) == Some(&Some(status)) && status.uid_next.is_some() {
             return Ok(());
         }
         life.main = None;
-        match self.open(&mut life.session, name).await {
+        match self.open(life, name).await {
             Err(FlowError::Imap(error)) if concerns_mailbox_only(&error) => {
-                self.passed_over(name, &error);
+                self.passed_over(life, name, &error);
                 return Ok(());
             }
             mailbox => {
@@ -164,15 +168,18 @@ impl Watcher {
                 self.pipeline.catch_up(&mut life.session, &mut mailbox?, &pace).await?;
             }
         }
-        *seen = Some(status);
+        if let Some(seen) = life.seen.get_mut(position) {
+            *seen = Some(status);
+        }
         Ok(())
     }
 
-    async fn open(&self, session: &mut Session, name: &str) -> Result<OpenMailbox, FlowError> {
+    async fn open(&self, life: &mut Life<'_>, name: &str) -> Result<OpenMailbox, FlowError> {
         self.heart.beat(STEP);
         let AccountConfig { backfill, mode, .. } = self.config;
+        let session = &mut life.session;
         let mailbox = self.pipeline.open(session, self.account, name, backfill, mode).await?;
-        if mailbox.read_only() {
+        if mailbox.read_only() && life.said.insert((name.to_owned(), "read-only")) {
             tracing::warn!(account = %self.config.name, mailbox = name, "the mailbox is read-only for this login: its mail is classified and gets no keywords; grant the right to set flags (the ACL rights s and w)");
         }
         Ok(mailbox)
@@ -200,9 +207,11 @@ impl Watcher {
         Ok(Woken::Timeout)
     }
 
-    fn passed_over(&self, mailbox: &str, error: &ImapError) {
+    fn passed_over(&self, life: &mut Life<'_>, mailbox: &str, error: &ImapError) {
         self.pipeline.metrics.imap_error(error.kind());
-        tracing::warn!(account = %self.config.name, mailbox, %error, "a mailbox can not be read and is passed over until the next look");
+        if life.said.insert((mailbox.to_owned(), error.kind())) {
+            tracing::warn!(account = %self.config.name, mailbox, %error, "a mailbox can not be read and is passed over; it is looked at again with each poll");
+        }
     }
 
     fn report(&self, error: &FlowError, attempt: u32, delay: Duration) {
