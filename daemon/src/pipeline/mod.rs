@@ -12,6 +12,7 @@ mod write;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use triaged_core::config::{HistoryText, Mode};
 use triaged_core::decision::decide;
@@ -22,7 +23,7 @@ use triaged_core::score::Prediction;
 use triaged_core::sync::{self, Backfill, Cursor, SyncPlan};
 
 use crate::clock::Clock;
-use crate::imap::{Listed, Selected, Session};
+use crate::imap::{Listed, MAX_LISTED, Selected, Session};
 use crate::metrics::{Backlog, Metrics, Stage};
 use crate::model::Classifier;
 use crate::pulse::Heart;
@@ -49,7 +50,13 @@ pub struct Pipeline {
     pub metrics: Metrics,
     /// The time.
     pub clock: Clock,
+    /// How many chunks may be in hand at the same time, of all accounts together.
+    pub turns: Arc<Semaphore>,
 }
+
+/// Chunks in hand: enough that servers are asked while the model reads, few enough that memory
+/// does not grow with the accounts that come back together after an outage.
+pub const TURNS: usize = 8;
 
 /// A mailbox that the session has selected.
 pub struct OpenMailbox {
@@ -122,22 +129,41 @@ impl Pipeline {
         let decided = self.store.decided_uids(&mailbox.stored).await?;
         loop {
             let (from, to) = window(&mailbox.stored.cursor, &mailbox.selected);
+            pace.heart.beat(CHUNK_TIME);
             let mut listed = session.fetch_envelopes(from, to.unwrap_or(Uid::LAST)).await?;
+            // A listing that was cut ends where the next one goes on.
+            let cut = (listed.len() >= MAX_LISTED).then(|| listed.last().map(|last| last.uid));
+            let to = cut.flatten().or(to);
             listed.retain(|listed| !decided.contains(&listed.uid) && concerns_us(listed, mailbox));
             let mut waiting = listed.len();
             for chunk in sync::chunks(listed.iter().map(|listed| (listed.uid, listed.fetch_size())))
             {
                 pace.backlog.set(waiting);
-                pace.heart.beat(CHUNK_TIME);
-                if pace.stop.is_cancelled() {
-                    return Ok(());
-                }
+                let Some(_turn) = self.turn(pace).await else { return Ok(()) };
                 self.chunk(session, mailbox, &listed, &chunk).await?;
                 waiting = waiting.saturating_sub(chunk.len());
             }
             pace.backlog.set(0);
             let Some(next) = to.map(Uid::next) else { return Ok(()) };
+            if pace.stop.is_cancelled() {
+                return Ok(());
+            }
             self.store.settle(&mut mailbox.stored, next, &[], self.clock.now()).await?;
+        }
+    }
+
+    /// Waits until few enough chunks are in hand; `None` when the stop came first.
+    async fn turn(&self, pace: &Pace<'_>) -> Option<OwnedSemaphorePermit> {
+        loop {
+            pace.heart.beat(CHUNK_TIME);
+            let turns = self.turns.clone().acquire_owned();
+            tokio::select! {
+                biased;
+                () = pace.stop.cancelled() => return None,
+                turn = tokio::time::timeout(CHUNK_TIME / 2, turns) => if let Ok(turn) = turn {
+                    return turn.ok();
+                }
+            }
         }
     }
 
