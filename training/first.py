@@ -226,7 +226,26 @@ def calibrated(net: Net, mails: list[Mail], tokenizer: Tokenizer) -> list[dict]:
     return heads
 
 
-def export(net: Net, folder: Path) -> None:
+def largest_inputs(net: Net, mails: list[Mail], tokenizer: Tokenizer) -> dict[str, np.ndarray]:
+    """Path of each linear layer of the encoder to the largest magnitude that its input channels had."""
+    largest: dict[str, np.ndarray] = {}
+
+    def watch(path: str):
+        def note(_: nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
+            seen = inputs[0].abs().flatten(0, -2).amax(0).numpy()
+            largest[path] = np.maximum(largest.get(path, 0), seen)
+
+        return note
+
+    layers = [(path, layer) for path, layer in net.encoder.named_modules() if isinstance(layer, nn.Linear)]
+    hooks = [layer.register_forward_pre_hook(watch(path)) for path, layer in layers]
+    predict(net, mails, [mail.text for mail in mails], tokenizer)
+    for hook in hooks:
+        hook.remove()
+    return largest
+
+
+def export(net: Net, largest: dict[str, np.ndarray], folder: Path) -> None:
     """model.onnx, int8, in `folder`."""
     weights = {name: tensor.numpy() for name, tensor in net.encoder.state_dict().items()}
     heads = {
@@ -234,18 +253,8 @@ def export(net: Net, folder: Path) -> None:
     }
     with tempfile.TemporaryDirectory() as scratch:
         exact = Path(scratch) / "exact.onnx"
-        graph.build(weights, heads, exact)
+        graph.build(weights, heads, graph.channel_widths(largest), exact)
         graph.quantise(exact, folder / "model.onnx")
-
-
-def pack(net: Net, heads: list[dict], weights: Path, triaged: Path, folder: Path) -> None:
-    """A complete bundle in `folder`; the files that people wrote (NOTICE) stay."""
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "manifest.json").unlink(missing_ok=True)
-    export(net, folder)
-    bundle.write_tokenizer(weights / "tokenizer.json", folder)
-    bundle.write_golden(folder, heads, triaged, HERE / "golden")
-    bundle.write_manifest(folder, heads)
 
 
 def arguments() -> argparse.Namespace:
@@ -282,7 +291,12 @@ def main() -> None:
     else:
         train(net, training, tokenizer, asked.epochs, asked.work)
     heads = calibrated(net, calibrating, tokenizer)
-    pack(net, heads, weights, asked.triaged, asked.out)
+    asked.out.mkdir(parents=True, exist_ok=True)
+    (asked.out / "manifest.json").unlink(missing_ok=True)  # no bundle until all of it is new
+    export(net, largest_inputs(net, calibrating, tokenizer), asked.out)
+    bundle.write_tokenizer(weights / "tokenizer.json", asked.out)
+    bundle.write_golden(asked.out, heads, asked.triaged, HERE / "golden")
+    bundle.write_manifest(asked.out, heads)
     reader = bundle.Reader(asked.out, heads)
     exact = predict(net, left, [mail.text for mail in left], tokenizer)
     figures.left_out(reader, exact, rest, left)
