@@ -15,7 +15,7 @@ use triaged_core::sync::MailboxStatus;
 use crate::clock::jitter;
 use crate::imap::{Endpoint, ImapError, Session, Woken};
 use crate::metrics::{Backlog, Connection, ConnectionState};
-use crate::pipeline::{FlowError, OpenMailbox, Pace, Pipeline};
+use crate::pipeline::{Caution, FlowError, OpenMailbox, Pace, Pipeline};
 use crate::pulse::Heart;
 use crate::readiness::{AccountState, Readiness};
 use crate::secret;
@@ -53,6 +53,8 @@ pub struct Watcher {
     pub readiness: Readiness,
     /// Beats whenever the flow goes round.
     pub heart: Heart,
+    /// What earlier connections died of.
+    pub caution: Caution,
 }
 
 /// One connection, from login to its end.
@@ -156,7 +158,7 @@ impl Watcher {
         }
         match &mut life.main {
             Some(mailbox) => {
-                let pace = Pace { stop: life.stop, heart: &self.heart, backlog: &life.backlog };
+                let pace = self.pace(life.stop, &life.backlog);
                 self.pipeline.catch_up(&mut life.session, mailbox, &pace).await
             }
             None => Ok(()),
@@ -188,7 +190,7 @@ impl Watcher {
                 return Ok(());
             }
             mailbox => {
-                let pace = Pace { stop: life.stop, heart: &self.heart, backlog: &life.backlog };
+                let pace = self.pace(life.stop, &life.backlog);
                 let mut mailbox = mailbox?;
                 let done = self.pipeline.catch_up(&mut life.session, &mut mailbox, &pace).await;
                 match done {
@@ -204,6 +206,10 @@ impl Watcher {
             *seen = Some(status);
         }
         Ok(())
+    }
+
+    fn pace<'a>(&'a self, stop: &'a CancellationToken, backlog: &'a Backlog) -> Pace<'a> {
+        Pace { stop, heart: &self.heart, backlog, caution: &self.caution }
     }
 
     async fn open(&self, life: &mut Life<'_>, name: &str) -> Result<OpenMailbox, FlowError> {

@@ -18,7 +18,7 @@ use crate::http::Server;
 use crate::lifecycle::{self, Signals, Supervision};
 use crate::metrics::{Metrics, MetricsError};
 use crate::model::{Classifier, ModelBundle, ModelError};
-use crate::pipeline::{Pipeline, TURNS};
+use crate::pipeline::{Caution, Pipeline, TURNS};
 use crate::pulse::Pulse;
 use crate::readiness::Readiness;
 use crate::secret::{self, SecretError};
@@ -130,6 +130,7 @@ async fn watchers(
             pipeline: pipeline.clone(),
             readiness: readiness.clone(),
             heart: pulse.heart(&account.name, account::STEP),
+            caution: Caution::default(),
         });
     }
     Ok(watchers)

@@ -4,6 +4,7 @@
 //! UIDs of one mailbox; a stop is heard between two chunks. Nothing here knows a protocol, a
 //! database or a model: those are behind `imap`, `store` and `model`.
 
+mod caution;
 mod error;
 mod known;
 mod read;
@@ -29,6 +30,8 @@ use crate::model::Classifier;
 use crate::pulse::Heart;
 use crate::store::{Account, Action, PlannedMessage, Store, StoredMailbox};
 
+use caution::Attempt;
+pub use caution::Caution;
 pub use error::FlowError;
 use read::Draft;
 
@@ -73,7 +76,12 @@ pub struct Pace<'a> {
     pub heart: &'a Heart,
     /// The account's share of the messages that wait.
     pub backlog: &'a Backlog,
+    /// What earlier connections died of.
+    pub caution: &'a Caution,
 }
+
+/// Why a message was given up.
+const GIVEN_UP: &str = "each attempt to read it ended the connection";
 
 /// How long one chunk may take: its commands at their deadlines, and the model on a busy machine.
 const CHUNK_TIME: Duration = Duration::from_mins(15);
@@ -138,10 +146,17 @@ impl Pipeline {
             let mut waiting = listed.len();
             for chunk in sync::chunks(listed.iter().map(|listed| (listed.uid, listed.fetch_size())))
             {
-                pace.backlog.set(waiting);
-                let Some(_turn) = self.turn(pace).await else { return Ok(()) };
-                self.chunk(session, mailbox, &listed, &chunk).await?;
-                waiting = waiting.saturating_sub(chunk.len());
+                let mut rest = chunk;
+                while let Some(attempt) = pace.caution.begin(mailbox.stored.id, &rest) {
+                    pace.backlog.set(waiting);
+                    let Some(_turn) = self.turn(pace).await else { return Ok(()) };
+                    let (uids, later) = rest.split_at(attempt.most());
+                    let drafts = self.drafts(session, &listed, &uids, attempt).await?;
+                    pace.caution.came_through();
+                    self.chunk(session, mailbox, &listed, &uids, drafts).await?;
+                    waiting = waiting.saturating_sub(uids.len());
+                    rest = later;
+                }
             }
             pace.backlog.set(0);
             let Some(next) = to.map(Uid::next) else { return Ok(()) };
@@ -167,17 +182,33 @@ impl Pipeline {
         }
     }
 
+    /// Fetches and reads messages, unless they were given up.
+    async fn drafts(
+        &self,
+        session: &mut Session,
+        listed: &[Listed],
+        uids: &UidSet,
+        attempt: Attempt,
+    ) -> Result<Vec<Draft>, FlowError> {
+        if attempt == Attempt::GiveUpFirst {
+            let given_up = listed.iter().filter(|listed| uids.contains(listed.uid));
+            return Ok(given_up.map(|listed| read::unreadable(listed, &GIVEN_UP)).collect());
+        }
+        let timer = self.metrics.stage(Stage::Fetch);
+        let fetched = session.fetch_messages(uids).await?;
+        timer.done(fetched.len());
+        self.read(listed, fetched).await
+    }
+
+    /// Decides about messages, writes the decisions down, and does and settles what follows.
     async fn chunk(
         &self,
         session: &mut Session,
         mailbox: &mut OpenMailbox,
         listed: &[Listed],
         uids: &UidSet,
+        drafts: Vec<Draft>,
     ) -> Result<(), FlowError> {
-        let timer = self.metrics.stage(Stage::Fetch);
-        let fetched = session.fetch_messages(uids).await?;
-        timer.done(fetched.len());
-        let drafts = self.read(listed, fetched).await?;
         let known = self.known(session, mailbox, &drafts).await?;
         let predictions = self.classify(&drafts, &known).await?;
         let planned: Vec<PlannedMessage> = drafts
