@@ -53,8 +53,10 @@ pub struct Watcher {
     pub readiness: Readiness,
     /// Beats whenever the flow goes round.
     pub heart: Heart,
-    /// What earlier connections died of.
-    pub caution: Caution,
+    /// Which listings earlier connections died of.
+    pub listing: Caution,
+    /// Which messages earlier connections died of.
+    pub reading: Caution,
 }
 
 /// One connection, from login to its end.
@@ -209,7 +211,8 @@ impl Watcher {
     }
 
     fn pace<'a>(&'a self, stop: &'a CancellationToken, backlog: &'a Backlog) -> Pace<'a> {
-        Pace { stop, heart: &self.heart, backlog, caution: &self.caution }
+        let Self { heart, listing, reading, .. } = self;
+        Pace { stop, heart, backlog, listing, reading }
     }
 
     async fn open(&self, life: &mut Life<'_>, name: &str) -> Result<OpenMailbox, FlowError> {

@@ -130,7 +130,8 @@ async fn watchers(
             pipeline: pipeline.clone(),
             readiness: readiness.clone(),
             heart: pulse.heart(&account.name, account::STEP),
-            caution: Caution::default(),
+            listing: Caution::default(),
+            reading: Caution::default(),
         });
     }
     Ok(watchers)

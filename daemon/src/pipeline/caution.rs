@@ -6,10 +6,10 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use triaged_core::mailbox::{MailboxId, Uid, UidSet};
+use triaged_core::mailbox::{MailboxId, Uid};
 
-/// Halvings after which the largest chunk is one message.
-const MOST_HALVINGS: u32 = 7;
+/// Halvings after which the longest listing is one message.
+const MOST_HALVINGS: u32 = 10;
 /// Attempts that a message has alone.
 const ALONE: u32 = 3;
 
@@ -47,18 +47,18 @@ impl Attempt {
 }
 
 impl Caution {
-    /// Before `uids` are asked for; `None` where there are none.
-    pub(super) fn begin(&self, mailbox: MailboxId, uids: &UidSet) -> Option<Attempt> {
-        let first = uids.first()?;
+    /// Before `count` messages from `first` on are asked for; `None` where that is none.
+    pub(super) fn begin(&self, mailbox: MailboxId, first: Uid, count: usize) -> Option<Attempt> {
+        let halvings_to_one = count.checked_ilog2()?;
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if state.asked == Some((mailbox, first)) {
             state.halvings += 1;
         }
         state.asked = Some((mailbox, first));
-        if state.halvings >= uids.len().ilog2() + ALONE {
+        if state.halvings >= halvings_to_one + ALONE {
             return Some(Attempt::GiveUpFirst);
         }
-        Some(Attempt::AtMost((uids.len() >> state.halvings).max(1)))
+        Some(Attempt::AtMost((count >> state.halvings).max(1)))
     }
 
     /// After they have come and were read: the next ones may be twice as many.
@@ -75,8 +75,9 @@ mod tests {
 
     const INBOX: MailboxId = MailboxId(1);
 
-    fn from(first: u32) -> UidSet {
-        (first..=100).filter_map(Uid::new).collect()
+    /// Asks for the messages from `first` to 100.
+    fn begin(caution: &Caution, first: u32) -> Option<Attempt> {
+        caution.begin(INBOX, Uid::new(first).expect("not zero"), 101 - first as usize)
     }
 
     /// Connects again and again to a server that hangs up on the message 60 of 100; what was
@@ -84,7 +85,7 @@ mod tests {
     fn read_all() -> (Vec<u32>, usize) {
         let caution = Caution::default();
         let (mut next, mut connections, mut given_up) = (1, 1, Vec::new());
-        while let Some(attempt) = caution.begin(INBOX, &from(next)) {
+        while let Some(attempt) = begin(&caution, next) {
             let end = next + u32::try_from(attempt.most()).expect("small");
             match attempt {
                 Attempt::GiveUpFirst => given_up.push(next),
@@ -110,12 +111,10 @@ mod tests {
     #[test]
     fn without_trouble_whole_chunks_are_asked_for() {
         let caution = Caution::default();
-        let begin = |first| caution.begin(INBOX, &from(first));
-        assert_eq!(begin(1), Some(Attempt::AtMost(100)));
+        assert_eq!(begin(&caution, 1), Some(Attempt::AtMost(100)));
         caution.came_through();
-        assert_eq!(begin(1), Some(Attempt::AtMost(100)));
-        assert_eq!(begin(1), Some(Attempt::AtMost(50)), "it did not come through");
-        assert_eq!(caution.begin(MailboxId(2), &from(1)), Some(Attempt::AtMost(50)));
-        assert_eq!(begin(101), None);
+        assert_eq!(begin(&caution, 1), Some(Attempt::AtMost(100)));
+        assert_eq!(begin(&caution, 1), Some(Attempt::AtMost(50)), "it did not come through");
+        assert_eq!(begin(&caution, 101), None);
     }
 }

@@ -7,6 +7,7 @@
 mod caution;
 mod error;
 mod known;
+mod list;
 mod read;
 mod write;
 
@@ -24,7 +25,7 @@ use triaged_core::score::Prediction;
 use triaged_core::sync::{self, Backfill, Cursor, SyncPlan};
 
 use crate::clock::Clock;
-use crate::imap::{Listed, MAX_LISTED, Selected, Session};
+use crate::imap::{Listed, Selected, Session};
 use crate::metrics::{Backlog, Metrics, Stage};
 use crate::model::Classifier;
 use crate::pulse::Heart;
@@ -34,9 +35,6 @@ use caution::Attempt;
 pub use caution::Caution;
 pub use error::FlowError;
 use read::Draft;
-
-/// How many UIDs are listed by one command: a line of about 80 bytes each.
-const WINDOW: u32 = 1_000;
 
 /// What every account's flow works with; clones are cheap.
 #[derive(Clone)]
@@ -76,8 +74,10 @@ pub struct Pace<'a> {
     pub heart: &'a Heart,
     /// The account's share of the messages that wait.
     pub backlog: &'a Backlog,
-    /// What earlier connections died of.
-    pub caution: &'a Caution,
+    /// Which listings earlier connections died of.
+    pub listing: &'a Caution,
+    /// Which messages earlier connections died of.
+    pub reading: &'a Caution,
 }
 
 /// Why a message was given up.
@@ -136,35 +136,50 @@ impl Pipeline {
     ) -> Result<(), FlowError> {
         let decided = self.store.decided_uids(&mailbox.stored).await?;
         loop {
-            let (from, to) = window(&mailbox.stored.cursor, &mailbox.selected);
             pace.heart.beat(CHUNK_TIME);
-            let mut listed = session.fetch_envelopes(from, to.unwrap_or(Uid::LAST)).await?;
-            // A listing that was cut ends where the next one goes on.
-            let cut = (listed.len() >= MAX_LISTED).then(|| listed.last().map(|last| last.uid));
-            let to = cut.flatten().or(to);
-            listed.retain(|listed| !decided.contains(&listed.uid) && concerns_us(listed, mailbox));
-            let mut waiting = listed.len();
-            for chunk in sync::chunks(listed.iter().map(|listed| (listed.uid, listed.fetch_size())))
-            {
-                let mut rest = chunk;
-                while let Some(attempt) = pace.caution.begin(mailbox.stored.id, &rest) {
-                    pace.backlog.set(waiting);
-                    let Some(_turn) = self.turn(pace).await else { return Ok(()) };
-                    let (uids, later) = rest.split_at(attempt.most());
-                    let drafts = self.drafts(session, &listed, &uids, attempt).await?;
-                    pace.caution.came_through();
-                    self.chunk(session, mailbox, &listed, &uids, drafts).await?;
-                    waiting = waiting.saturating_sub(uids.len());
-                    rest = later;
-                }
+            let range = self.list(session, mailbox, &decided, pace).await?;
+            if let Some(given_up) = &range.given_up {
+                let drafts = vec![read::unreadable(given_up, &GIVEN_UP)];
+                self.chunk(session, mailbox, &[], &given_up.uid.into(), drafts).await?;
             }
-            pace.backlog.set(0);
-            let Some(next) = to.map(Uid::next) else { return Ok(()) };
+            if !self.chunks(session, mailbox, &range.listed, pace).await? {
+                return Ok(());
+            }
+            let Some(next) = range.next else { return Ok(()) };
             if pace.stop.is_cancelled() {
                 return Ok(());
             }
             self.store.settle(&mut mailbox.stored, next, &[], self.clock.now()).await?;
         }
+    }
+
+    /// Takes the listed messages through the pipe, chunk by chunk; `false` when a stop was heard.
+    async fn chunks(
+        &self,
+        session: &mut Session,
+        mailbox: &mut OpenMailbox,
+        listed: &[Listed],
+        pace: &Pace<'_>,
+    ) -> Result<bool, FlowError> {
+        let mut waiting = listed.len();
+        for chunk in sync::chunks(listed.iter().map(|listed| (listed.uid, listed.fetch_size()))) {
+            let mut rest = chunk;
+            while let Some(first) = rest.first() {
+                pace.backlog.set(waiting);
+                let Some(_turn) = self.turn(pace).await else { return Ok(false) };
+                let Some(attempt) = pace.reading.begin(mailbox.stored.id, first, rest.len()) else {
+                    break;
+                };
+                let (uids, later) = rest.split_at(attempt.most());
+                let drafts = self.drafts(session, listed, &uids, attempt).await?;
+                pace.reading.came_through();
+                self.chunk(session, mailbox, listed, &uids, drafts).await?;
+                waiting = waiting.saturating_sub(uids.len());
+                rest = later;
+            }
+        }
+        pace.backlog.set(0);
+        Ok(true)
     }
 
     /// Waits until few enough chunks are in hand; `None` when the stop came first.
@@ -295,19 +310,4 @@ impl Pipeline {
             }
         }
     }
-}
-
-/// The next range of UIDs to list; without an end where it reaches beyond what the server named.
-fn window(cursor: &Cursor, selected: &Selected) -> (Uid, Option<Uid>) {
-    let end = cursor.next.plus(WINDOW - 1);
-    let to = selected.status.uid_next.filter(|&uid_next| end < uid_next).map(|_| end);
-    (cursor.next, to)
-}
-
-/// Mail from before the moment that the cursor names is passed over, and what is deleted already.
-fn concerns_us(listed: &Listed, mailbox: &OpenMailbox) -> bool {
-    let not_before = mailbox.stored.cursor.not_before;
-    let old = not_before.zip(listed.received).is_some_and(|(oldest, at)| at < oldest);
-    let deleted = listed.flags.iter().any(|flag| flag.eq_ignore_ascii_case("\\Deleted"));
-    !old && !deleted
 }
