@@ -29,14 +29,16 @@ struct Written {
 fn written(subject: &str, body: &str) -> Written {
     let lines: Vec<&str> = body.lines().collect();
     let forwards = marks::is_forward_subject(subject);
+    let replies = !forwards && marks::is_prefixed_subject(subject);
     let mut kept: Vec<&str> = Vec::with_capacity(lines.len());
     let mut before = None;
     let mut answers = false;
     let mut at = 0;
     while let Some((&line, rest)) = lines.get(at..).and_then(<[&str]>::split_first) {
         let quoted = marks::is_quoted(line);
-        let mark =
-            if quoted { None } else { marks::mark(before, lines.get(at..).unwrap_or_default()) };
+        let below = lines.get(at..).unwrap_or_default();
+        let mark = if quoted { None } else { marks::mark(before, below) };
+        let mark = mark.or_else(|| replies.then(|| marks::dated_header(before, below)).flatten());
         match mark {
             Some(Mark::Forward) => {
                 kept.push(line);

@@ -4,8 +4,8 @@
 //! It deliberately decides nothing: `history` says what becomes of the lines.
 
 use super::vocabulary::{
-    ATTRIBUTION_OPENINGS, BELOW, FORWARD_OPENINGS, FORWARD_PREFIXES, FORWARDED, FROM_FIELDS,
-    ORIGINAL, OTHER_FIELDS, SENT_FIELDS, WROTE,
+    ATTRIBUTION_OPENINGS, BELOW, DATE_FIELDS, FORWARD_OPENINGS, FORWARD_PREFIXES, FORWARDED,
+    FROM_FIELDS, MESSAGE, ORIGINAL, OTHER_FIELDS, SENT_FIELDS, SUBJECT_FIELDS, WROTE,
 };
 
 /// An attribution may be wrapped over this many lines.
@@ -13,8 +13,8 @@ const ATTRIBUTION_LINES: usize = 3;
 /// Longer lines than this are sentences of the writer.
 const ATTRIBUTION_BYTES: usize = 300;
 const MARKER_BYTES: usize = 120;
-/// The header lines of a quoted mail follow its first one closely.
-const HEADER_LINES: usize = 6;
+/// A header block has no more lines.
+const HEADER_LINES: usize = 7;
 
 /// What a run of lines introduces.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,35 +92,63 @@ fn is_forward_marker(line: &str) -> bool {
         || (line.starts_with("--") && FORWARDED.iter().any(|word| lower.contains(word)))
 }
 
+/// Whether the line says "original message" between dashes, or nothing but "original".
 fn is_original_marker(line: &str) -> bool {
     let dashed = |dash| line.starts_with(dash) && line.ends_with(dash);
     if line.len() > MARKER_BYTES || !(dashed("--") || dashed("__") || dashed("==")) {
         return false;
     }
     let lower = line.to_lowercase();
-    ORIGINAL.iter().any(|word| lower.contains(word))
+    let said = lower.trim_matches(|c: char| c.is_whitespace() || matches!(c, '-' | '_' | '='));
+    let holds = |words: &[&str]| words.iter().any(|word| said.contains(word));
+    ORIGINAL.contains(&said) || (holds(ORIGINAL) && holds(MESSAGE))
 }
 
 /// The lines of a header block: `From:` with a date field, and another field unless the date
-/// follows at once. A line of dashes above it is the mark of a mailing list's digest, whose mails
-/// are all new.
+/// follows at once. Something must be of mail and not of a journey: a subject, an address after
+/// `From:`, or the minute of sending. A line of dashes above it is the mark of a mailing list's
+/// digest, whose mails are all new.
 fn header_block(before: Option<&str>, lines: &[&str]) -> Option<usize> {
-    if !is_field(lines.first()?, FROM_FIELDS) || before.is_some_and(is_digest_rule) {
+    let from = lines.first().filter(|line| is_field(line, FROM_FIELDS))?;
+    if before.is_some_and(is_digest_rule) {
         return None;
     }
-    let below = lines.iter().skip(1).take(HEADER_LINES).take_while(|line| !line.trim().is_empty());
-    let mut sent = None;
-    let mut other = false;
-    let mut last = 0;
-    for (at, line) in below.enumerate() {
-        if sent.is_none() && is_field(line, SENT_FIELDS) {
-            sent = Some(at);
-        }
-        other |= is_field(line, OTHER_FIELDS);
-        last = at + 1;
+    let block = filled(lines);
+    let find = |names| block.iter().position(|line| is_field(line, names));
+    let sent = find(SENT_FIELDS);
+    let date = sent.or_else(|| find(DATE_FIELDS))?;
+    let subject = find(SUBJECT_FIELDS).is_some();
+    let complete = date == 1 || subject || find(OTHER_FIELDS).is_some();
+    let exact = || sent.and_then(|at| block.get(at)).is_some_and(|line| is_moment(line));
+    (complete && (subject || from.contains('@') || exact())).then_some(block.len())
+}
+
+/// A header block as Hotmail writes it, the date first, above the mail that is answered. Robots
+/// pass on what somebody wrote to a form in the same shape: look for it in replies only.
+pub(super) fn dated_header(before: Option<&str>, lines: &[&str]) -> Option<Mark> {
+    lines.first().filter(|line| is_field(line, DATE_FIELDS))?;
+    // In a digest, the date has a number above it ("Message: 1").
+    if before.is_some_and(|line| is_digest_rule(line) || line.contains(':')) {
+        return None;
     }
-    let found = sent.is_some_and(|at| at == 0 || other);
-    found.then_some(last + 1)
+    let block = filled(lines);
+    let from = block.iter().find(|line| is_field(line, FROM_FIELDS))?;
+    let other = block.iter().any(|line| is_field(line, OTHER_FIELDS));
+    (other && from.contains('@')).then(|| older(lines, block.len()))
+}
+
+/// The lines of a header block, up to the blank line below it.
+fn filled<'a>(lines: &[&'a str]) -> Vec<&'a str> {
+    let filled = lines.iter().take_while(|line| !line.trim().is_empty());
+    filled.take(HEADER_LINES).copied().collect()
+}
+
+/// Whether the line holds a year and a time of day.
+fn is_moment(line: &str) -> bool {
+    let all_digits = |part: &[u8]| part.iter().all(u8::is_ascii_digit);
+    let bytes = line.as_bytes();
+    bytes.windows(4).any(all_digits)
+        && bytes.windows(3).any(|part| matches!(part, [a, b':', c] if all_digits(&[*a, *c])))
 }
 
 fn is_digest_rule(line: &str) -> bool {
@@ -167,6 +195,13 @@ fn may_be_wrapped(first: &str) -> bool {
         || ATTRIBUTION_OPENINGS.iter().any(|opening| first.starts_with(opening))
 }
 
+/// Whether the text opens with a date, or with a weekday and a date.
+fn is_dated_opening(text: &str) -> bool {
+    let weekday = |(day, _): &(&str, &str)| day.chars().all(char::is_alphabetic);
+    let date = text.split_once(", ").filter(weekday).map_or(text, |(_, date)| date);
+    date.starts_with(|c: char| c.is_ascii_digit())
+}
+
 fn read_attribution(joined: &str, lines: usize, quoted: bool) -> Option<Mark> {
     let said = joined.trim().trim_end_matches([':', '：', '*', ';', '.']).trim_end();
     let opens = ATTRIBUTION_OPENINGS.iter().any(|opening| said.starts_with(opening));
@@ -175,7 +210,9 @@ fn read_attribution(joined: &str, lines: usize, quoted: bool) -> Option<Mark> {
     let wrote = WROTE.iter().any(|verb| said.ends_with(verb));
     let wrote_early = || WROTE.iter().any(|verb| said.contains(&format!(" {verb} ")));
     let named = opens && dated && (addressed || wrote_early());
-    let dated_address = addressed && dated && said.starts_with(|c: char| c.is_ascii_digit());
+    // A weekday alone opens sentences, too: what is dated to the minute is a program's.
+    let by_program = said.starts_with(|c: char| c.is_ascii_digit()) || is_moment(said);
+    let dated_address = by_program && addressed && is_dated_opening(said);
     if quoted {
         let known = wrote || named || dated_address || (lines == 1 && opens && wrote_early());
         return known.then_some(Mark::Older { lines, to_end: false, answered: true });
@@ -205,8 +242,13 @@ mod tests {
         check("-----Original Message-----", history(1));
         check("-----Ursprüngliche Nachricht-----", history(1));
         check("-----Message d'origine-----", history(1));
-        check("From: Ada\nSent: Monday\nTo: Bob", history(3));
-        check("*Von:* Ada\n*Gesendet:* Montag", history(2));
+        check("------------------ Original ------------------", history(1));
+        check("-----Original Appointment-----", history(1));
+        check("---- original proposal ----", None);
+        check("From: Ada\nSent: Monday\nTo: Bob\nSubject: x", history(4));
+        check("*Von:* Ada <a@b.example>\n*Gesendet:* Montag", history(2));
+        check("От: Ada\nОтправлено: четверг, 26 июня 2014 г. 15:05\nКому: Bob", history(3));
+        check("From: Berlin\nDate: 3 March\nTo: Paris", None);
         check("De : Ada\nÀ : Bob\nEnvoyé : lundi\nObjet : x", history(4));
         check("From: 9B To: Theatres\nPatient: none", None);
         check("From: Ada\nSubject: a digest entry", None);

@@ -56,7 +56,7 @@ fn quoted_history_is_left_out() {
     check("Re: x", "Tak.\n\nW dniu 2.02.2026 o 16:41, Ada pisze:\n> Naprawdę?", "Tak.");
     check(
         "RE: x",
-        "Yes.\n\n-----Original Message-----\nFrom: Ada\nSent: Monday\nTo: Bob\n\nReally?",
+        "Yes.\n\n-----Original Message-----\nFrom: Ada\nSent: Monday\nTo: Bob\nSubject: x\n\nReally?",
         "Yes.",
     );
     check(
@@ -67,10 +67,14 @@ fn quoted_history_is_left_out() {
     check("RE: x", "Oui.\n\nDe : Ada\nEnvoyé : lundi\nÀ : Bob\nObjet : x\n\nVraiment ?", "Oui.");
     check(
         "RE: x",
-        "Yes.\n\n________________________________\nFrom: Ada\nSent: Monday\nTo: Bob\n\nReally?",
+        "Yes.\n\n________________________________\nFrom: Ada\nSent: Monday\nTo: Bob\nSubject: x\n\nReally?",
         "Yes.\n\n________________________________",
     );
-    check("Re: x", "Yes.\n\n*From:* Ada\n*Date:* Monday\n*To:* Bob\n\nReally?", "Yes.");
+    check(
+        "Re: x",
+        "Yes.\n\n*From:* Ada <a@b.example>\n*Date:* Monday\n*To:* Bob\n\nReally?",
+        "Yes.",
+    );
 }
 
 #[test]
@@ -82,10 +86,25 @@ fn a_line_right_above_an_attribution_is_the_writers() {
 }
 
 #[test]
+fn history_that_opens_with_a_date_is_left_out_of_replies() {
+    let hotmail = "Date: Thu, 26 Jun 2014 13:53:45 +0400\nFrom: a@b.example\nTo: c@d.example";
+    check("RE: x", &format!("Yes.\n\n{hotmail}\n\nReally?"), "Yes.");
+    let form = format!("A visitor wrote.\n\n{hotmail}\n\nPlease call me.");
+    check("Contact form", &form, &form);
+    let digest = format!("Message: 1\n{hotmail}\n\nText.");
+    check("Re: x", &digest, &digest);
+    let attribution = "Thu, 26 Jun 2014 14:00:51 +0400 от Ada <a@b.example>:";
+    check("Re: x", &format!("Yes.\n\n{attribution}\n\nReally?"), "Yes.");
+    check("Re: x", &format!("Agreed, 3 pm.\n{attribution}\n> Really?"), "Agreed, 3 pm.");
+    let sentence = "Friday, 3 of us come, so please ask Ada <a@b.example>:\nis there room?";
+    check("Re: x", sentence, sentence);
+}
+
+#[test]
 fn the_writers_lines_between_and_below_quotes_stay() {
     check("Re: x", "> One?\n\nYes.\n\n> Two?\n\nNo.", "Yes.\n\n\nNo.");
     check("Re: x", "Ada wrote:\n> One?\n\nYes, both.", "Yes, both.");
-    check("Re: x", "From: Ada\nSent: Monday\nTo: Bob\n\n> One?\n\nYes.", "Yes.");
+    check("Re: x", "From: Ada\nSent: Monday\nTo: Bob\nSubject: x\n\n> One?\n\nYes.", "Yes.");
 }
 
 #[test]
@@ -105,6 +124,11 @@ fn a_mail_that_says_nothing_itself_keeps_what_it_points_at() {
     check("Re: x", "> Only a quote.", "> Only a quote.");
     let answers = "See my answers below.\n\nOn 2 Feb 2026 at 16:41, Ada wrote:\nOne?\nYes.";
     check("Re: x", answers, answers);
+    check(
+        "R: x",
+        "Ci vediamo alla sede.\n\nIl 2 feb 2026 Ada ha scritto:\n> Ora?",
+        "Ci vediamo alla sede.",
+    );
     let asked = "Can you answer this?\n\n-----Original-----\nFrom: Ada\nHow?";
     check("Holiday hours", asked, asked);
 }
@@ -118,6 +142,8 @@ fn sentences_that_look_like_history_stay() {
         "----------------------------\nFrom: Ada\nDate: Monday\nSubject: a digest's entry\n\ntext",
         "On 6 January I pressed \"Delete\".",
         "--- a/file.c\n+++ b/file.c",
+        "I booked:\n\nFrom: Berlin\nDate: 3 March\nTo: Paris\n\nPlease confirm by tonight.",
+        "Agreed.\n\n---- original proposal ----\nis withdrawn. Answer me by tonight.",
     ] {
         check("Re: x", text, text);
     }
