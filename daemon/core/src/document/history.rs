@@ -29,7 +29,7 @@ struct Written {
 fn written(subject: &str, body: &str) -> Written {
     let lines: Vec<&str> = body.lines().collect();
     let forwards = marks::is_forward_subject(subject);
-    let replies = !forwards && marks::is_prefixed_subject(subject);
+    let replies = marks::is_reply_subject(subject);
     let mut kept: Vec<&str> = Vec::with_capacity(lines.len());
     let mut before = None;
     let mut answers = false;

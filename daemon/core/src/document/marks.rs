@@ -5,7 +5,8 @@
 
 use super::vocabulary::{
     ATTRIBUTION_OPENINGS, BELOW, DATE_FIELDS, FORWARD_OPENINGS, FORWARD_PREFIXES, FORWARDED,
-    FROM_FIELDS, MESSAGE, ORIGINAL, OTHER_FIELDS, SENT_FIELDS, SUBJECT_FIELDS, WROTE,
+    FROM_FIELDS, MESSAGE, ORIGINAL, OTHER_FIELDS, REPLY_PREFIXES, SENT_FIELDS, SUBJECT_FIELDS,
+    WROTE,
 };
 
 /// An attribution may be wrapped over this many lines.
@@ -28,8 +29,17 @@ pub(super) enum Mark {
 
 /// Whether the subject says that the mail is forwarded; of several prefixes the first counts.
 pub(super) fn is_forward_subject(subject: &str) -> bool {
+    opens_with(subject, FORWARD_PREFIXES)
+}
+
+/// Whether the subject says that the mail is a reply.
+pub(super) fn is_reply_subject(subject: &str) -> bool {
+    opens_with(subject, REPLY_PREFIXES)
+}
+
+fn opens_with(subject: &str, prefixes: &[&str]) -> bool {
     subject.split_once([':', '：']).is_some_and(|(prefix, _)| {
-        FORWARD_PREFIXES.contains(&prefix.trim().trim_matches(['[', '*']).to_lowercase().as_str())
+        prefixes.contains(&prefix.trim().trim_matches(['[', '*']).to_lowercase().as_str())
     })
 }
 

@@ -24,7 +24,7 @@ const LONGEST_DEVICE_LINE: usize = 80;
 /// Words after a telephone's "sent from my"; more are a sentence of the writer.
 const MOST_DEVICE_WORDS: usize = 4;
 /// The same where the line names a product.
-const MOST_PRODUCT_WORDS: usize = 9;
+const MOST_PRODUCT_WORDS: usize = 6;
 
 /// The text without its signature.
 pub(super) fn without(text: &str) -> String {
@@ -186,6 +186,7 @@ mod tests {
             "Von meinem Konto wurden 900 Euro abgebucht",
             "Sent from Hamburg on Monday, I need it today!",
             "Sent from Hamburg on Monday",
+            "Sent from the Samsung store in Hamburg on Monday",
             "Sent from my bank account: 900 EUR, stop it now!",
             "Sent from my house to yours on Monday morning",
             "Sent from my iPhone, please call me tonight",

@@ -90,7 +90,7 @@ fn history_that_opens_with_a_date_is_left_out_of_replies() {
     let hotmail = "Date: Thu, 26 Jun 2014 13:53:45 +0400\nFrom: a@b.example\nTo: c@d.example";
     check("RE: x", &format!("Yes.\n\n{hotmail}\n\nReally?"), "Yes.");
     let form = format!("A visitor wrote.\n\n{hotmail}\n\nPlease call me.");
-    check("Contact form", &form, &form);
+    check("Form: help", &form, &form);
     let digest = format!("Message: 1\n{hotmail}\n\nText.");
     check("Re: x", &digest, &digest);
     let attribution = "Thu, 26 Jun 2014 14:00:51 +0400 от Ada <a@b.example>:";

@@ -26,6 +26,10 @@ pub(super) const FORWARD_PREFIXES: &[&str] = &[
     "轉寄",
 ];
 
+/// Subject prefixes of replies, likewise.
+pub(super) const REPLY_PREFIXES: &[&str] =
+    &["re", "aw", "antw", "sv", "r", "rif", "res", "odp", "回复", "答复"];
+
 /// Words that a line which introduces forwarded mail holds.
 pub(super) const FORWARDED: &[&str] = &[
     "forward",
