@@ -49,9 +49,13 @@ fn a_wrong_password_keeps_the_daemon_alive_and_shows(mail: &Mailserver) {
     assert!(started.elapsed() > Duration::from_millis(1400), "it backs off");
     let (status, body) = daemon.get("/readyz").unwrap();
     assert_eq!(status, 503, "{body}");
-    assert!(body.contains("anna"), "{body}");
+    for said in ["\"anna\"", "\"state\": \"waiting\"", "refused the login"] {
+        assert!(body.contains(said), "no {said} in {body}");
+    }
     assert_eq!(daemon.get("/healthz").unwrap().0, 200);
-    assert!(daemon.log().contains("anna"), "the log names the account");
+    let log = daemon.log();
+    let warned = |line: &&str| line.contains("account=anna") && line.contains("refused the login");
+    assert!(log.lines().filter(warned).count() >= 3, "the log names the account and the reason");
     assert!(proxy.connections() < 10, "{} connections", proxy.connections());
     assert!(daemon.is_running());
     daemon.stop();
