@@ -1,10 +1,12 @@
 //! The harness is code as well: the server takes mail, the proxy counts and cuts, and nothing is
 //! left running.
 
-use std::io::{Read, Write};
+use std::collections::BTreeSet;
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::panic::catch_unwind;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use crate::harness::{
     Format, Mail, Mailserver, PASSWORD, Proxy, free_port, group_members, on_each_format, until,
@@ -96,6 +98,62 @@ fn a_server_ends_when_the_test_process_is_killed() {
     wait_for_end_of(id);
 }
 
+/// Set in processes that do nothing but take ports, until they are told to end.
+const TAKES_PORTS: &str = "TRIAGED_IT_TAKES_PORTS";
+
+#[test]
+fn a_port_goes_to_one_of_several_processes_only() {
+    if std::env::var_os(TAKES_PORTS).is_some() {
+        let ports: Vec<String> = (0..50).map(|_| free_port().to_string()).collect();
+        println!("ports: {}", ports.join(" "));
+        std::io::stdin().read_line(&mut String::new()).unwrap();
+        return;
+    }
+    let test = "harness_itself::a_port_goes_to_one_of_several_processes_only";
+    let mut others: Vec<Child> = (0..4)
+        .map(|_| {
+            Command::new(std::env::current_exe().unwrap())
+                .args(["--exact", test, "--nocapture"])
+                .env(TAKES_PORTS, "yes")
+                .stdin(Stdio::piped())
+                .stdout(Stdio::piped())
+                .spawn()
+                .unwrap()
+        })
+        .collect();
+    let mut ports: Vec<String> = (0..50).map(|_| free_port().to_string()).collect();
+    for other in &mut others {
+        let lines = BufReader::new(other.stdout.as_mut().unwrap()).lines().map(Result::unwrap);
+        let said = lines.into_iter().find(|line| line.contains("ports: ")).unwrap();
+        let (_, list) = said.split_once("ports: ").unwrap();
+        ports.extend(list.split(' ').map(str::to_owned));
+    }
+    for mut other in others {
+        drop(other.stdin.take());
+        other.wait().unwrap();
+    }
+    let different: BTreeSet<&String> = ports.iter().collect();
+    assert_eq!((ports.len(), different.len()), (250, 250));
+}
+
+#[test]
+fn the_proxy_swallows_from_a_command_on() {
+    let mail = Mailserver::start(Format::Sdbox);
+    let proxy = Proxy::to(mail.user("anna").plain_port());
+    let line = TcpStream::connect((Ipv4Addr::LOCALHOST, proxy.port())).unwrap();
+    let mut answers = BufReader::new(line.try_clone().unwrap()).lines().map(Result::unwrap);
+    answers.next().unwrap();
+    proxy.swallow_from("t2 NOOP");
+    (&line).write_all(b"t1 NOOP\r\n").unwrap();
+    assert!(answers.next().unwrap().starts_with("t1 OK"));
+    assert!(!proxy.is_swallowing());
+    (&line).write_all(b"t2 NOOP\r\n").unwrap();
+    until("it swallows", || proxy.is_swallowing().then_some(()));
+    proxy.pass();
+    (&line).write_all(b"t3 NOOP\r\n").unwrap();
+    assert!(answers.next().unwrap().starts_with("t3 OK"), "the server has not seen t2");
+}
+
 #[test]
 fn the_proxy_counts_cuts_refuses_and_swallows() {
     let mail = Mailserver::start(Format::Sdbox);
@@ -108,12 +166,15 @@ fn the_proxy_counts_cuts_refuses_and_swallows() {
     assert!((20..1000).contains(&proxy.received()), "{}", proxy.received());
     assert_eq!(proxy.connections(), 1);
 
-    proxy.swallow();
-    line.set_read_timeout(Some(std::time::Duration::from_millis(300))).unwrap();
     let mut rest = vec![0; 1000];
-    let _rest_of_greeting = line.read(&mut rest).unwrap();
+    while !rest.starts_with(b"\n") {
+        line.read_exact(&mut rest[..1]).unwrap();
+    }
+    proxy.swallow();
     line.write_all(b"t1 NOOP\r\n").unwrap();
+    line.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
     line.read_exact(&mut greeting).expect_err("nothing comes back");
+    line.set_read_timeout(None).unwrap();
 
     proxy.refuse();
     assert_eq!(line.read(&mut rest).unwrap(), 0, "cut");

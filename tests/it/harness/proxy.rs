@@ -23,6 +23,8 @@ struct Line {
     stopped: AtomicBool,
     connections: AtomicU64,
     received: AtomicU64,
+    /// What a client says for the last time.
+    last_words: Mutex<Option<&'static str>>,
     open: Mutex<Vec<TcpStream>>,
 }
 
@@ -46,6 +48,7 @@ impl Proxy {
             stopped: AtomicBool::new(false),
             connections: AtomicU64::new(0),
             received: AtomicU64::new(0),
+            last_words: Mutex::default(),
             open: Mutex::default(),
         });
         let shared = Arc::clone(&line);
@@ -84,8 +87,19 @@ impl Proxy {
         self.line.conduct.store(SWALLOW, Ordering::SeqCst);
     }
 
+    /// Begins to swallow with the first thing that a client sends with this text in it.
+    pub(crate) fn swallow_from(&self, words: &'static str) {
+        *self.line.last_words.lock().unwrap() = Some(words);
+    }
+
+    /// Whether it swallows what comes.
+    pub(crate) fn is_swallowing(&self) -> bool {
+        self.line.conduct() == SWALLOW
+    }
+
     /// Lets everything pass again.
     pub(crate) fn pass(&self) {
+        *self.line.last_words.lock().unwrap() = None;
         self.line.conduct.store(PASS, Ordering::SeqCst);
     }
 }
@@ -104,6 +118,15 @@ impl Drop for Proxy {
 impl Line {
     fn conduct(&self) -> u8 {
         self.conduct.load(Ordering::SeqCst)
+    }
+
+    /// Looks whether the last words are among these bytes, which are a whole command as a rule.
+    fn listen(&self, bytes: &[u8]) {
+        let mut words = self.last_words.lock().unwrap();
+        if words.is_some_and(|words| String::from_utf8_lossy(bytes).contains(words)) {
+            self.conduct.store(SWALLOW, Ordering::SeqCst);
+            *words = None;
+        }
     }
 
     fn cut(&self) {
@@ -132,25 +155,27 @@ fn connect(client: TcpStream, line: &Arc<Line>) -> io::Result<()> {
     line.open.lock().unwrap().extend([client.try_clone()?, server.try_clone()?]);
     let (client_in, server_in) = (client.try_clone()?, server.try_clone()?);
     let (up, down) = (Arc::clone(line), Arc::clone(line));
-    thread::spawn(move || pump(client_in, server, &up, |_| {}));
+    thread::spawn(move || pump(client_in, server, &up, |bytes| up.listen(bytes)));
     thread::spawn(move || {
         pump(server_in, client, &down, |bytes| {
-            down.received.fetch_add(bytes, Ordering::SeqCst);
+            if down.conduct() != SWALLOW {
+                down.received.fetch_add(bytes.len() as u64, Ordering::SeqCst);
+            }
         });
     });
     Ok(())
 }
 
-fn pump(mut from: TcpStream, mut to: TcpStream, line: &Line, count: impl Fn(u64)) {
+fn pump(mut from: TcpStream, mut to: TcpStream, line: &Line, see: impl Fn(&[u8])) {
     let mut buffer = vec![0; 64 * 1024];
     while let Ok(read) = from.read(&mut buffer) {
         if read == 0 {
             break;
         }
+        see(&buffer[..read]);
         if line.conduct() == SWALLOW {
             continue;
         }
-        count(read as u64);
         if to.write_all(&buffer[..read]).is_err() {
             break;
         }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 /// How long a test waits before it fails. Long, because a machine that also builds and trains is
 /// slow; a test that passes never waits so long.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(40);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Calls `look` until it finds something, and fails with `what` when that takes too long.
 pub(crate) fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
