@@ -1,6 +1,7 @@
 //! A message is decided once: across restarts, kills, and new generations of UIDs.
 
 use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
 
 use crate::harness::{Installation, Mail, Mailserver, Settings, User, on_each_format, until};
 
@@ -8,6 +9,7 @@ on_each_format!(
     a_restart_classifies_nothing_twice,
     a_kill_loses_nothing_and_doubles_nothing,
     sigterm_drains_and_a_later_start_takes_up_what_is_left,
+    sigterm_ends_a_long_catch_up_within_seconds_and_a_later_start_goes_on,
     a_new_generation_of_uids_is_not_labelled_again,
     a_mail_delivered_while_the_daemon_was_down_is_caught_up,
     a_second_daemon_on_the_same_state_ends_with_75,
@@ -33,12 +35,12 @@ fn a_restart_classifies_nothing_twice(mail: &Mailserver) {
     client.command("SELECT INBOX");
     client.command(&format!("UID STORE {} -FLAGS ({keywords})", removed.uid));
 
-    let daemon = installation.start_ready();
+    let mut daemon = installation.start_ready();
     let later = Mail::outage();
     anna.deliver(&later);
     let record = installation.wait_decided(&anna, &later);
     assert_eq!(installation.history(), [history, vec![record]].concat());
-    assert!((daemon.metric("triaged_messages_total", &[]) - 1.0).abs() < 1e-9);
+    daemon.wait_counted("triaged_messages_total", &[], 1);
     daemon.stop();
     assert!(anna.find(&mails[0]).unwrap().flags.is_empty());
 }
@@ -73,6 +75,38 @@ fn sigterm_drains_and_a_later_start_takes_up_what_is_left(mail: &Mailserver) {
     let daemon = installation.start_ready();
     assert_all_labelled_once(&installation, &anna, &mails);
     daemon.stop();
+}
+
+fn sigterm_ends_a_long_catch_up_within_seconds_and_a_later_start_goes_on(mail: &Mailserver) {
+    const MAILS: u32 = 400;
+    let anna = mail.user("anna");
+    let installation = Installation::new(&Settings::label().with(anna.account()));
+    installation.start_ready().stop();
+    let mut client = anna.client();
+    for _ in 0..MAILS {
+        client.append("INBOX", Mail::outage().bytes(), "", None);
+    }
+
+    let mut daemon = installation.start();
+    daemon.wait_until("some are labelled", |daemon| {
+        daemon.get("/metrics").is_some() && daemon.metric("triaged_messages_total", &[]) >= 1.0
+    });
+    let asked = Instant::now();
+    let log = daemon.stop();
+    assert!(asked.elapsed() < Duration::from_secs(20), "it took {:?}", asked.elapsed());
+    assert!(log.contains("nothing was left in hand"), "it was not dropped at a deadline:\n{log}");
+    let done = u32::try_from(installation.history().len()).unwrap();
+    assert!((1..MAILS).contains(&done), "{done} were done");
+    assert!(installation.history().iter().all(|record| record.outcome == "labelled"));
+
+    let mut daemon = installation.start_ready();
+    daemon.wait_counted("triaged_messages_total", &[("outcome", "labelled")], MAILS - done);
+    daemon.wait_counted("triaged_messages_total", &[], MAILS - done);
+    daemon.stop();
+    client.command("SELECT INBOX");
+    let flags = client.command("UID FETCH 1:* (FLAGS)");
+    let labelled = flags.iter().filter(|line| line.contains("triaged-urgent")).count();
+    assert_eq!((installation.history().len(), labelled), (MAILS as usize, MAILS as usize));
 }
 
 fn assert_all_labelled_once(installation: &Installation, user: &User, mails: &[Mail]) {

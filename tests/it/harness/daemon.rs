@@ -69,6 +69,18 @@ impl Daemon {
             .sum()
     }
 
+    /// Waits until a counter says so: what is counted is counted only after it is committed, so
+    /// whoever has seen it in the history may come before the counter.
+    pub(crate) fn wait_counted(&mut self, name: &str, labels: &[(&str, &str)], count: u32) {
+        let what = format!("{name} {labels:?} is {count}");
+        let is_so = |daemon: &Daemon| {
+            let value = daemon.metric(name, labels);
+            assert!(value < f64::from(count) + 0.5, "{what}, and already {value}");
+            value > f64::from(count) - 0.5
+        };
+        self.wait_until(&what, is_so);
+    }
+
     /// Resident memory in bytes.
     pub(crate) fn memory(&self) -> u64 {
         self.status_bytes("VmRSS:")
@@ -90,11 +102,12 @@ impl Daemon {
         value.trim().strip_suffix(" kB").unwrap().parse::<u64>().unwrap() * 1024
     }
 
-    /// Asks it to stop; it must end well and in time.
-    pub(crate) fn stop(mut self) {
+    /// Asks it to stop; it must end well and in time. Returns its log, to the last line.
+    pub(crate) fn stop(mut self) -> String {
         self.process.signal(Signal::TERM);
         let status = self.process.wait();
         assert!(status.success(), "after SIGTERM: {status}");
+        self.log()
     }
 
     /// Ends it without a warning, like a loss of power.
