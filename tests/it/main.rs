@@ -29,6 +29,7 @@ mod imap_session;
 mod labelling;
 mod large_mail;
 mod library;
+mod mailboxes;
 mod modes;
 mod odd_mail;
 mod once_only;

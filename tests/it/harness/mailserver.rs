@@ -205,12 +205,15 @@ impl User {
 
     /// From now on this user may only read the INBOX (and get mail into it).
     pub(crate) fn may_only_read(&self) {
-        let line = format!("INBOX user={} lrp\n", self.name);
-        fs::write(self.acl(), line).unwrap();
+        self.may("INBOX", "lrp");
     }
 
-    fn acl(&self) -> PathBuf {
-        self.place.folder.path().join("acl")
+    /// From now on this user has these rights (RFC 4314) in a mailbox and no other. Dovecot looks
+    /// at the file again only after a while, so this comes before the first login.
+    pub(crate) fn may(&self, mailbox: &str, rights: &str) {
+        let acl = self.place.folder.path().join("acl");
+        let mut file = fs::File::options().append(true).open(acl).unwrap();
+        writeln!(file, "{mailbox} user={} {rights}", self.name).unwrap();
     }
 }
 
