@@ -33,6 +33,7 @@ mod mailboxes;
 mod modes;
 mod odd_mail;
 mod once_only;
+mod pending;
 mod secrets;
 mod service;
 mod silence;

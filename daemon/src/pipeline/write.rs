@@ -30,7 +30,10 @@ impl Pipeline {
             let given_up: Vec<_> =
                 effects.into_iter().map(|effect| (effect, EffectState::Shadow)).collect();
             let now = self.clock.now();
-            self.store.settle(&mut mailbox.stored, next, &given_up, now).await?;
+            for (_, outcome) in self.store.settle(&mut mailbox.stored, next, &given_up, now).await?
+            {
+                self.metrics.message(outcome);
+            }
             return Ok(());
         }
         tracing::info!(effects = effects.len(), "finishing what was decided before the restart");

@@ -144,7 +144,8 @@ impl Store {
     }
 
     /// Where messages of these identities were decided before in the account. Those that were
-    /// decided and could not be labelled there do not count: here they may be.
+    /// decided and could not be labelled there do not count, for here they may be; nor do those
+    /// whose effects are still to be confirmed, which a move has taken away from them.
     pub async fn earlier(
         &self,
         account: AccountId,
@@ -155,7 +156,7 @@ impl Store {
             let rows = sqlx::query(
                 "SELECT mailbox, uid_validity, uid FROM message \
                  WHERE account = ? AND identity = ? \
-                 AND outcome IN ('pending', 'labelled', 'unlabelled', 'shadow', 'known')",
+                 AND outcome IN ('labelled', 'unlabelled', 'shadow', 'known')",
             )
             .bind(account.0)
             .bind(identity.0.as_slice())

@@ -162,7 +162,7 @@ async fn history_reads_beside_the_daemon_and_in_pages() {
 async fn a_message_that_was_decided_elsewhere_is_found_by_its_identity() {
     let state = tempfile::tempdir().expect("a folder");
     let store = Store::open(state.path()).await.expect("opened");
-    let mailbox = inbox(&store).await;
+    let mut mailbox = inbox(&store).await;
     let identity = store.identity("<one@host>", 1_000);
     let message = PlannedMessage { identity: Some(identity), ..planned(5, Action::Label, &[]) };
     store.plan(&mailbox, &[message], at(1)).await.expect("planned");
@@ -170,6 +170,16 @@ async fn a_message_that_was_decided_elsewhere_is_found_by_its_identity() {
     let found = store.earlier(mailbox.account, &[identity, stranger]).await.expect("read");
     assert_eq!(found.len(), 1);
     assert_eq!(found[&identity][0].uid, uid_of(5));
+
+    let moved = store.identity("<three@host>", 1_000);
+    let cut = PlannedMessage { identity: Some(moved), ..planned(6, Action::Label, &["t-urgent"]) };
+    let effects = store.plan(&mailbox, &[cut], at(1)).await.expect("planned");
+    let found = store.earlier(mailbox.account, &[moved]).await.expect("read");
+    assert!(found.is_empty(), "its label is not confirmed");
+    let done = effects.into_iter().map(|effect| (effect, EffectState::Done)).collect::<Vec<_>>();
+    store.settle(&mut mailbox, uid_of(7), &done, at(2)).await.expect("settled");
+    let found = store.earlier(mailbox.account, &[moved]).await.expect("read");
+    assert_eq!(found[&moved][0].uid, uid_of(6));
 }
 
 #[tokio::test]
