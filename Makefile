@@ -49,7 +49,8 @@ test-rust: ## Unit, documentation and integration tests; the latter against a re
 	fi
 
 demo: ## Label a dozen mails in a throw-away Dovecot and show the result
-	@[ $(DEMO_INSTALL) = no ] || sh tests/deps.sh python
+	@sh tests/dovecot/install.sh $(if $(filter no,$(DEMO_INSTALL)),--print)
+	@$(PYTHON) -m pip --version >/dev/null 2>&1 || sh tests/deps.sh python
 	@sh daemon/onnxruntime/fetch.sh
 	$(CARGO) build --locked
 	@DEMO_INSTALL=$(DEMO_INSTALL) $(PYTHON) tests/demo/demo.py --triaged target/debug/triaged

@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 use triaged_core::backoff;
 use triaged_core::config::AccountConfig;
@@ -14,7 +15,7 @@ use triaged_core::sync::MailboxStatus;
 use crate::clock::jitter;
 use crate::imap::{Endpoint, ImapError, Session, Woken};
 use crate::metrics::{Backlog, Connection, ConnectionState};
-use crate::pipeline::{FlowError, OpenMailbox, Pace, Pipeline};
+use crate::pipeline::{Caution, FlowError, OpenMailbox, Pace, Pipeline};
 use crate::pulse::Heart;
 use crate::readiness::{AccountState, Readiness};
 use crate::secret;
@@ -26,6 +27,19 @@ const LONGEST_IDLE: Duration = Duration::from_mins(4);
 
 /// How long a step may take that is not a chunk: a login, a SELECT, a wait, each with room.
 pub const STEP: Duration = Duration::from_mins(15);
+
+/// A connection that lasted this long was of use.
+const OF_USE: Duration = Duration::from_mins(1);
+
+/// Refused logins in a row after which a server's guard may shut this whole machine out
+/// (fail2ban's default is five in ten minutes).
+const MANY_REFUSALS: u32 = 3;
+/// Then one attempt in so long stays below such limits.
+const LONG_PAUSE: Duration = Duration::from_mins(15);
+/// After a server said that it was too much.
+const SHORT_PAUSE: Duration = Duration::from_mins(1);
+/// No server may send us away for longer.
+const LONGEST_PAUSE: Duration = Duration::from_hours(1);
 
 /// One account with all that its flow needs.
 pub struct Watcher {
@@ -39,6 +53,10 @@ pub struct Watcher {
     pub readiness: Readiness,
     /// Beats whenever the flow goes round.
     pub heart: Heart,
+    /// Which listings earlier connections died of.
+    pub listing: Caution,
+    /// Which messages earlier connections died of.
+    pub reading: Caution,
 }
 
 /// One connection, from login to its end.
@@ -53,6 +71,8 @@ struct Life<'a> {
     seen: Vec<Option<MailboxStatus>>,
     /// Whether the server tells of new mail by itself.
     idles: bool,
+    /// A mailbox that could not be read at the last look, and why.
+    passed_over: Option<String>,
     /// What was said of mailboxes already, so that each look does not say it again.
     said: BTreeSet<(String, &'static str)>,
 }
@@ -63,9 +83,13 @@ impl Watcher {
         let mut attempt: u32 = 0;
         while !stop.is_cancelled() {
             self.heart.beat(STEP);
-            let Err(error) = self.connection(&stop, &mut attempt).await else { break };
-            attempt = attempt.saturating_add(1);
-            let delay = backoff::delay(attempt, jitter()).max(asked_for(&error));
+            let began = self.pipeline.clock.monotonic();
+            let Err(error) = self.connection(&stop).await else { break };
+            // A connection that was of use for a while begins the count anew; one that only ever
+            // logs in and is thrown out does not.
+            let lasted = self.pipeline.clock.monotonic().duration_since(began) > OF_USE;
+            attempt = if lasted { 1 } else { attempt.saturating_add(1) };
+            let delay = backoff::delay(attempt, jitter()).max(pause(&error, attempt));
             self.report(&error, attempt, delay);
             self.heart.beat(STEP + delay);
             tokio::select! {
@@ -77,12 +101,7 @@ impl Watcher {
     }
 
     /// One connection from its beginning to its end; `Ok` when it ended because of `stop`.
-    /// `attempt` goes back to zero once the account has been caught up.
-    async fn connection(
-        &self,
-        stop: &CancellationToken,
-        attempt: &mut u32,
-    ) -> Result<(), FlowError> {
+    async fn connection(&self, stop: &CancellationToken) -> Result<(), FlowError> {
         let gauge = self.pipeline.metrics.connection(ConnectionState::Connecting);
         let session = tokio::select! {
             () = stop.cancelled() => return Ok(()),
@@ -92,16 +111,24 @@ impl Watcher {
         let backlog = self.pipeline.metrics.backlog();
         let seen = vec![None; self.config.mailboxes.len()];
         let idles = session.capabilities().has("IDLE");
-        let mut life =
-            Life { session, gauge, backlog, stop, main: None, seen, idles, said: BTreeSet::new() };
+        let mut life = Life {
+            session,
+            gauge,
+            backlog,
+            stop,
+            main: None,
+            seen,
+            idles,
+            passed_over: None,
+            said: BTreeSet::new(),
+        };
         loop {
             life.gauge.becomes(ConnectionState::Working);
             self.look_at_all(&mut life).await?;
             if stop.is_cancelled() {
                 break;
             }
-            *attempt = 0;
-            self.show(AccountState::Watching);
+            self.show(self.standing(&life));
             life.gauge.becomes(ConnectionState::Waiting);
             self.heart.beat(STEP + self.config.poll);
             if self.wait(&mut life).await? == Woken::Stopped {
@@ -124,6 +151,7 @@ impl Watcher {
     /// selected and IDLE watches it.
     async fn look_at_all(&self, life: &mut Life<'_>) -> Result<(), FlowError> {
         let Some((main, others)) = self.config.mailboxes.split_first() else { return Ok(()) };
+        life.passed_over = None;
         for (position, name) in others.iter().enumerate() {
             self.look_at(life, position, name).await?;
         }
@@ -132,7 +160,7 @@ impl Watcher {
         }
         match &mut life.main {
             Some(mailbox) => {
-                let pace = Pace { stop: life.stop, heart: &self.heart, backlog: &life.backlog };
+                let pace = self.pace(life.stop, &life.backlog);
                 self.pipeline.catch_up(&mut life.session, mailbox, &pace).await
             }
             None => Ok(()),
@@ -164,14 +192,27 @@ impl Watcher {
                 return Ok(());
             }
             mailbox => {
-                let pace = Pace { stop: life.stop, heart: &self.heart, backlog: &life.backlog };
-                self.pipeline.catch_up(&mut life.session, &mut mailbox?, &pace).await?;
+                let pace = self.pace(life.stop, &life.backlog);
+                let mut mailbox = mailbox?;
+                let done = self.pipeline.catch_up(&mut life.session, &mut mailbox, &pace).await;
+                match done {
+                    Err(FlowError::Imap(error)) if concerns_mailbox_only(&error) => {
+                        self.passed_over(life, name, &error);
+                        return Ok(());
+                    }
+                    done => done?,
+                }
             }
         }
         if let Some(seen) = life.seen.get_mut(position) {
             *seen = Some(status);
         }
         Ok(())
+    }
+
+    fn pace<'a>(&'a self, stop: &'a CancellationToken, backlog: &'a Backlog) -> Pace<'a> {
+        let Self { heart, listing, reading, .. } = self;
+        Pace { stop, heart, backlog, listing, reading }
     }
 
     async fn open(&self, life: &mut Life<'_>, name: &str) -> Result<OpenMailbox, FlowError> {
@@ -209,6 +250,7 @@ impl Watcher {
 
     fn passed_over(&self, life: &mut Life<'_>, mailbox: &str, error: &ImapError) {
         self.pipeline.metrics.imap_error(error.kind());
+        life.passed_over = Some(format!("{mailbox}: {error}"));
         if life.said.insert((mailbox.to_owned(), error.kind())) {
             tracing::warn!(account = %self.config.name, mailbox, %error, "a mailbox can not be read and is passed over; it is looked at again with each poll");
         }
@@ -222,8 +264,19 @@ impl Watcher {
             }
         }
         tracing::warn!(account = %self.config.name, %error, attempt, retry_in_seconds = delay.as_secs_f64(), "the account is not watched for now");
-        let retry_at = self.pipeline.clock.now() + delay;
+        let retry_at = later(self.pipeline.clock.now(), delay);
         self.show(AccountState::Waiting { reason: error.to_string(), retry_at });
+    }
+
+    /// Watching, if every mailbox could be read.
+    fn standing(&self, life: &Life<'_>) -> AccountState {
+        match &life.passed_over {
+            None => AccountState::Watching,
+            Some(reason) => AccountState::Waiting {
+                reason: reason.clone(),
+                retry_at: later(self.pipeline.clock.now(), self.config.poll),
+            },
+        }
     }
 
     fn show(&self, state: AccountState) {
@@ -231,12 +284,20 @@ impl Watcher {
     }
 }
 
-/// How long the server wants us to stay away.
-fn asked_for(error: &FlowError) -> Duration {
-    match error {
-        FlowError::Imap(error) => error.retry_after().unwrap_or_default(),
+/// The least pause before the next attempt: what the server asked for, within reason; and for what
+/// a server may take for an attack, so much that it does not.
+fn pause(error: &FlowError, attempt: u32) -> Duration {
+    let FlowError::Imap(error) = error else { return Duration::ZERO };
+    let least = match error {
+        ImapError::LoginRefused(_) if attempt >= MANY_REFUSALS => LONG_PAUSE,
+        ImapError::Throttled(_) => SHORT_PAUSE,
         _ => Duration::ZERO,
-    }
+    };
+    error.retry_after().unwrap_or_default().min(LONGEST_PAUSE).max(least)
+}
+
+fn later(now: Timestamp, delay: Duration) -> Timestamp {
+    now.checked_add(delay).unwrap_or(Timestamp::MAX)
 }
 
 /// Whether an error is about one mailbox, so that the connection can go on with the others.

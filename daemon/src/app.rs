@@ -9,6 +9,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use tokio::sync::Semaphore;
 use triaged_core::config::{self, Config, Problems};
 
 use crate::account::{self, Watcher};
@@ -17,7 +18,7 @@ use crate::http::Server;
 use crate::lifecycle::{self, Signals, Supervision};
 use crate::metrics::{Metrics, MetricsError};
 use crate::model::{Classifier, ModelBundle, ModelError};
-use crate::pipeline::Pipeline;
+use crate::pipeline::{Caution, Pipeline, TURNS};
 use crate::pulse::Pulse;
 use crate::readiness::Readiness;
 use crate::secret::{self, SecretError};
@@ -88,6 +89,7 @@ pub async fn run(config: Config) -> Result<(), AppError> {
         history_text: config.history_text,
         metrics: metrics.clone(),
         clock,
+        turns: Arc::new(Semaphore::new(TURNS)),
     };
     let watchers = watchers(&config, &pipeline, &readiness, &pulse).await?;
     let stop = tasks.stop().soft.clone();
@@ -128,6 +130,8 @@ async fn watchers(
             pipeline: pipeline.clone(),
             readiness: readiness.clone(),
             heart: pulse.heart(&account.name, account::STEP),
+            listing: Caution::default(),
+            reading: Caution::default(),
         });
     }
     Ok(watchers)

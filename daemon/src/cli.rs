@@ -10,6 +10,7 @@ mod run;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use triaged::configuration;
@@ -56,7 +57,8 @@ enum Exit {
     Usage = 64,
     /// A server can not be reached.
     Unavailable = 69,
-    /// Another daemon holds the state.
+    /// Another daemon holds the state, or the process ended by a defect of its own: in both cases
+    /// starting again is right, and systemd does.
     Busy = 75,
     /// A server refused the login.
     LoginRefused = 77,
@@ -117,6 +119,9 @@ fn load(path: &Path) -> Result<Config, Failure> {
 /// several times what the deepest one took.
 const STACK: usize = 8 * 1024 * 1024;
 
+/// How long threads that nobody waits for may hold up the end of the process.
+const LAST: Duration = Duration::from_secs(2);
+
 /// Runs a future to its end on a runtime of its own.
 fn block_on<F: Future>(future: F) -> Result<F::Output, Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -124,7 +129,10 @@ fn block_on<F: Future>(future: F) -> Result<F::Output, Failure> {
         .thread_stack_size(STACK)
         .build()
         .or_exit(Exit::Config)?;
-    Ok(runtime.block_on(future))
+    let output = runtime.block_on(future);
+    // A thread may still wait for a dead name server; the process does not wait for it.
+    runtime.shutdown_timeout(LAST);
+    Ok(output)
 }
 
 /// Prints an error with those of its causes that it does not name itself.

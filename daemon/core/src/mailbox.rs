@@ -109,6 +109,18 @@ impl UidSet {
         self.uids.binary_search(&uid).is_ok()
     }
 
+    /// The smallest UID.
+    pub fn first(&self) -> Option<Uid> {
+        self.uids.first().copied()
+    }
+
+    /// The first `n` UIDs, and the rest.
+    #[must_use]
+    pub fn split_at(&self, n: usize) -> (Self, Self) {
+        let (first, rest) = self.uids.split_at(n.min(self.uids.len()));
+        (Self { uids: first.to_vec() }, Self { uids: rest.to_vec() })
+    }
+
     /// The UIDs in ascending order.
     pub fn iter(&self) -> impl Iterator<Item = Uid> + '_ {
         self.uids.iter().copied()

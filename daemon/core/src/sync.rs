@@ -63,7 +63,12 @@ pub fn plan_sync(
         SyncPlan::Begin(Cursor { uid_validity: status.uid_validity, next, not_before })
     };
     match stored {
-        Some(cursor) if cursor.uid_validity == status.uid_validity => SyncPlan::Continue(cursor),
+        Some(cursor) if cursor.uid_validity == status.uid_validity => match status.uid_next {
+            // The server went back to an earlier state, a restored backup most likely: what it
+            // receives now gets UIDs that had another message.
+            Some(next) if next < cursor.next => SyncPlan::Begin(Cursor { next, ..cursor }),
+            _ => SyncPlan::Continue(cursor),
+        },
         Some(cursor) => begin(Uid::FIRST, Some(cursor.not_before.unwrap_or(first_start))),
         None => match (backfill, status.uid_next) {
             (Backfill::None, Some(next)) => begin(next, None),
@@ -151,6 +156,18 @@ mod tests {
         assert_eq!(
             plan_sync(stored, status(2, Some(50)), Backfill::None, start()),
             SyncPlan::Begin(Cursor { not_before: Some(start()), ..cursor(2, 1) })
+        );
+    }
+
+    #[test]
+    fn a_server_that_went_back_is_followed() {
+        assert_eq!(
+            plan_sync(Some(cursor(1, 42)), status(1, Some(40)), Backfill::None, start()),
+            SyncPlan::Begin(cursor(1, 40))
+        );
+        assert_eq!(
+            plan_sync(Some(cursor(1, 42)), status(1, Some(42)), Backfill::None, start()),
+            SyncPlan::Continue(cursor(1, 42))
         );
     }
 

@@ -21,7 +21,9 @@ pub(super) fn run(config: &Path, _args: &Args) -> Result<Exit, Failure> {
     telemetry::begin(&log(config.log)).or_exit(Exit::Config)?;
     super::block_on(app::run(config))?.map(|()| Exit::Ok).map_err(|error| {
         let exit = match error {
-            AppError::Store(StoreError::Busy { .. }) => Exit::Busy,
+            AppError::Store(StoreError::Busy { .. })
+            | AppError::Process(_)
+            | AppError::Ended(_) => Exit::Busy,
             _ => Exit::Config,
         };
         Failure { exit, error: error.into() }

@@ -137,7 +137,10 @@ impl ImapError {
             (Some(Code::Limit), Verb::Store) => Self::Refused { verb: verb_name, reply },
             (Some(Code::Limit | Code::Throttled | Code::OverQuota), _) => Self::Throttled(reply),
             (Some(Code::Unavailable | Code::InUse), _)
-            | (Some(Code::ServerBug | Code::Corruption), Verb::Login) => Self::Unavailable(reply),
+            | (
+                Some(Code::ServerBug | Code::Corruption),
+                Verb::Login | Verb::Select | Verb::Status | Verb::Store,
+            ) => Self::Unavailable(reply),
             (Some(Code::PrivacyRequired), Verb::Login) => {
                 Self::LoginImpossible("the server wants more protection for the password")
             }

@@ -17,7 +17,7 @@ use super::wire::Heard;
 
 /// Most messages that one listing returns, the lowest UIDs first: memory is bounded whatever the
 /// server sends. Who gets so many asks again from behind the last one.
-const MAX_LISTED: usize = 20_000;
+pub const MAX_LISTED: usize = 20_000;
 /// IMAP's `date-time` (RFC 9051 §9); the day may be padded with a space.
 const INTERNAL_DATE: &str = "%d-%b-%Y %H:%M:%S %z";
 

@@ -56,7 +56,8 @@ impl Session {
     /// Messages that are gone are absent. At most 384 KiB are held per message: keep sets small.
     ///
     /// A server that refuses a set is asked for halves of it, so that one broken message does
-    /// not cost its neighbours.
+    /// not cost its neighbours. One that refuses every message of several has a trouble of its
+    /// own, which passes: that is an error, and no message is given up for it.
     ///
     /// # Errors
     /// What ends the connection or concerns the whole mailbox; one message alone is never an
@@ -65,6 +66,7 @@ impl Session {
         let mut waiting = uids.pieces();
         waiting.reverse();
         let mut found = BTreeMap::new();
+        let mut last_refusal = None;
         while let Some(piece) = waiting.pop() {
             let mut parts = Parts::default();
             match self.fetch_parts(&piece, &mut parts).await {
@@ -75,9 +77,16 @@ impl Session {
                         Some((first, second)) => waiting.extend([second, first]),
                         None => refused(&rest, &reply, &mut found),
                     }
+                    last_refusal = Some(reply);
                 }
                 Err(error) => return Err(error),
             }
+        }
+        if let Some(reply) = last_refusal
+            && found.len() > 1
+            && found.values().all(|content| matches!(content, Err(Unreadable::Refused(_))))
+        {
+            return Err(ImapError::Unavailable(reply));
         }
         Ok(found.into_iter().map(|(uid, content)| Fetched { uid, content }).collect())
     }

@@ -37,7 +37,7 @@ pub use capabilities::Capabilities;
 pub use change::{Stored, StoredPiece};
 pub use code::ResponseCode;
 pub use error::{ImapError, Reply};
-pub use fetch::Listed;
+pub use fetch::{Listed, MAX_LISTED};
 pub use idle::Woken;
 pub use messages::{Fetched, Unreadable};
 pub use select::Selected;

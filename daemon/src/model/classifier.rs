@@ -1,5 +1,6 @@
 //! The handle to a running model: texts in, predictions out, from any thread or task.
 
+use std::num::NonZero;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -21,6 +22,10 @@ use super::worker::{self, Answer, Request};
 /// readers busy, more would only hold texts in memory.
 const QUEUE: usize = 8;
 
+/// Sessions that are opened where nobody says a number: each costs memory of its own (some 30 MiB
+/// with the default model), and four read more mail than most servers receive.
+const MOST_BY_ITSELF: usize = 4;
+
 /// How the model is run.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ModelOptions {
@@ -28,7 +33,7 @@ pub struct ModelOptions {
     pub library: Option<PathBuf>,
     /// Where to compute.
     pub provider: Provider,
-    /// Texts that are read at the same time, one thread each; 0 takes every core.
+    /// Texts that are read at the same time, one thread each; 0 takes every core, up to four.
     pub threads: usize,
 }
 
@@ -64,7 +69,7 @@ impl Classifier {
     pub fn start(bundle: ModelBundle, options: &ModelOptions) -> Result<Self, ModelError> {
         let library = open_library(options.library.as_deref())?;
         let count = match options.threads {
-            0 => thread::available_parallelism().map_or(1, std::num::NonZero::get),
+            0 => thread::available_parallelism().map_or(1, NonZero::get).min(MOST_BY_ITSELF),
             count => count,
         };
         let Sessions { sessions, provider } =

@@ -32,6 +32,17 @@ pub struct Library {
 pub struct LibraryError {
     /// Each place that was tried, with the reason why it did not serve.
     pub tried: Vec<(PathBuf, String)>,
+    /// Who named the only candidate, if somebody did.
+    pub named_by: Option<Namer>,
+}
+
+/// Who names a library, so that it is the only one tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Namer {
+    /// `library` under `[model]`.
+    Configuration,
+    /// `ORT_DYLIB_PATH`.
+    Variable,
 }
 
 impl Library {
@@ -64,8 +75,13 @@ pub fn open_library(configured: Option<&Path>) -> Result<&'static Library, Libra
     }
     let variable = std::env::var_os(VARIABLE).filter(|path| !path.is_empty()).map(PathBuf::from);
     let program = std::env::current_exe().ok();
-    let named = configured.map(Path::to_owned).or(variable);
-    let library = first_of(candidates(named, program.as_deref()))?;
+    let (named, named_by) = match (configured, variable) {
+        (Some(path), _) => (Some(path.to_owned()), Some(Namer::Configuration)),
+        (None, Some(path)) => (Some(path), Some(Namer::Variable)),
+        (None, None) => (None, None),
+    };
+    let library = first_of(candidates(named, program.as_deref()))
+        .map_err(|tried| LibraryError { tried, named_by })?;
     Ok(LOADED.get_or_init(|| library))
 }
 
@@ -94,7 +110,7 @@ pub(super) fn build_tree(program: &Path) -> Option<&Path> {
     program.ancestors().skip(2).take(3).find(|folder| folder.ends_with("target"))?.parent()
 }
 
-fn first_of(candidates: Vec<PathBuf>) -> Result<Library, LibraryError> {
+fn first_of(candidates: Vec<PathBuf>) -> Result<Library, Vec<(PathBuf, String)>> {
     let mut tried = Vec::new();
     for path in candidates {
         if path.components().count() > 1 && !path.exists() {
@@ -106,7 +122,7 @@ fn first_of(candidates: Vec<PathBuf>) -> Result<Library, LibraryError> {
             Err(problem) => tried.push((path, problem)),
         }
     }
-    Err(LibraryError { tried })
+    Err(tried)
 }
 
 /// Loads one library and sets it up; the error says what is wrong with the file.
@@ -169,10 +185,20 @@ impl fmt::Display for LibraryError {
         for (path, problem) in &self.tried {
             writeln!(f, "  {} {problem}", path.display())?;
         }
-        f.write_str(
-            "run `make setup` in the source folder to fetch it, or name one with `library` \
-             under [model] in the configuration",
-        )
+        f.write_str(match self.named_by {
+            None => {
+                "run `make setup` in the source folder to fetch it, or name one with `library` \
+                 under [model] in the configuration"
+            }
+            Some(Namer::Configuration) => {
+                "no other is tried because `library` under [model] names this one: correct or \
+                 delete that line; without it the one that `make setup` fetches is found"
+            }
+            Some(Namer::Variable) => {
+                "no other is tried because ORT_DYLIB_PATH names this one: `unset ORT_DYLIB_PATH`; \
+                 without it the one that `make setup` fetches is found"
+            }
+        })
     }
 }
 

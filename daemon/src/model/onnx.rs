@@ -1,7 +1,7 @@
 //! A model in ONNX Runtime: one session that reads one text at a time on the thread it is given.
 //!
 //! Each session computes on one thread. Two mails on two cores are quicker than one mail on both,
-//! because the layers of a small model are too short to share out; ARCHITECTURE.md has figures.
+//! because the layers of a small model are too short to share out: `make bench` shows both.
 
 use std::sync::Arc;
 

@@ -4,14 +4,17 @@
 //! UIDs of one mailbox; a stop is heard between two chunks. Nothing here knows a protocol, a
 //! database or a model: those are behind `imap`, `store` and `model`.
 
+mod caution;
 mod error;
 mod known;
+mod list;
 mod read;
 mod write;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use triaged_core::config::{HistoryText, Mode};
 use triaged_core::decision::decide;
@@ -28,11 +31,10 @@ use crate::model::Classifier;
 use crate::pulse::Heart;
 use crate::store::{Account, Action, PlannedMessage, Store, StoredMailbox};
 
+use caution::Attempt;
+pub use caution::Caution;
 pub use error::FlowError;
 use read::Draft;
-
-/// How many UIDs are listed by one command: a line of about 80 bytes each.
-const WINDOW: u32 = 1_000;
 
 /// What every account's flow works with; clones are cheap.
 #[derive(Clone)]
@@ -49,7 +51,13 @@ pub struct Pipeline {
     pub metrics: Metrics,
     /// The time.
     pub clock: Clock,
+    /// How many chunks may be in hand at the same time, of all accounts together.
+    pub turns: Arc<Semaphore>,
 }
+
+/// Chunks in hand: enough that servers are asked while the model reads, few enough that memory
+/// does not grow with the accounts that come back together after an outage.
+pub const TURNS: usize = 8;
 
 /// A mailbox that the session has selected.
 pub struct OpenMailbox {
@@ -66,7 +74,14 @@ pub struct Pace<'a> {
     pub heart: &'a Heart,
     /// The account's share of the messages that wait.
     pub backlog: &'a Backlog,
+    /// Which listings earlier connections died of.
+    pub listing: &'a Caution,
+    /// Which messages earlier connections died of.
+    pub reading: &'a Caution,
 }
+
+/// Why a message was given up.
+const GIVEN_UP: &str = "each attempt to read it ended the connection";
 
 /// How long one chunk may take: its commands at their deadlines, and the model on a busy machine.
 const CHUNK_TIME: Duration = Duration::from_mins(15);
@@ -121,37 +136,94 @@ impl Pipeline {
     ) -> Result<(), FlowError> {
         let decided = self.store.decided_uids(&mailbox.stored).await?;
         loop {
-            let (from, to) = window(&mailbox.stored.cursor, &mailbox.selected);
-            let mut listed = session.fetch_envelopes(from, to.unwrap_or(Uid::LAST)).await?;
-            listed.retain(|listed| !decided.contains(&listed.uid) && concerns_us(listed, mailbox));
-            let mut waiting = listed.len();
-            for chunk in sync::chunks(listed.iter().map(|listed| (listed.uid, listed.fetch_size())))
-            {
-                pace.backlog.set(waiting);
-                pace.heart.beat(CHUNK_TIME);
-                if pace.stop.is_cancelled() {
-                    return Ok(());
-                }
-                self.chunk(session, mailbox, &listed, &chunk).await?;
-                waiting = waiting.saturating_sub(chunk.len());
+            pace.heart.beat(CHUNK_TIME);
+            let range = self.list(session, mailbox, &decided, pace).await?;
+            if let Some(given_up) = &range.given_up {
+                let drafts = vec![read::unreadable(given_up, &GIVEN_UP)];
+                self.chunk(session, mailbox, &[], &given_up.uid.into(), drafts).await?;
             }
-            pace.backlog.set(0);
-            let Some(next) = to.map(Uid::next) else { return Ok(()) };
+            if !self.chunks(session, mailbox, &range.listed, pace).await? {
+                return Ok(());
+            }
+            let Some(next) = range.next else { return Ok(()) };
+            if pace.stop.is_cancelled() {
+                return Ok(());
+            }
             self.store.settle(&mut mailbox.stored, next, &[], self.clock.now()).await?;
         }
     }
 
+    /// Takes the listed messages through the pipe, chunk by chunk; `false` when a stop was heard.
+    async fn chunks(
+        &self,
+        session: &mut Session,
+        mailbox: &mut OpenMailbox,
+        listed: &[Listed],
+        pace: &Pace<'_>,
+    ) -> Result<bool, FlowError> {
+        let mut waiting = listed.len();
+        for chunk in sync::chunks(listed.iter().map(|listed| (listed.uid, listed.fetch_size()))) {
+            let mut rest = chunk;
+            while let Some(first) = rest.first() {
+                pace.backlog.set(waiting);
+                let Some(_turn) = self.turn(pace).await else { return Ok(false) };
+                let Some(attempt) = pace.reading.begin(mailbox.stored.id, first, rest.len()) else {
+                    break;
+                };
+                let (uids, later) = rest.split_at(attempt.most());
+                let drafts = self.drafts(session, listed, &uids, attempt).await?;
+                pace.reading.came_through();
+                self.chunk(session, mailbox, listed, &uids, drafts).await?;
+                waiting = waiting.saturating_sub(uids.len());
+                rest = later;
+            }
+        }
+        pace.backlog.set(0);
+        Ok(true)
+    }
+
+    /// Waits until few enough chunks are in hand; `None` when the stop came first.
+    async fn turn(&self, pace: &Pace<'_>) -> Option<OwnedSemaphorePermit> {
+        loop {
+            pace.heart.beat(CHUNK_TIME);
+            let turns = self.turns.clone().acquire_owned();
+            tokio::select! {
+                biased;
+                () = pace.stop.cancelled() => return None,
+                turn = tokio::time::timeout(CHUNK_TIME / 2, turns) => if let Ok(turn) = turn {
+                    return turn.ok();
+                }
+            }
+        }
+    }
+
+    /// Fetches and reads messages, unless they were given up.
+    async fn drafts(
+        &self,
+        session: &mut Session,
+        listed: &[Listed],
+        uids: &UidSet,
+        attempt: Attempt,
+    ) -> Result<Vec<Draft>, FlowError> {
+        if attempt == Attempt::GiveUpFirst {
+            let given_up = listed.iter().filter(|listed| uids.contains(listed.uid));
+            return Ok(given_up.map(|listed| read::unreadable(listed, &GIVEN_UP)).collect());
+        }
+        let timer = self.metrics.stage(Stage::Fetch);
+        let fetched = session.fetch_messages(uids).await?;
+        timer.done(fetched.len());
+        self.read(listed, fetched).await
+    }
+
+    /// Decides about messages, writes the decisions down, and does and settles what follows.
     async fn chunk(
         &self,
         session: &mut Session,
         mailbox: &mut OpenMailbox,
         listed: &[Listed],
         uids: &UidSet,
+        drafts: Vec<Draft>,
     ) -> Result<(), FlowError> {
-        let timer = self.metrics.stage(Stage::Fetch);
-        let fetched = session.fetch_messages(uids).await?;
-        timer.done(fetched.len());
-        let drafts = self.read(listed, fetched).await?;
         let known = self.known(session, mailbox, &drafts).await?;
         let predictions = self.classify(&drafts, &known).await?;
         let planned: Vec<PlannedMessage> = drafts
@@ -238,19 +310,4 @@ impl Pipeline {
             }
         }
     }
-}
-
-/// The next range of UIDs to list; without an end where it reaches beyond what the server named.
-fn window(cursor: &Cursor, selected: &Selected) -> (Uid, Option<Uid>) {
-    let end = cursor.next.plus(WINDOW - 1);
-    let to = selected.status.uid_next.filter(|&uid_next| end < uid_next).map(|_| end);
-    (cursor.next, to)
-}
-
-/// Mail from before the moment that the cursor names is passed over, and what is deleted already.
-fn concerns_us(listed: &Listed, mailbox: &OpenMailbox) -> bool {
-    let not_before = mailbox.stored.cursor.not_before;
-    let old = not_before.zip(listed.received).is_some_and(|(oldest, at)| at < oldest);
-    let deleted = listed.flags.iter().any(|flag| flag.eq_ignore_ascii_case("\\Deleted"));
-    !old && !deleted
 }

@@ -1,13 +1,14 @@
 //! From the bytes that the server sent to the text that the model reads.
 
 use std::collections::HashMap;
+use std::fmt;
 
 use triaged_core::document;
 use triaged_core::mailbox::Uid;
 use triaged_core::message::{self, Message};
 
 use super::{FlowError, Pipeline};
-use crate::imap::{Fetched, Listed, Unreadable};
+use crate::imap::{Fetched, Listed};
 use crate::metrics::Stage;
 use crate::store::Identity;
 
@@ -68,7 +69,7 @@ impl Pipeline {
 }
 
 /// A message that the server shows and does not give: it gets no label, and its neighbours theirs.
-fn unreadable(listed: &Listed, error: &Unreadable) -> Draft {
+pub(super) fn unreadable(listed: &Listed, error: &dyn fmt::Display) -> Draft {
     tracing::warn!(uid = listed.uid.get(), %error, "a message can not be read");
     Draft {
         uid: listed.uid,

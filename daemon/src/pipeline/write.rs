@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use triaged_core::config::Mode;
 use triaged_core::decision::{Decision, merge};
 use triaged_core::label::Keyword;
 use triaged_core::mailbox::{Uid, UidSet};
@@ -23,8 +24,16 @@ impl Pipeline {
         if effects.is_empty() {
             return Ok(());
         }
-        tracing::info!(effects = effects.len(), "finishing what was decided before the restart");
         let next = mailbox.stored.cursor.next;
+        if mailbox.mode == Mode::Shadow {
+            // Shadow mode writes nothing, also nothing that was decided before it was chosen.
+            let given_up: Vec<_> =
+                effects.into_iter().map(|effect| (effect, EffectState::Shadow)).collect();
+            let now = self.clock.now();
+            self.store.settle(&mut mailbox.stored, next, &given_up, now).await?;
+            return Ok(());
+        }
+        tracing::info!(effects = effects.len(), "finishing what was decided before the restart");
         self.write(session, mailbox, effects, next, &[]).await
     }
 

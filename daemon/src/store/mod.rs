@@ -101,7 +101,8 @@ impl Store {
     }
 
     /// Begins a mailbox, or begins it anew under other UIDs. Effects that were planned under an
-    /// earlier generation can never be applied: they and their messages are marked as gone.
+    /// earlier generation can never be applied: they and their messages are marked as gone. What
+    /// was decided under UIDs of this generation that the server gives out again is forgotten.
     pub async fn begin_mailbox(
         &self,
         account: AccountId,
@@ -124,6 +125,7 @@ impl Store {
         .await?;
         let id = MailboxId(row.try_get(0)?);
         plan::give_up_other_generations(&mut transaction, id, cursor.uid_validity).await?;
+        plan::forget_from(&mut transaction, id, cursor).await?;
         transaction.commit().await?;
         Ok(StoredMailbox { id, account, cursor })
     }
@@ -141,7 +143,8 @@ impl Store {
         rows.into_iter().map(|row| uid(row.try_get(0)?)).collect()
     }
 
-    /// Where messages of these identities were decided before in the account.
+    /// Where messages of these identities were decided before in the account. Those that were
+    /// decided and could not be labelled there do not count: here they may be.
     pub async fn earlier(
         &self,
         account: AccountId,
@@ -151,7 +154,8 @@ impl Store {
         for identity in identities {
             let rows = sqlx::query(
                 "SELECT mailbox, uid_validity, uid FROM message \
-                 WHERE account = ? AND identity = ?",
+                 WHERE account = ? AND identity = ? \
+                 AND outcome IN ('pending', 'labelled', 'unlabelled', 'shadow', 'known')",
             )
             .bind(account.0)
             .bind(identity.0.as_slice())

@@ -17,6 +17,10 @@ static MIGRATIONS: Migrator = sqlx::migrate!("../migrations/sqlite");
 /// A reader or the checkpoint may hold the file for a moment.
 const BUSY: Duration = Duration::from_secs(10);
 
+/// All accounts share the one connection; on a slow disk the last in the queue waits this long
+/// before it takes the database for lost.
+const QUEUE: Duration = Duration::from_mins(10);
+
 /// Earlier releases can corrupt a write-ahead log (sqlite.org, release notes of 3.51.3).
 const OLDEST_SQLITE: [u32; 3] = [3, 51, 3];
 
@@ -67,6 +71,8 @@ pub(super) async fn open(path: &Path) -> Result<SqlitePool, StoreError> {
         .max_connections(1)
         .idle_timeout(None)
         .max_lifetime(None)
+        .acquire_timeout(QUEUE)
+        .acquire_slow_threshold(QUEUE)
         .connect_with(options)
         .await
         .map_err(|error| damaged(path, error))?;

@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use sqlx::{Row, Sqlite, Transaction};
 use triaged_core::mailbox::{MailboxId, Uid, UidValidity};
 use triaged_core::outcome::Outcome;
+use triaged_core::sync::Cursor;
 
 use super::rows::{Action, EffectState, PendingEffect, PlannedMessage, StoredMailbox};
 use super::{Store, StoreError, uid};
@@ -232,5 +233,20 @@ pub(super) async fn give_up_other_generations(
     .bind(uid_validity.get())
     .execute(&mut **transaction)
     .await?;
+    Ok(())
+}
+
+/// Forgets what was decided about messages from the cursor on.
+pub(super) async fn forget_from(
+    transaction: &mut Transaction<'_, Sqlite>,
+    mailbox: MailboxId,
+    cursor: Cursor,
+) -> Result<(), StoreError> {
+    sqlx::query("DELETE FROM message WHERE mailbox = ? AND uid_validity = ? AND uid >= ?")
+        .bind(mailbox.0)
+        .bind(cursor.uid_validity.get())
+        .bind(cursor.next.get())
+        .execute(&mut **transaction)
+        .await?;
     Ok(())
 }

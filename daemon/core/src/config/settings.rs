@@ -47,7 +47,7 @@ pub struct ModelConfig {
     pub library: Option<PathBuf>,
     /// What the model runs on.
     pub provider: Provider,
-    /// How many mails are classified at the same time; 0: as many as there are cores.
+    /// How many mails are classified at the same time; 0: as many as there are cores, up to four.
     pub threads: usize,
 }
 

@@ -198,6 +198,8 @@ mod tests {
         );
         check("From: =?utf-8?q?King=2C_Ad=C3=A4?= <a@b.example>", "King, Adä", "b.example");
         check("From: =?utf-8?q?Ada_=3Ca=40b.example=3E?=", "Ada", "b.example");
+        check("From: Ada =?utf-8?q?K=C3=AFng?= <a@b.example>", "Ada Kïng", "b.example");
+        check("From: =?utf-8?q?Ad=C3=A4?= King <a@b.example>", "Adä King", "b.example");
         check("From: ada@engine.example (Ada King)", "Ada King", "engine.example");
         check("From: ada@engine.example", "ada", "engine.example");
         check("From: Ada\n King\n <ada@engine.example>", "Ada King", "engine.example");

@@ -4,13 +4,15 @@
 //! tree nor recursion, so that deep nesting costs nothing. Quoted history becomes lines that begin
 //! with `>`, as in plain text.
 
+mod layers;
 mod lexer;
 mod style;
 
 use mail_parser::decoders::html::add_html_token;
 
+use layers::Layers;
 use lexer::{Lexer, Tag, Token};
-use style::Hiding;
+use style::{Hiding, Style};
 
 /// Text of an HTML mail, and how many letters of it nobody sees.
 pub(super) struct Seen {
@@ -42,8 +44,7 @@ pub(super) fn to_text(html: &str) -> Seen {
 struct Page {
     out: String,
     hiding: Hiding,
-    /// The hidden element that is being passed over, and how many of its name are open.
-    passing: Option<(String, usize)>,
+    layers: Layers,
     /// Letters passed over.
     hidden: usize,
     quotes: usize,
@@ -61,49 +62,36 @@ impl Page {
         for token in Lexer::new(html) {
             match token {
                 Token::Style(css) => self.hiding.learn(css),
-                Token::Text(text) if self.passing.is_some() => {
+                Token::Text(text) if self.layers.style().hides_text() => {
                     self.hidden += text.chars().filter(|c| c.is_alphanumeric()).count();
                 }
                 Token::Text(text) => self.text(text),
-                Token::Start(tag) => {
-                    self.closed_by(&tag.name);
-                    if let Some((name, open)) = &mut self.passing {
-                        *open += usize::from(*name == tag.name && !tag.closes_itself);
-                    } else if hide && !is_void(&tag.name) && self.hiding.covers(&tag) {
-                        self.passing = Some((tag.name, 1));
-                    } else {
-                        self.start(&tag);
-                    }
-                }
+                Token::Start(tag) => self.begin(tag, hide),
                 Token::End(name) => self.end(&name),
             }
         }
     }
 
-    /// Elements that may be left open end where the next of their kind begins.
-    fn closed_by(&mut self, next: &str) {
-        let ends = self.passing.as_ref().is_some_and(|(name, _)| match name.as_str() {
-            "p" => gap(next) > 0 && next != "br",
-            "td" | "th" => matches!(next, "td" | "th" | "tr"),
-            "tr" => next == "tr",
-            "li" => next == "li",
-            _ => false,
-        });
-        // A cell may hold a table with cells of its own; then the count decides.
-        if ends && self.passing.as_ref().is_some_and(|(_, open)| *open == 1) {
-            self.passing = None;
+    fn begin(&mut self, tag: Tag<'_>, hide: bool) {
+        self.layers.begin(&tag.name, tag.closes_itself);
+        let own =
+            if hide && !is_void(&tag.name) { self.hiding.style(&tag) } else { Style::default() };
+        let style = self.layers.style().around(own);
+        if !style.is_gone() {
+            self.start(&tag, style);
         }
+        self.layers.set(tag.name, style);
     }
 
-    fn start(&mut self, tag: &Tag<'_>) {
+    fn start(&mut self, tag: &Tag<'_>, style: Style) {
         self.due = self.due.max(gap(&tag.name));
         match tag.name.as_str() {
             "br" => self.line(),
             "hr" => self.due = self.due.max(1),
-            "li" => self.text("- "),
+            "li" if !style.hides_text() => self.text("- "),
             "td" | "th" => self.blank = true,
             "pre" => self.preformatted += 1,
-            "img" => {
+            "img" if !style.hides_images() => {
                 let caption = tag.attribute("alt").unwrap_or_default();
                 if caption.len() <= LONGEST_CAPTION {
                     self.blank = true;
@@ -121,13 +109,9 @@ impl Page {
     }
 
     fn end(&mut self, name: &str) {
-        if let Some((passed, open)) = &mut self.passing {
-            if passed == name {
-                *open -= 1;
-            }
-            if *open == 0 || matches!(name, "body" | "html") {
-                self.passing = None;
-            }
+        let gone = self.layers.style().is_gone();
+        self.layers.end(name);
+        if gone {
             return;
         }
         self.due = self.due.max(gap(name));

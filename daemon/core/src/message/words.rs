@@ -33,7 +33,8 @@ pub(super) fn decode(field: &[u8], quoted: bool, defects: &mut Defects) -> Strin
         let (decoded, after) = run(found, defects);
         match decoded {
             Some(text) if quoted && !in_quotes => {
-                out.push('"');
+                // The address parser forgets the blank between a word and a quotation mark.
+                out.push_str(if out.ends_with(' ') { "\" " } else { "\"" });
                 out.push_str(&text.replace('\\', "\\\\").replace('"', "\\\""));
                 out.push_str("\" ");
             }

@@ -23,20 +23,68 @@ fn entities_are_decoded() {
     check("&", "&");
 }
 
+/// Checks the text, and how many letters of it nobody sees.
+fn hidden(html: &str, expected: &str, letters: usize) {
+    let seen = to_text(html);
+    assert_eq!((seen.text.trim(), seen.hidden), (expected, letters), "{html}");
+}
+
 #[test]
 fn what_nobody_sees_is_left_out() {
-    fn hidden(html: &str, expected: &str, letters: usize) {
-        let seen = to_text(html);
-        assert_eq!((seen.text.trim(), seen.hidden), (expected, letters), "{html}");
-    }
     hidden("<div style='display:none'>pre <div>x</div> y</div>seen", "seen", 5);
     hidden("<span style='font-size:0'>abc</span>seen", "seen", 3);
     hidden("<style>.p{display:none}</style><p class=p>abc<p>seen", "seen", 3);
     hidden("<p hidden>abc<div>seen</div>", "seen", 3);
     hidden("<td style='display:none'>abc<td>seen", "seen", 3);
+    hidden("<td style='display:none'><table><tr><td>abc</table>d</td>seen", "seen", 4);
     hidden("<title>t</title><script>s</script>seen", "seen", 0);
     hidden("<img style='display:none' alt=x>seen", "x seen", 0);
     hidden("<div style='display:none'>all of it", "all of it", 7);
+}
+
+#[test]
+fn what_sets_its_own_size_or_visibility_is_seen_in_what_is_hidden() {
+    hidden(
+        "<p style='font-size:0'>abc<b style='font-size:9px'>seen</b>def</p>end",
+        "seen\n\nend",
+        6,
+    );
+    hidden("<div style='visibility:hidden'>abc<p style='visibility:visible'>seen", "seen", 3);
+    hidden("<div style='display:none'>abc<p style='font-size:9px'>def</p></div>seen", "seen", 6);
+    hidden("<i style='font-size:0'>abc<font size=2>seen</font></i>", "seen", 3);
+    hidden("<style>td{font-size:0}.t{font-size:9px}</style><td>abc<p class=t>seen", "seen", 3);
+    hidden("<ul style='font-size:0'><li>abc<li style='font-size:9px'>seen", "- seen", 3);
+    hidden("<td style='font-size:0'><img alt=Logo>abc", "Logo", 3);
+    // Cells that are never closed end with the next one, or with their table.
+    hidden("<tr><td style='font-size:0'><i style='font-size:9px'>a<td>b", "a b", 0);
+    hidden(
+        "<table><td style='font-size:0'><table><td style='font-size:9px'>a<td>b</table>c</table>d",
+        "a\n\nd",
+        2,
+    );
+}
+
+#[test]
+fn a_layout_without_letters_of_its_own_shows_its_texts() {
+    let cell = |text: &str| {
+        format!(
+            "<tr><td align='left' style='font-size:0px;padding:10px 25px;'>\
+             <div style='font-family:Arial;font-size:13px;line-height:1;'>{text}</div></td></tr>"
+        )
+    };
+    let mail = format!(
+        "<!doctype html><html><body style='background-color:#f4f4f4;'>\
+         <div style='display:none;font-size:1px;max-height:0px;overflow:hidden;'>See inside</div>\
+         <div><!--[if mso]><table><tr><td><![endif]--><table role='presentation'><tbody><tr>\
+         <td style='direction:ltr;font-size:0px;padding:20px 0;'>\
+         <div class='column' style='font-size:0px;display:inline-block;width:100%;'>\
+         <table role='presentation'><tbody>{}{}</tbody></table></div></td></tr></tbody></table>\
+         <table><tbody><tr><td style='font-size:0px;'><p style='font-size:1px;'>z</p></td>\
+         </tr></tbody></table></div></body></html>",
+        cell("Your card was declined."),
+        cell("Pay by <b>Friday</b>, or the site goes offline."),
+    );
+    hidden(&mail, "Your card was declined.\nPay by Friday, or the site goes offline.", 10);
 }
 
 #[test]
