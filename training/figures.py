@@ -93,7 +93,8 @@ def other(reader: Reader, file: Path, mails: list[Mail]) -> None:
     logits = packed_logits(reader, [mail.text for mail in mails])
     for head, labels in LABELS.items():
         names = list(labels)
-        pairs = [(names.index(mail.labels[head]), row.argmax()) for mail, row in zip(mails, logits[head]) if head in mail.labels]
+        rows = zip(mails, logits[head], strict=True)
+        pairs = [(names.index(mail.labels[head]), row.argmax()) for mail, row in rows if head in mail.labels]
         right, found = map(list, zip(*pairs))
         scored[head] = f1_score(right, found, average="macro", labels=sorted(set(right)))
         hits[head] = float(np.mean(np.equal(right, found)))

@@ -37,8 +37,8 @@ class Graph:
         return name
 
     def node(self, operator: str, inputs: list[str], output: str, domain: str = "", **attributes) -> str:
-        # The fused skip-layer-norm has optional inputs and outputs; only the first output is used.
-        self.nodes.append(helper.make_node(operator, inputs, [output], name=f"{output}_node", domain=domain, **attributes))
+        name = f"{output}_node"
+        self.nodes.append(helper.make_node(operator, inputs, [output], name=name, domain=domain, **attributes))
         return output
 
 
