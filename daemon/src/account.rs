@@ -71,8 +71,8 @@ struct Life<'a> {
     seen: Vec<Option<MailboxStatus>>,
     /// Whether the server tells of new mail by itself.
     idles: bool,
-    /// A mailbox that could not be read at the last look, and why.
-    passed_over: Option<String>,
+    /// The mailboxes that could not be read at the last look, each with the reason.
+    passed_over: Vec<String>,
     /// What was said of mailboxes already, so that each look does not say it again.
     said: BTreeSet<(String, &'static str)>,
 }
@@ -119,7 +119,7 @@ impl Watcher {
             main: None,
             seen,
             idles,
-            passed_over: None,
+            passed_over: Vec::new(),
             said: BTreeSet::new(),
         };
         loop {
@@ -151,7 +151,7 @@ impl Watcher {
     /// selected and IDLE watches it.
     async fn look_at_all(&self, life: &mut Life<'_>) -> Result<(), FlowError> {
         let Some((main, others)) = self.config.mailboxes.split_first() else { return Ok(()) };
-        life.passed_over = None;
+        life.passed_over.clear();
         for (position, name) in others.iter().enumerate() {
             self.look_at(life, position, name).await?;
         }
@@ -250,7 +250,7 @@ impl Watcher {
 
     fn passed_over(&self, life: &mut Life<'_>, mailbox: &str, error: &ImapError) {
         self.pipeline.metrics.imap_error(error.kind());
-        life.passed_over = Some(format!("{mailbox}: {error}"));
+        life.passed_over.push(format!("{mailbox}: {error}"));
         if life.said.insert((mailbox.to_owned(), error.kind())) {
             tracing::warn!(account = %self.config.name, mailbox, %error, "a mailbox can not be read and is passed over; it is looked at again with each poll");
         }
@@ -270,12 +270,12 @@ impl Watcher {
 
     /// Watching, if every mailbox could be read.
     fn standing(&self, life: &Life<'_>) -> AccountState {
-        match &life.passed_over {
-            None => AccountState::Watching,
-            Some(reason) => AccountState::Waiting {
-                reason: reason.clone(),
-                retry_at: later(self.pipeline.clock.now(), self.config.poll),
-            },
+        if life.passed_over.is_empty() {
+            return AccountState::Watching;
+        }
+        AccountState::Waiting {
+            reason: life.passed_over.join("; "),
+            retry_at: later(self.pipeline.clock.now(), self.config.poll),
         }
     }
 

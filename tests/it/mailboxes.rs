@@ -5,7 +5,7 @@ use crate::harness::{Daemon, Installation, Mail, Mailserver, Settings, User, on_
 on_each_format!(
     a_mailbox_that_does_not_exist_does_not_keep_the_others_from_their_labels,
     a_mailbox_that_may_not_be_read_does_not_keep_the_others_from_their_labels,
-    a_mailbox_that_appears_later_is_watched_from_then_on,
+    every_mailbox_that_can_not_be_read_is_named_until_it_can,
 );
 
 fn a_mailbox_that_does_not_exist_does_not_keep_the_others_from_their_labels(mail: &Mailserver) {
@@ -52,17 +52,22 @@ fn assert_passed_over(anna: &User, mailbox: &str) {
     daemon.stop();
 }
 
-fn a_mailbox_that_appears_later_is_watched_from_then_on(mail: &Mailserver) {
+fn every_mailbox_that_can_not_be_read_is_named_until_it_can(mail: &Mailserver) {
     let anna = mail.user("anna");
-    let account = anna.account().mailboxes(&["INBOX", "Later"]).and("poll_seconds = 1");
+    let account = anna.account().mailboxes(&["INBOX", "One", "Two"]).and("poll_seconds = 1");
     let installation = Installation::new(&Settings::label().with(account));
     let mut daemon = installation.start();
-    daemon.wait_until("it says what it can not read", |daemon| {
-        daemon.get("/readyz").is_some_and(|(_, body)| body.contains("Later: "))
-    });
-    anna.client().command("CREATE Later");
+    let names = |daemon: &Daemon, one: bool, two: bool| {
+        daemon
+            .get("/readyz")
+            .is_some_and(|(_, body)| (body.contains("One: "), body.contains("Two: ")) == (one, two))
+    };
+    daemon.wait_until("it names both", |daemon| names(daemon, true, true));
+    anna.client().command("CREATE One");
+    daemon.wait_until("it names one of them", |daemon| names(daemon, false, true));
+    anna.client().command("CREATE Two");
     daemon.wait_ready();
-    let uid = anna.append("Later", &Mail::outage(), "", None);
-    assert_eq!(installation.wait_recorded(&anna, "Later", uid).outcome, "labelled");
+    let uid = anna.append("Two", &Mail::outage(), "", None);
+    assert_eq!(installation.wait_recorded(&anna, "Two", uid).outcome, "labelled");
     daemon.stop();
 }
