@@ -41,11 +41,11 @@ $(VENV)/ready: tests/requirements.txt
 	@touch $@
 
 test-rust: ## Unit, documentation and integration tests; the latter against a real Dovecot
+	$(CARGO) test --locked --workspace --doc --quiet
 	@if $(CARGO) nextest --version >/dev/null 2>&1; then \
-		set -ex; $(CARGO) test --locked --workspace --doc --quiet; \
-		$(CARGO) nextest run --locked --workspace; \
+		set -ex; $(CARGO) nextest run --locked --workspace; \
 	else \
-		set -ex; $(CARGO) test --locked --workspace; \
+		set -ex; $(CARGO) test --locked --workspace --lib --bins --tests; \
 	fi
 
 demo: ## Label a dozen mails in a throw-away Dovecot and show the result
