@@ -1,7 +1,8 @@
 //! A model in ONNX Runtime: one session that reads one text at a time on the thread it is given.
 //!
 //! Each session computes on one thread. Two mails on two cores are quicker than one mail on both,
-//! because the layers of a small model are too short to share out: see the two ways of Python in `make bench`.
+//! because the layers of a small model are too short to share out: see the two ways of Python in
+//! `make bench`.
 
 use std::sync::Arc;
 
