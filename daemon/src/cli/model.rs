@@ -60,7 +60,7 @@ fn as_lines(bundle: &ModelBundle) -> String {
             "head       {}: {} (written from {:.2}; temperature {:.3})",
             head.name,
             labels.join(", "),
-            reading.threshold,
+            reading.thresholds.head,
             reading.temperature
         )
     }));
@@ -94,7 +94,7 @@ fn heads(manifest: &Manifest) -> Vec<Value> {
             json!({
                 "name": head.name,
                 "temperature": reading.temperature,
-                "threshold": reading.threshold,
+                "threshold": reading.thresholds.head,
                 "labels": head.labels,
             })
         })
