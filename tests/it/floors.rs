@@ -43,6 +43,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("clap", &["cli", "main"]),
     ("comfy_table", &["cli"]),
     ("getrandom", &["clock", "store"]),
+    ("libc", &["main"]),
     ("libsqlite3_sys", &["store"]),
     ("mail_parser", &["core"]),
     ("notify", &["reload"]),
