@@ -4,6 +4,7 @@ It deliberately knows no model and no file: probabilities, truths and reasons co
 out. Shares are rounded to six digits, as `triaged eval --json` rounds them.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,8 +50,8 @@ def share(part: float, whole: float) -> float | None:
 
 
 def six(value: float | None) -> float | None:
-    """To six digits, None left alone."""
-    return None if value is None else round(float(value), 6)
+    """To six digits, halves up as Rust rounds them; None left alone."""
+    return None if value is None else math.floor(float(value) * 1e6 + 0.5) / 1e6
 
 
 def confusion(truth: np.ndarray, found: np.ndarray, count: int) -> np.ndarray:
