@@ -124,6 +124,13 @@ def inputs(extra: Path | None) -> tuple[list[Path], list[Path]]:
     return train, choose
 
 
+def describe(file: Path, mails: list[Mail]) -> dict:
+    """What the model card says of a file: how many mails count, by whose labels, under which licences."""
+    licences = sorted({row.get("license", "MIT or Apache-2.0") for row in raw_rows(file)})
+    counts = Counter(mail.source for mail in mails if mail.file == file.stem)
+    return {"file": file.stem, "committed": HERE in file.parents, "mails": dict(counts), "licences": licences}
+
+
 def refuse_doubles(mails: list[Mail]) -> None:
     """An id in two places may be the same mail on both sides of a split."""
     twice = [identity for identity, count in Counter(mail.id for mail in mails).items() if count > 1]
@@ -132,12 +139,14 @@ def refuse_doubles(mails: list[Mail]) -> None:
 
 
 def prepare(triaged: Path, work: Path, extra: Path | None, asked: Config) -> tuple[list[Mail], list[Mail]]:
-    """Writes WORK/prepared.jsonl and WORK/validation.jsonl, and gives what is in them."""
+    """Writes WORK/data.json, WORK/validation.jsonl and WORK/prepared.jsonl; gives the mails of the two."""
     train, choose = inputs(extra)
     prepared = [mail for file in train for mail in mails_of(file, triaged, asked, trains=True)]
     validation = [mail for file in choose for mail in mails_of(file, triaged, asked, trains=False)]
     refuse_doubles(prepared + validation)
     work.mkdir(parents=True, exist_ok=True)
+    about = {"train": [describe(file, prepared) for file in train], "choose": [describe(file, validation) for file in choose]}
+    (work / "data.json").write_text(json.dumps(about, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     write_prepared(work / "validation.jsonl", validation)
     write_prepared(work / "prepared.jsonl", prepared)
     return prepared, validation
