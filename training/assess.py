@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from training import HERE, baselines, evaluate, figures, mails, predict, prepare, progress, reader
+from training import baselines, evaluate, figures, mails, predict, progress, reader
 from training.config import Config
 from training.figures import Rows
 from training.mails import Mail
@@ -20,14 +20,13 @@ from training.mails import Mail
 MISTAKES = 20  # of each head, the most confident
 
 
-def sets_of_bundle(bundle: Path, triaged: Path, files: list[Path]) -> dict[str, dict]:
-    """Set name to the object of `triaged eval --json`, with the worst mistakes."""
+def sets_of_bundle(bundle: Path, triaged: Path, files: list[Path], written: set[str]) -> dict[str, dict]:
+    """Set name to the object of `triaged eval --json`, with the worst mistakes; `written`: sets whose text may be shown."""
     made = {}
     for file in progress.track(files, "sets"):
         whole, found = evaluate.evaluate(bundle, triaged, [file])
         for head, one in found.items():
-            shown = evaluate.mistakes(one, MISTAKES, text=HERE in file.parents)
-            whole["heads"][head]["mistakes"] = shown
+            whole["heads"][head]["mistakes"] = evaluate.mistakes(one, MISTAKES, text=file.stem in written)
         made[file.stem] = whole
     return made
 
@@ -100,17 +99,17 @@ def speed(bundle: Path, texts: list[str]) -> dict[str, float]:
     return {"median": round(statistics.median(taken), 2), "p99": round(statistics.quantiles(taken, n=100)[-1], 2)}
 
 
-def assess(work: Path, triaged: Path, extra: Path | None, asked: Config) -> None:
-    """Writes WORK/figures.json."""
+def assess(work: Path, triaged: Path, files: list[Path], asked: Config) -> None:
+    """Writes WORK/figures.json; `files` are those to choose by."""
     bundle = work / "bundle"
     manifest = reader.read_manifest(bundle)
     prepared, validation = (mails.read_prepared(work / f"{name}.jsonl") for name in ("prepared", "validation"))
-    _, files = prepare.inputs(extra)
-    sets = sets_of_bundle(bundle, triaged, files)
+    written = {mail.file for mail in validation if mail.source == "written"}
+    sets = sets_of_bundle(bundle, triaged, files, written)
     made = {
         "model": f"{manifest['name']}-{manifest['version']}",
         "created": manifest["created"],
-        "extra": extra is not None,
+        "extra": any(mail.source != "written" for mail in prepared),
         "trained_on": len(prepared),
         "sets": sets | sets_of_folds(work, prepared, manifest, asked),
         "baselines": sets_of_baselines(prepared, validation, asked),

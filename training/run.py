@@ -33,7 +33,7 @@ class Run:
     triaged: Path
     work: Path
     out: Path
-    extra: Path | None
+    files: prepare.Inputs
 
     def step(self, title: str, result: Path, make: Callable[[], None]) -> None:
         """Makes `result` unless it is there; how long it took and the peak memory go to times.json."""
@@ -51,11 +51,10 @@ class Run:
         times.write_text(json.dumps(known, indent=2) + "\n")
 
 
-def digest(asked: Config, extra: Path | None) -> str:
+def digest(asked: Config, files: prepare.Inputs) -> str:
     """Of everything that decides what WORK holds: the configuration and the mails."""
-    files = [file for group in prepare.inputs(extra) for file in group]
     whole = hashlib.sha256(json.dumps(dataclasses.asdict(asked), sort_keys=True).encode())
-    for file in files:
+    for file in (*files[0], *files[1]):
         whole.update(file.name.encode() + hashlib.sha256(file.read_bytes()).digest())
     return whole.hexdigest()
 
@@ -152,18 +151,26 @@ def run_all(run: Run) -> None:
     from training import assess, card, report
 
     work = run.work
-    run.step("prepare", work / "prepared.jsonl", lambda: prepare.prepare(run.triaged, work, run.extra, run.asked))
+    run.step("prepare", work / "prepared.jsonl", lambda: prepare.prepare(run.triaged, work, run.files, run.asked))
     prepared = mails.read_prepared(work / "prepared.jsonl")
     for name in run.asked.folds:
         run.step(f"fold {name}", work / f"fold-{name}" / "logits.npz", lambda name=name: fold(run, name, prepared))
     run.step("calibrate", work / "calibration.json", lambda: fit(run))
     run.step("train and export", work / "int8" / "model.onnx", lambda: exported(run, prepared))
     run.step("pack", work / "bundle" / "manifest.json", lambda: packed(run))
-    run.step("figures", work / "figures.json", lambda: assess.assess(work, run.triaged, run.extra, run.asked))
+    run.step("figures", work / "figures.json", lambda: assess.assess(work, run.triaged, run.files[1], run.asked))
     run.step("report", work / "report.html", lambda: report.write(work))
     run.step("card", work / "card.md", lambda: card.write(work, run.asked))
     published(run)
     print(f"{run.out}: {run.asked.bundle.name}-{run.asked.bundle.version}; report: {work / 'report.html'}")
+
+
+def begin(asked: Config, triaged: Path, work: Path, out: Path, files: prepare.Inputs) -> None:
+    """Claims WORK, brings the pretrained weights, and runs every step."""
+    claim(work, digest(asked, files))
+    folder = weights.pretrained(asked.base, work / "weights")
+    asked = dataclasses.replace(asked, base=dataclasses.replace(asked.base, weights=str(folder)))
+    run_all(Run(asked, triaged, work, out, files))
 
 
 def main() -> None:
@@ -175,11 +182,7 @@ def main() -> None:
     parser.add_argument("--extra", type=Path, help="folder of .jsonl files that may not be committed")
     parser.add_argument("--config", type=Path, default=config.DEFAULT)
     given = parser.parse_args()
-    asked = config.read(given.config)
-    claim(given.work, digest(asked, given.extra))
-    folder = weights.pretrained(asked.base, given.work / "weights")
-    asked = dataclasses.replace(asked, base=dataclasses.replace(asked.base, weights=str(folder)))
-    run_all(Run(asked, given.triaged, given.work, given.out, given.extra))
+    begin(config.read(given.config), given.triaged, given.work, given.out, prepare.inputs(given.extra))
 
 
 if __name__ == "__main__":
