@@ -7,6 +7,7 @@ counts' in `graph_counts.py`. Nothing here knows about training or PyTorch: name
 file comes out.
 """
 
+from collections import Counter
 from enum import StrEnum
 from pathlib import Path
 
@@ -111,10 +112,10 @@ def single(graph: Graph, source: str, output: str) -> str:
 
 def save(graph: Graph, heads: Heads, size: int, target: Path) -> None:
     """Writes the file: input `input_ids` int64 [1, L], outputs each head's logits and `embedding` [1, size]."""
-    taken = {output for node in graph.nodes for output in node.output} - {"embedding", *heads}
-    taken |= {array.name for array in graph.arrays} | {"input_ids", "embedding"}
-    if clash := sorted(taken & heads.keys()):
-        raise ValueError(f"a head can not be named {clash[0]!r}: the graph uses this name itself")
+    made = Counter(output for node in graph.nodes for output in node.output)
+    made.update([array.name for array in graph.arrays] + ["input_ids"])
+    if clash := next((name for name in heads if made[name] > 1), None):
+        raise ValueError(f"a head can not be named {clash!r}: the graph uses this name itself")
     bytes_needed = sum(len(array.raw_data) for array in graph.arrays)
     if bytes_needed > LARGEST_FILE:
         raise ValueError(
