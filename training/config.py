@@ -125,10 +125,24 @@ class Weights:
 
 
 @dataclass(frozen=True)
+class Bundle:
+    """What the packed bundle is called, and on which mails it abstains: see models/README.md.
+
+    `languages`: ISO 639-1 codes, none for any language; `least_words`: 0 for no least number.
+    """
+
+    name: str
+    version: str
+    languages: tuple[str, ...]
+    least_words: int
+
+
+@dataclass(frozen=True)
 class Config:
     """All of it. `heads`: head to label to keyword, "" for a label that is not written."""
 
     base: Base
+    bundle: Bundle
     heads: dict[str, dict[str, str]]
     text: Text
     train: Train
