@@ -52,6 +52,7 @@ class Lora:
     alpha: int
     dropout: float
     targets: tuple[str, ...]
+    four_bit: bool
 
 
 @dataclass(frozen=True)
@@ -184,7 +185,7 @@ def section(kind: Any, raw: Any, path: str) -> Any:
     if kind is float:
         expect(isinstance(raw, int | float) and not isinstance(raw, bool), path, "a number", raw)
         return float(raw)
-    expect(type(raw) is kind, path, {int: "a whole number", str: "a text"}[kind], raw)
+    expect(type(raw) is kind, path, {int: "a whole number", str: "a text", bool: "true or false"}[kind], raw)
     return raw
 
 
