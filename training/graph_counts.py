@@ -11,7 +11,7 @@ so both see the same text. Fitting the table is `wordcounts.py`'s work; here is 
 nodes, and the same sum in numpy to hold the nodes against.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from onnx import TensorProto
@@ -74,6 +74,28 @@ def logits(counts: Counts, ids: np.ndarray) -> dict[str, np.ndarray]:
     total = (values * counts.row_scales[found]) @ counts.rows[found].astype(np.float64) + counts.bias
     parts = np.split(total, np.cumsum(list(counts.labels.values()))[:-1])
     return {head: counts.scales[head] * part for head, part in zip(counts.labels, parts, strict=True)}
+
+
+def batch(counts: Counts, ids: np.ndarray, mask: np.ndarray) -> dict[str, np.ndarray]:
+    """Head to `logits` of each mail of a padded batch, [B, n]; `ids`, `mask` [B, L], the mask 0 where padded."""
+    rows = [logits(counts, row[kept.astype(bool)]) for row, kept in zip(ids, mask, strict=True)]
+    return {head: np.stack([row[head] for row in rows]).astype(np.float32) for head in counts.labels}
+
+
+def widened(counts: Counts, labels: dict[str, int]) -> Counts:
+    """The counts for heads that have got more labels: nothing is added to a new one's logit.
+
+    `labels`: head to how many labels it has now, the old ones first; heads without counts are left out.
+    """
+    places = np.cumsum(list(counts.labels.values()))
+    more = [max(0, labels[head] - count) for head, count in counts.labels.items()]
+    at = np.repeat(places, more)
+    return replace(
+        counts,
+        rows=np.insert(counts.rows, at, 0, axis=1),
+        bias=np.insert(counts.bias, at, 0),
+        labels={head: labels[head] for head in counts.labels},
+    )
 
 
 def add(graph: Graph, counts: Counts | None) -> dict[str, str]:

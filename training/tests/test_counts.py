@@ -79,3 +79,17 @@ def test_parts_that_do_not_fit_together_are_refused(counts) -> None:
         graph_counts.Counts(
             counts.rows, counts.row_scales[:-1], counts.idf, counts.bias, counts.scales, LABELS, BUCKETS
         )
+
+
+def test_new_labels_get_nothing_added_and_old_ones_keep_theirs(counts) -> None:
+    ids = np.array([4, 8, 15])
+    before, after = counts, graph_counts.widened(counts, {"mood": 3, "topic": 3, "new": 2})
+    old, new = graph_counts.logits(before, ids), graph_counts.logits(after, ids)
+    assert new["mood"] == pytest.approx([*old["mood"], 0])
+    assert new["topic"] == pytest.approx(old["topic"])
+
+
+def test_a_padded_batch_gives_what_each_mail_gives(counts) -> None:
+    found = graph_counts.batch(counts, np.array([[5, 6, 7], [5, 0, 0]]), np.array([[1, 1, 1], [1, 0, 0]]))
+    assert found["mood"][0] == pytest.approx(graph_counts.logits(counts, np.array([5, 6, 7]))["mood"], abs=1e-5)
+    assert found["mood"][1] == pytest.approx(graph_counts.logits(counts, np.array([5]))["mood"], abs=1e-5)
