@@ -185,7 +185,7 @@ def work(parent: Parent, base_folder: Path, out: Path, triaged: Path, scratch: P
     """All of it; the candidate is a bundle when its manifest is there."""
     settings, user = read(parent)
     parent.progress("prepare", 0, 1)
-    from training import base, export, lora, net, pack, tokens, train
+    from training import base, export, net, pack, tokens, train
 
     found = base.from_bundle(base_folder)
     asked = asked_of(found.manifest, settings)
@@ -196,9 +196,7 @@ def work(parent: Parent, base_folder: Path, out: Path, triaged: Path, scratch: P
 
     tokenizer = tokens.load(base_folder / "tokenizer.json")
     made = net.of_base(found, asked)
-    lora.adapt(made, asked.train.lora)
     train.train(made, mixed.train, asked, scratch, tokenizer, told=lambda done, of: parent.progress("train", done, of))
-    lora.merge(made)
 
     parent.progress("calibrate", 0, 1)
     calibrating = mixed.aside + anchors
