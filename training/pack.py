@@ -1,11 +1,10 @@
-"""The last step before the figures: a bundle, in the format of models/README.md.
+"""A bundle, in the format of models/README.md; run.py packs the default one.
 
-    python -m training.pack --work WORK --triaged target/debug/triaged --out models/default
     python -m training.pack --golden-only --triaged target/debug/triaged --out models/default
 
-The second form writes golden.jsonl of a packed bundle anew and the manifest that holds its hash:
-for new golden mails, or where the rendering of an odd mail was mended. The model stays as it is;
-where the rendering of ordinary mail changes, it has to be trained again instead.
+writes golden.jsonl of a packed bundle anew and the manifest that holds its hash: for new golden
+mails, or where the rendering of an odd mail was mended. The model stays as it is; where the
+rendering of ordinary mail changes, it has to be trained again instead.
 """
 
 import argparse
@@ -16,7 +15,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from training import HERE, config, tokens
+from training import HERE, tokens
 from training.config import Config, Text
 from training.prepare import render
 from training.reader import Reader, processor, read_manifest
@@ -37,7 +36,7 @@ class Content:
     calibration: dict[str, dict]
     embedding_size: int
     notice: str
-    card: str
+    card: str | None = None
     parent: str | None = None
 
 
@@ -101,7 +100,9 @@ def pack(content: Content, asked: Config, triaged: Path, out: Path) -> None:
     shutil.copyfile(content.model, out / "model.onnx")
     tokens.write(content.tokenizer, out / "tokenizer.json")
     (out / "NOTICE").write_text(content.notice, encoding="utf-8")
-    (out / "card.md").write_text(content.card, encoding="utf-8")
+    (out / "card.md").unlink(missing_ok=True)
+    if content.card is not None:
+        (out / "card.md").write_text(content.card, encoding="utf-8")
     manifest = manifest_of(content, asked)
     write_golden(out, manifest["heads"], asked.text, triaged)
     write_manifest(out, manifest)
@@ -128,27 +129,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--triaged", type=Path, required=True, help="the built binary, for `triaged render`")
     parser.add_argument("--out", type=Path, required=True, help="folder of the bundle")
-    parser.add_argument("--work", type=Path, help="folder of the steps before this one")
-    parser.add_argument("--golden-only", action="store_true", help="only golden.jsonl and the hashes")
-    parser.add_argument("--config", type=Path, default=config.DEFAULT)
+    parser.add_argument("--golden-only", action="store_true", required=True, help="what this command does")
     given = parser.parse_args()
-    if given.golden_only:
-        return golden_only(given.out, given.triaged)
-    if not given.work:
-        parser.error("--work is missing: where the model, its tokenizer and its calibration are")
-    asked, work = config.read(given.config), given.work
-    content = Content(
-        name=asked.bundle.name,
-        version=asked.bundle.version,
-        model=work / "model.onnx",
-        tokenizer=work / "tokenizer.json",
-        calibration=json.loads((work / "calibration.json").read_text(encoding="utf-8")),
-        embedding_size=embedding_size(work / "model.onnx"),
-        notice=(HERE / "NOTICE").read_text(encoding="utf-8"),
-        card=(work / "card.md").read_text(encoding="utf-8"),
-    )
-    pack(content, asked, given.triaged, given.out)
-    print(f"{given.out}: packed {content.name}-{content.version}")
+    golden_only(given.out, given.triaged)
+    print(f"{given.out}: golden.jsonl and manifest.json written anew")
 
 
 if __name__ == "__main__":

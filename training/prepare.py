@@ -112,9 +112,12 @@ def mails_of(file: Path, triaged: Path, asked: Config, *, trains: bool) -> list[
     return found
 
 
-def inputs(extra: Path | None) -> tuple[list[Path], list[Path]]:
-    """The files that train, and those to choose by."""
-    train, choose = sorted((HERE / "data").glob("*.jsonl")), sorted((HERE / "validation").glob("*.jsonl"))
+Inputs = tuple[list[Path], list[Path]]
+
+
+def inputs(extra: Path | None, home: Path = HERE) -> Inputs:
+    """The files that train, and those to choose by: of the folder `home`, and of `extra`."""
+    train, choose = sorted((home / "data").glob("*.jsonl")), sorted((home / "validation").glob("*.jsonl"))
     if extra:
         further = sorted(extra.glob("*.jsonl"))
         if not further:
@@ -124,6 +127,17 @@ def inputs(extra: Path | None) -> tuple[list[Path], list[Path]]:
     return train, choose
 
 
+def describe(file: Path, mails: list[Mail]) -> dict:
+    """What the model card says of a file: how many mails count, by whose labels, under which licences.
+
+    A file that names no sources was written for this project.
+    """
+    rows = raw_rows(file)
+    licences = sorted({row.get("license", "MIT or Apache-2.0" if "source" not in row else "unknown") for row in rows})
+    counts = Counter(mail.source for mail in mails if mail.file == file.stem)
+    return {"file": file.stem, "committed": not any("source" in row for row in rows), "mails": dict(counts), "licences": licences}
+
+
 def refuse_doubles(mails: list[Mail]) -> None:
     """An id in two places may be the same mail on both sides of a split."""
     twice = [identity for identity, count in Counter(mail.id for mail in mails).items() if count > 1]
@@ -131,13 +145,15 @@ def refuse_doubles(mails: list[Mail]) -> None:
         raise SystemExit(f"ids that occur twice: {', '.join(twice[:5])}; every mail needs one of its own")
 
 
-def prepare(triaged: Path, work: Path, extra: Path | None, asked: Config) -> tuple[list[Mail], list[Mail]]:
-    """Writes WORK/prepared.jsonl and WORK/validation.jsonl, and gives what is in them."""
-    train, choose = inputs(extra)
+def prepare(triaged: Path, work: Path, files: Inputs, asked: Config) -> tuple[list[Mail], list[Mail]]:
+    """Writes WORK/data.json, WORK/validation.jsonl and WORK/prepared.jsonl; gives the mails of the two."""
+    train, choose = files
     prepared = [mail for file in train for mail in mails_of(file, triaged, asked, trains=True)]
     validation = [mail for file in choose for mail in mails_of(file, triaged, asked, trains=False)]
     refuse_doubles(prepared + validation)
     work.mkdir(parents=True, exist_ok=True)
+    about = {"train": [describe(file, prepared) for file in train], "choose": [describe(file, validation) for file in choose]}
+    (work / "data.json").write_text(json.dumps(about, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     write_prepared(work / "validation.jsonl", validation)
     write_prepared(work / "prepared.jsonl", prepared)
     return prepared, validation
@@ -151,7 +167,7 @@ def main() -> None:
     parser.add_argument("--extra", type=Path, help="folder of .jsonl files that may not be committed")
     parser.add_argument("--config", type=Path, default=config.DEFAULT)
     given = parser.parse_args()
-    prepared, validation = prepare(given.triaged, given.work, given.extra, config.read(given.config))
+    prepared, validation = prepare(given.triaged, given.work, inputs(given.extra), config.read(given.config))
     for title, mails in (("train", prepared), ("to choose by", validation)):
         counts = Counter(f"{mail.file} ({mail.source})" for mail in mails)
         print(f"{len(mails)} mails {title}: " + ", ".join(f"{name} {count}" for name, count in counts.items()))
