@@ -37,12 +37,15 @@ def encoder(home: Path, target: Path) -> None:
     """A random BERT of two layers with a word-piece tokenizer learnt from the mails."""
     import torch
     from tokenizers import BertWordPieceTokenizer
+    from tokenizers.processors import BertProcessing
     from transformers import BertConfig, BertModel
 
     torch.manual_seed(1)
     target.mkdir()
     tokenizer = BertWordPieceTokenizer()
     tokenizer.train([str(file) for file in (home / "data").iterdir()], vocab_size=WORDS, show_progress=False)
+    opened, closed = ((word, tokenizer.token_to_id(word)) for word in ("[CLS]", "[SEP]"))
+    tokenizer.post_processor = BertProcessing(closed, opened)
     tokenizer.enable_truncation(128)  # as a pretrained one comes; the bundle's must not
     tokenizer.save(str(target / "tokenizer.json"))
     shape = BertConfig(
