@@ -70,6 +70,7 @@ class Train:
     smoothing: float
     dropout: float
     class_balance: float
+    average: float
     seed: int
     lora: Lora
 
