@@ -72,7 +72,9 @@ def asked(weights: Path) -> Config:
 
 def answers(triaged: Path, *arguments: str | Path) -> list[dict]:
     """The JSON lines that a command of the binary prints."""
-    done = subprocess.run([triaged, *arguments], stdout=subprocess.PIPE, check=True, encoding="utf-8")
+    done = subprocess.run([triaged, *arguments], stdout=subprocess.PIPE, check=False, encoding="utf-8")
+    if done.returncode:
+        raise SystemExit(f"`{triaged} {arguments[0]}` ended with {done.returncode}; what it said stands above")
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
