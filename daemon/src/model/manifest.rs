@@ -131,6 +131,20 @@ impl Manifest {
         self.long_text
     }
 
+    /// The languages that the model reads, by ISO 639-1 (`en`); empty where the bundle does not
+    /// say. A mail that is reliably in another one gets no answer.
+    #[expect(clippy::unused_self, reason = "the key is read on another branch")]
+    pub fn languages(&self) -> &[String] {
+        &[]
+    }
+
+    /// How many words of letters subject and newest text must have together for an answer; 0 where
+    /// the bundle does not say.
+    #[expect(clippy::unused_self, reason = "the key is read on another branch")]
+    pub fn least_words(&self) -> usize {
+        0
+    }
+
     /// File names of the bundle with their SHA-256 in hexadecimal.
     pub fn files(&self) -> &BTreeMap<String, String> {
         &self.files
