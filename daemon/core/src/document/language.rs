@@ -12,7 +12,7 @@ const RELIABLE: f64 = 0.8;
 /// A paragraph speaks against the language of the whole with this confidence...
 const DISSENTING: f64 = 0.5;
 /// ...and silences it where such paragraphs hold one of so many words.
-const DISSENTERS: usize = 3;
+const DISSENTERS: usize = 4;
 /// Languages of lists (of plants, of prayers), not of mail.
 const NO_MAIL: [Lang; 2] = [Lang::Lat, Lang::Epo];
 
