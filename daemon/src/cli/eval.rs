@@ -46,7 +46,7 @@ pub(super) struct Args {
     /// Where the generator of the bootstrap starts
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
-    /// The model bundle, instead of the configuration's or the default one
+    /// The model bundle, instead of the version that serves
     #[arg(long, value_name = "DIR")]
     bundle: Option<PathBuf>,
     /// Mail with known labels: .jsonl, or folders named by label; - is standard input
@@ -58,10 +58,11 @@ pub(super) struct Args {
 pub(super) fn run(config: &Path, args: &Args) -> Result<Exit, Failure> {
     let (bundle, options) = bundle::find(config, args.bundle.as_deref())?;
     let classifier = Classifier::start(bundle, &options).or_exit(Exit::Config)?;
-    if let Some(note) = &classifier.provider().note {
+    let model = classifier.model();
+    if let Some(note) = &model.provider.note {
         complain(note);
     }
-    let heads = classifier.manifest().heads();
+    let heads = model.manifest.heads();
     let unlabelled = AtomicUsize::new(0);
     let messages = || {
         mailfile::open(&args.files).filter_map(|item| {
@@ -79,7 +80,7 @@ pub(super) fn run(config: &Path, args: &Args) -> Result<Exit, Failure> {
     if judge.mails() == 0 {
         return Err(nothing_to_judge(unlabelled, refused));
     }
-    let report = judge.report(classifier.version(), bootstrap, unlabelled, refused);
+    let report = judge.report(&model.version, bootstrap, unlabelled, refused);
     // A reader that went away has seen what it wanted.
     let _ = io::stdout().lock().write_all(printed(&report, args.json).as_bytes());
     Ok(if refused == 0 { Exit::Ok } else { Exit::Usage })
