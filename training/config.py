@@ -76,6 +76,14 @@ class Train:
 
 
 @dataclass(frozen=True)
+class Counts:
+    """Word counts beside the net: pairs are hashed into `buckets`, 0 for no counts; `strength` is their C."""
+
+    buckets: int
+    strength: float
+
+
+@dataclass(frozen=True)
 class Own:
     """When a label gets a threshold of its own: to find `recall` of its mails at this precision."""
 
@@ -147,6 +155,7 @@ class Config:
     heads: dict[str, dict[str, str]]
     text: Text
     train: Train
+    counts: Counts
     folds: dict[str, tuple[str, ...]]
     weights: Weights
     calibrate: Calibrate

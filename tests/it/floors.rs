@@ -23,7 +23,7 @@ const FLOORS: [(&str, Neighbours, &[&str]); 5] = [
         &["configuration", "imap", "mailfile", "model", "secret", "store"],
     ),
     ("flows", Neighbours::Known, &["account", "pipeline", "supervisor"]),
-    ("the house", Neighbours::Known, &["app", "http", "lifecycle"]),
+    ("the house", Neighbours::Known, &["app", "http", "lifecycle", "reload"]),
     ("the command", Neighbours::Known, &["cli", "lib", "main"]),
 ];
 
@@ -45,6 +45,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("getrandom", &["clock", "store"]),
     ("libsqlite3_sys", &["store"]),
     ("mail_parser", &["core"]),
+    ("notify", &["reload"]),
     ("ort", &["model"]),
     ("prometheus", &["metrics"]),
     ("rustix", &["model", "secret", "store"]),
@@ -61,6 +62,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("toml", &["core"]),
     ("tracing_subscriber", &["telemetry"]),
     ("unicode_normalization", &["core"]),
+    ("whatlang", &["core"]),
 ];
 
 /// Crates that are a part of the language here.
@@ -68,8 +70,16 @@ const EVERYWHERE: &[&str] =
     &["futures", "jiff", "serde", "serde_json", "thiserror", "tokio", "tokio_util", "tracing"];
 
 /// The core has no clock, files, network, async or logging, and no crate that would bring them.
-const CORE: &[&str] =
-    &["jiff", "mail_parser", "serde", "strsim", "thiserror", "toml", "unicode_normalization"];
+const CORE: &[&str] = &[
+    "jiff",
+    "mail_parser",
+    "serde",
+    "strsim",
+    "thiserror",
+    "toml",
+    "unicode_normalization",
+    "whatlang",
+];
 
 struct Source {
     /// The room that the file is in: the first name below `src`, or `core`.

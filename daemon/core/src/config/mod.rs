@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use toml::de::DeTable;
 
 pub use account::{AccountConfig, SecretSource, Tls};
-pub use keywords::{KeywordsConfig, MOST_KEYWORDS, keyword_map};
+pub use keywords::{KeywordsConfig, MOST_KEYWORDS, keyword_map, keyword_map_among};
 pub use problem::{Place, Problem, Problems};
 pub use settings::{
     HistoryText, HttpConfig, LogConfig, LogFormat, LogLevel, Mode, ModelConfig, Provider,
