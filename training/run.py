@@ -70,7 +70,7 @@ def claim(work: Path, mark: str) -> None:
 
 def ids_of(run: Run, chosen: list[Mail]) -> list[list[int]]:
     """The clipped token ids of mails, as they were written."""
-    tokenizer = tokens.load(Path(run.asked.base.weights) / "tokenizer.json")
+    tokenizer = tokens.of_base(run.asked)
     return [tokens.clip(tokenizer.encode(mail.text).ids, run.asked.text) for mail in chosen]
 
 
@@ -122,12 +122,13 @@ def exported(run: Run, prepared: list[Mail]) -> None:
 
 def packed(run: Run) -> None:
     """WORK/bundle, as yet without a card."""
-    source = run.work / "int8" / "model.onnx"
+    source, tokenizer = run.work / "int8" / "model.onnx", run.work / "tokenizer.json"
+    tokens.of_base(run.asked).save(str(tokenizer))
     content = pack.Content(
         name=run.asked.bundle.name,
         version=run.asked.bundle.version,
         model=source,
-        tokenizer=Path(run.asked.base.weights) / "tokenizer.json",
+        tokenizer=tokenizer,
         calibration=json.loads((run.work / "calibration.json").read_text(encoding="utf-8")),
         embedding_size=pack.embedding_size(source),
         notice=(HERE / "NOTICE").read_text(encoding="utf-8"),
