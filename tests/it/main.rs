@@ -22,6 +22,7 @@ mod classify;
 mod command_line;
 mod connections;
 mod dashboard;
+mod eval;
 mod exit_codes;
 mod floors;
 mod harness_itself;
