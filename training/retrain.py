@@ -24,8 +24,6 @@ from training.mails import Mail, from_row
 
 HERE = Path(__file__).resolve().parent
 EPOCHS = 4
-FEWEST_TO_CALIBRATE = 40  # of a head; a temperature from fewer says more about them than about the model
-UNCALIBRATED = {"temperature": 1.0, "threshold": 0.5}  # of a head that is new and has fewer
 WIDTH_MAILS = 96  # that the channels' widths are measured on before the quantising
 
 
@@ -110,23 +108,26 @@ def asked_of(manifest: dict, settings: Settings) -> Config:
     )
 
 
-def written(folder: Path, triaged: Path, asked: Config, judged: frozenset[str]) -> list[Mail]:
-    """The committed mails of a folder, with those of their labels that the model has.
+def written(triaged: Path, asked: Config, settings: Settings, scratch: Path) -> list[Mail]:
+    """A sample of the committed mails, rendered, with those of their labels that the model has.
 
-    None whose text the parent judges by.
+    None whose text the parent judges by. Only these mails, never a person's, are written to `scratch`.
     """
     from training.prepare import group_of, raw_rows, render
 
-    found = []
-    for file in sorted(folder.glob("*.jsonl")):
-        for row, rendered in zip(raw_rows(file), render(triaged, [file]), strict=True):
-            text = rendered["text"]
+    rows, known = {}, []
+    for file in sorted((HERE / "data").glob("*.jsonl")):
+        for row in raw_rows(file):
             labels = {head: row[head] for head, names in asked.heads.items() if row.get(head) in names}
-            if labels and hashlib.sha256(text.encode()).hexdigest() not in judged:
-                found.append(
-                    Mail(row["id"], file.stem, group_of(row, file), None, text, labels, asked.weights.written, "written")
-                )
-    return found
+            group, weight = group_of(row, file), asked.weights.written
+            rows[row["id"]] = row
+            known += [Mail(row["id"], file.stem, group, None, "", labels, weight, "written")] if labels else []
+    chosen = mixture.sample(known, settings.seed)
+    lines = scratch / "written.jsonl"
+    lines.write_text("".join(json.dumps(rows[mail.id]) + "\n" for mail in chosen), encoding="utf-8")
+    texts = [rendered["text"] for rendered in render(triaged, [lines])]
+    mails = [dataclasses.replace(mail, text=text) for mail, text in zip(chosen, texts, strict=True)]
+    return [mail for mail in mails if hashlib.sha256(mail.text.encode()).hexdigest() not in settings.judged]
 
 
 def ids_of(mails: list[Mail], tokenizer, asked: Config, seed: int) -> list[list[int]]:
@@ -136,25 +137,6 @@ def ids_of(mails: list[Mail], tokenizer, asked: Config, seed: int) -> list[list[
     rng = random.Random(seed)
     texts = [augment.real_domains(mail.text, rng) for mail in mails]
     return [tokens.clip(encoded.ids, asked.text) for encoded in tokenizer.encode_batch(texts)]
-
-
-def calibration(net, mails: list[Mail], ids: list[list[int]], manifest: dict, asked: Config) -> dict[str, dict]:
-    """Head to temperature and thresholds, from mails that trained nothing; the base's where there are too few."""
-    import numpy as np
-
-    from training import calibrate, predict
-    from training.mails import place
-
-    rows, pairs, found = predict.logits(net, ids), {}, {}
-    before = {head["name"]: head for head in manifest["heads"]}
-    for head in asked.heads:
-        truth = np.array([place(mail, head, asked.labels) for mail in mails])
-        if (truth >= 0).sum() >= FEWEST_TO_CALIBRATE:
-            pairs[head] = (rows[head][truth >= 0], truth[truth >= 0])
-        else:
-            kept = before.get(head, UNCALIBRATED)
-            found[head] = {key: kept[key] for key in UNCALIBRATED}
-    return found | calibrate.fit(pairs, asked)
 
 
 def card(manifest: dict, asked: Config, user: list[Mail], mixed: mixture.Mixture, base: int) -> str:
@@ -167,7 +149,7 @@ def card(manifest: dict, asked: Config, user: list[Mail], mixed: mixture.Mixture
         f"Made by `triaged retrain` from {parent}, whose card holds for all that is not said here.",
         "",
         f"{len(user)} mails that a person labelled taught it: {len(user) - len(mixed.aside)} trained, "
-        f"{len(mixed.aside)} set temperatures and thresholds together with the written mails of training/validation. "
+        f"{len(mixed.aside)} moved temperatures and thresholds. "
         f"{base} written mails of training/data trained beside them, so that it forgets nothing else. "
         "None of these mails judged it: what it was accepted by is in the log of `triaged retrain`.",
         "",
@@ -185,29 +167,25 @@ def work(parent: Parent, base_folder: Path, out: Path, triaged: Path, scratch: P
     """All of it; the candidate is a bundle when its manifest is there."""
     settings, user = read(parent)
     parent.progress("prepare", 0, 1)
-    from training import base, export, lora, net, pack, tokens, train
+    from training import base, export, net, pack, recalibrate, tokens, train
 
     found = base.from_bundle(base_folder)
     asked = asked_of(found.manifest, settings)
-    known = written(HERE / "data", triaged, asked, settings.judged)
-    mixed = mixture.mix(user, known, settings.seed)
-    anchors = written(HERE / "validation", triaged, asked, settings.judged)
+    mixed = mixture.mix(user, written(triaged, asked, settings, scratch), settings.seed)
     parent.progress("prepare", 1, 1)
 
     tokenizer = tokens.load(base_folder / "tokenizer.json")
     made = net.of_base(found, asked)
-    lora.adapt(made, asked.train.lora)
     train.train(made, mixed.train, asked, scratch, tokenizer, told=lambda done, of: parent.progress("train", done, of))
-    lora.merge(made)
 
     parent.progress("calibrate", 0, 1)
-    calibrating = mixed.aside + anchors
-    ids = ids_of(calibrating, tokenizer, asked, settings.seed)
-    numbers = calibration(made, calibrating, ids, found.manifest, asked)
+    aside = ids_of(mixed.aside, tokenizer, asked, settings.seed)
+    numbers = recalibrate.numbers(made, mixed.aside, aside, found.manifest, asked)
     parent.progress("calibrate", 1, 1)
 
     parent.progress("export", 0, 1)
-    model = export.int8(made, scratch, ids[:WIDTH_MAILS])
+    watched = random.Random(settings.seed).sample(mixed.train, min(WIDTH_MAILS, len(mixed.train)))
+    model = export.int8(made, scratch, ids_of(watched, tokenizer, asked, settings.seed))
     parent.progress("export", 1, 1)
 
     parent.progress("pack", 0, 1)
