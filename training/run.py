@@ -77,8 +77,8 @@ def ids_of(run: Run, chosen: list[Mail]) -> list[list[int]]:
     return [tokens.clip(encoded.ids, run.asked.text) for encoded in tokenizer.encode_batch(texts)]
 
 
-def trained(run: Run, folder: Path, learn: list[Mail]):
-    """The net trained on these mails; its state is kept in `folder`."""
+def trained(run: Run, folder: Path, learn: list[Mail], epochs: int):
+    """The net trained on these mails for so many epochs; its state is kept in `folder`."""
     from safetensors.torch import load_file
 
     from training import net, train
@@ -86,7 +86,8 @@ def trained(run: Run, folder: Path, learn: list[Mail]):
     state = folder / "state.safetensors"
     if not state.is_file():
         folder.mkdir(parents=True, exist_ok=True)
-        train.train(net.Net(run.asked, run.asked.labels), learn, run.asked, folder)
+        asked = dataclasses.replace(run.asked, train=dataclasses.replace(run.asked.train, epochs=epochs))
+        train.train(net.Net(asked, asked.labels), learn, asked, folder)
     made = net.Net(run.asked, run.asked.labels)
     made.load_state_dict(load_file(state))
     return made.eval()
@@ -110,7 +111,7 @@ def fold(run: Run, name: str, prepared: list[Mail]) -> None:
     folder = run.work / f"fold-{name}"
     learn = [mail for mail in prepared if mail.fold != name]
     left = [mail for mail in prepared if mail.fold == name]
-    made, ids = trained(run, folder, learn), ids_of(run, left)
+    made, ids = trained(run, folder, learn, run.asked.train.fold_epochs), ids_of(run, left)
     counts = counted(run, folder, learn)
     rows = wordcounts.logits(counts, ids) if counts else {}
     predict.write_logits(folder / "logits.npz", left, predict.logits(made, ids), rows, run.asked)
@@ -129,9 +130,9 @@ def exported(run: Run, prepared: list[Mail]) -> None:
     """The net of all mails as WORK/fp32/model.onnx and as WORK/int8/model.onnx, the latter last."""
     from training import export
 
-    made = trained(run, run.work / "final", prepared)
-    counts = counted(run, run.work / "final", prepared)
-    made.counts = dataclasses.replace(counts, scales=wordcounts.kept_factors(run.work)) if counts else None
+    made = trained(run, run.work / "final", prepared, run.asked.train.epochs)
+    counted(run, run.work / "final", prepared)
+    made.counts = wordcounts.of_run(run.work)
     for name in ("fp32", "int8"):
         (run.work / name).mkdir(exist_ok=True)
     export.fp32(made, run.work / "fp32")

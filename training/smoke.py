@@ -66,7 +66,7 @@ def asked(weights: Path) -> Config:
         read,
         base=dataclasses.replace(read.base, weights=str(weights)),
         bundle=dataclasses.replace(read.bundle, name="smoke"),
-        train=dataclasses.replace(read.train, epochs=1),
+        train=dataclasses.replace(read.train, epochs=1, fold_epochs=1),
         folds={fold: (name,) for fold, name in FILES.items()},
     )
 
