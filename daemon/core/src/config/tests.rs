@@ -196,10 +196,9 @@ fn keywords_are_compared_with_the_labels_of_the_model() {
          already (choose another name, or false to turn it off)"
     );
     let mut heads = heads();
-    heads[2].labels.extend((1..=6).map(|at| Label {
-        name: format!("own-{at}"),
-        keyword: Some(format!("own-{at}")),
-    }));
+    heads[2].labels.extend(
+        (1..=6).map(|at| Label { name: format!("own-{at}"), keyword: Some(format!("own-{at}")) }),
+    );
     let config = parse(&format!("[keywords]\n{SMALLEST}")).expect("valid");
     assert_eq!(
         keyword_map(&config.keywords, &heads).expect_err("too many").to_string(),
