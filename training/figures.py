@@ -1,103 +1,162 @@
-"""Figures of an exported model: how often it is right, how sure it is, beside word counts.
+"""Figures of predictions, the same as `triaged eval` prints: see README.md, figures.
 
-All numbers are of the int8 file, run one mail at a time as in service. Nothing here trains the
-model or chooses between models.
+It deliberately knows no model and no file: probabilities, truths and reasons come in, numbers go
+out. Shares are rounded to six digits, as `triaged eval --json` rounds them.
 """
 
-import random
-from pathlib import Path
+import math
+from dataclasses import dataclass
 
 import numpy as np
-from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import classification_report, f1_score
 
-from bundle import Reader
-from mails import LABELS, LEFT_OUT, Mail, real_domains, truth
-
-
-def softmax(logits: np.ndarray, temperature: float) -> np.ndarray:
-    scaled = logits / temperature
-    powers = np.exp(scaled - scaled.max(axis=1, keepdims=True))
-    return powers / powers.sum(axis=1, keepdims=True)
+SEED, RESAMPLES = 1, 1000
+BINS = 10
+REASONS = ("unsure", "language", "too-little-text")
+GAMMA = np.uint64(0x9E3779B97F4A7C15)
 
 
-def calibration_error(chances: np.ndarray, right: np.ndarray, bins: int = 10) -> float:
-    """Expected calibration error: |confidence - accuracy|, weighted by bin of equal width."""
-    confidence, hit = chances.max(axis=1), chances.argmax(axis=1) == right
-    place = np.minimum((confidence * bins).astype(int), bins - 1)
-    parts = [(place == number) for number in range(bins) if (place == number).any()]
-    return float(sum(abs(confidence[part].mean() - hit[part].mean()) * part.mean() for part in parts))
+@dataclass(frozen=True)
+class Rows:
+    """Predictions of one head for mails whose label is known.
 
-
-def word_counts(learn: list[Mail], judge: list[Mail]) -> dict[str, float]:
-    """Macro-F1 of TF-IDF over words and word pairs with logistic regression, a head each."""
-    words = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True)
-    known = words.fit_transform(mail.text for mail in learn)
-    asked = words.transform(mail.text for mail in judge)
-    scores = {}
-    for head in LABELS:
-        regression = LogisticRegression(C=10, class_weight="balanced", max_iter=1000)
-        found = regression.fit(known, truth(learn, head)).predict(asked)
-        scores[head] = f1_score(truth(judge, head), found, average="macro")
-    return scores
-
-
-def flips(exact: dict[str, np.ndarray], packed: dict[str, np.ndarray]) -> dict[str, float]:
-    """Share of mails whose label int8 changes, a head each."""
-    return {head: float((exact[head].argmax(1) != packed[head].argmax(1)).mean()) for head in LABELS}
-
-
-def packed_logits(reader: Reader, texts: list[str]) -> dict[str, np.ndarray]:
-    """Logits of the exported file, one mail a run as in service."""
-    rows = [reader.logits(text) for text in texts]
-    return {head: np.array([row[head] for row in rows]) for head in LABELS}
-
-
-def line(title: str, values: dict[str, float], form: str = ".3f") -> None:
-    print(f"{title:<58}" + "  ".join(f"{values[head]:{form}}" for head in LABELS if head in values), flush=True)
-
-
-def left_out(reader: Reader, exact: dict[str, np.ndarray], learn: list[Mail], left: list[Mail]) -> None:
-    """What the exported file does on the files left out, beside word counts that learnt from the rest.
-
-    `exact`: the logits of the same mails before quantisation.
+    `chances` [N, n], `truth` [N], `answer` [N] the label that the thresholds choose, `reason` [N]
+    why there is none after all: one of REASONS, "" where there is one.
     """
-    rng = random.Random(0)
-    as_written = [mail.text for mail in left]
-    real = [real_domains(text, rng) for text in as_written]
-    packed = packed_logits(reader, as_written)
-    right = {head: truth(left, head) for head in LABELS}
 
-    def macro(logits: dict[str, np.ndarray]) -> dict[str, float]:
-        return {head: f1_score(right[head], logits[head].argmax(1), average="macro") for head in LABELS}
+    labels: list[str]
+    chances: np.ndarray
+    truth: np.ndarray
+    answer: np.ndarray
+    reason: np.ndarray
 
-    print(f"\n{len(left)} mails of {' and '.join(LEFT_OUT)}; sentiment, urgency, category")
-    line("macro-F1, word counts", word_counts(learn, left))
-    line("macro-F1, this model, int8, one mail a run", macro(packed))
-    line("macro-F1, the same, real domains instead of .example", macro(packed_logits(reader, real)))
-    line("share of labels that int8 changes", flips(exact, packed), ".4f")
-    chances = {head["name"]: softmax(packed[head["name"]], head["temperature"]) for head in reader.heads}
-    line("expected calibration error", {head: calibration_error(chances[head], right[head]) for head in LABELS})
-    answered = {head["name"]: chances[head["name"]].max(1) >= head["threshold"] for head in reader.heads}
-    line("share answered", {head: answered[head].mean() for head in LABELS})
-    hits = {head: chances[head].argmax(1) == right[head] for head in LABELS}
-    line("accuracy of the answered", {head: hits[head][answered[head]].mean() for head in LABELS})
-    for head, labels in LABELS.items():
-        print(f"\n{head}\n" + classification_report(right[head], packed[head].argmax(1), target_names=list(labels)))
+    @property
+    def found(self) -> np.ndarray:
+        """The most probable label of each mail, the first one on a tie."""
+        return self.chances.argmax(axis=1)
 
 
-def other(reader: Reader, file: Path, mails: list[Mail]) -> None:
-    """Figures on a file that had no part in anything; labels may be missing there."""
-    scored, hits = {}, {}
-    logits = packed_logits(reader, [mail.text for mail in mails])
-    for head, labels in LABELS.items():
-        names = list(labels)
-        rows = zip(mails, logits[head], strict=True)
-        pairs = [(names.index(mail.labels[head]), row.argmax()) for mail, row in rows if head in mail.labels]
-        right, found = map(list, zip(*pairs))
-        scored[head] = f1_score(right, found, average="macro", labels=sorted(set(right)))
-        hits[head] = float(np.mean(np.equal(right, found)))
-    print(f"\n{len(mails)} mails of {file.name}")
-    line("macro-F1", scored)
-    line("accuracy", hits)
+def split_mix(seed: int, count: int) -> np.ndarray:
+    """The first `count` numbers of SplitMix64 (Steele, Lea, Flood, 2014), as uint64."""
+    with np.errstate(over="ignore"):
+        z = np.uint64(seed) + np.arange(1, count + 1, dtype=np.uint64) * GAMMA
+        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        return z ^ (z >> np.uint64(31))
+
+
+def share(part: float, whole: float) -> float | None:
+    """`part / whole`, None where there is no whole."""
+    return None if whole == 0 else float(part) / float(whole)
+
+
+def six(value: float | None) -> float | None:
+    """To six digits, halves up as Rust rounds them; None left alone."""
+    return None if value is None else math.floor(float(value) * 1e6 + 0.5) / 1e6
+
+
+def confusion(truth: np.ndarray, found: np.ndarray, count: int) -> np.ndarray:
+    """Counts [truth, found] of pairs of labels."""
+    return np.bincount(truth * count + found, minlength=count * count).reshape(count, count)
+
+
+def f_ones(matrix: np.ndarray, support: np.ndarray) -> np.ndarray:
+    """F1 of each label; 0 where it is neither there nor found. `support`: mails by truth."""
+    sums = matrix.sum(axis=0) + support
+    return 2 * np.diag(matrix) / np.maximum(sums, 1)
+
+
+def macro(matrix: np.ndarray, support: np.ndarray) -> float:
+    """The unweighted mean of F1 over the labels that occur in the truth."""
+    occurring = f_ones(matrix, support)[support > 0].tolist()
+    return sum(occurring) / len(occurring)
+
+
+def intervals(rows: Rows, resamples: int, seed: int) -> dict[str, list[float]]:
+    """95 % bootstrap intervals of accuracy and macro-F1 by the most probable label."""
+    count, size = len(rows.labels), len(rows.truth)
+    found = rows.found
+    drawn = (split_mix(seed, resamples * size) % np.uint64(size)).astype(np.int64).reshape(resamples, size)
+    hits, macros = [], []
+    for places in drawn:
+        matrix = confusion(rows.truth[places], found[places], count)
+        hits.append(float(np.trace(matrix)) / size)
+        macros.append(macro(matrix, matrix.sum(axis=1)))
+    low, high = resamples * 25 // 1000 - 1, resamples * 975 // 1000 - 1
+    return {
+        name: [six(sorted(values)[max(low, 0)]), six(sorted(values)[high])]
+        for name, values in (("macro_f1_interval", macros), ("accuracy_interval", hits))
+    }
+
+
+def reliability(rows: Rows) -> list[dict]:
+    """Of each of ten equal bins of confidence: how many mails, their mean confidence, their accuracy."""
+    confidence = rows.chances.max(axis=1).astype(np.float64)
+    right = rows.found == rows.truth
+    place = np.minimum((confidence * BINS).astype(int), BINS - 1)
+    made = []
+    for number in range(BINS):
+        part = place == number
+        mails = int(part.sum())
+        made.append(
+            {
+                "from": number / BINS,
+                "to": (number + 1) / BINS,
+                "mails": mails,
+                "confidence": six(share(confidence[part].sum(), mails)),
+                "accuracy": six(share(right[part].sum(), mails)),
+            }
+        )
+    return made
+
+
+def calibration_error(rows: Rows) -> float:
+    """Expected calibration error over the ten bins, of the most probable label."""
+    confidence = rows.chances.max(axis=1).astype(np.float64)
+    right = rows.found == rows.truth
+    place = np.minimum((confidence * BINS).astype(int), BINS - 1)
+    gaps = [abs(right[place == number].sum() - confidence[place == number].sum()) for number in range(BINS)]
+    return float(sum(gaps)) / len(right)
+
+
+def scores(matrix: np.ndarray, support: np.ndarray, label: int) -> dict[str, float | None]:
+    """Precision, recall and F1 of one label; None where a share has no whole."""
+    hit, found, mails = matrix[label, label], matrix[:, label].sum(), support[label]
+    return {
+        "precision": six(share(hit, found)),
+        "recall": six(share(hit, mails)),
+        "f1": six(share(2 * hit, found + mails)),
+    }
+
+
+def of_head(rows: Rows, resamples: int = RESAMPLES, seed: int = SEED) -> dict:
+    """All figures of one head, by the names of `triaged eval --json`."""
+    count, size = len(rows.labels), len(rows.truth)
+    answered = rows.reason == ""
+    plain = confusion(rows.truth, rows.found, count)
+    shipped = confusion(rows.truth[answered], rows.answer[answered], count)
+    support = plain.sum(axis=1)
+    labels = [
+        {
+            "label": name,
+            "mails": int(support[place]),
+            "argmax": scores(plain, support, place),
+            "answered": scores(shipped, support, place),
+        }
+        for place, name in enumerate(rows.labels)
+    ]
+    spread = intervals(rows, resamples, seed)
+    return {
+        "mails": size,
+        "macro_f1": six(macro(plain, support)),
+        "macro_f1_interval": spread["macro_f1_interval"],
+        "accuracy": six(np.trace(plain) / size),
+        "accuracy_interval": spread["accuracy_interval"],
+        "ece": six(calibration_error(rows)),
+        "abstained": six((~answered).sum() / size),
+        "reasons": {reason: int((rows.reason == reason).sum()) for reason in REASONS},
+        "answered_accuracy": six(share(np.trace(shipped), answered.sum())),
+        "answered_macro_f1": six(macro(shipped, support)),
+        "labels": labels,
+        "confusion": {"argmax": plain.tolist(), "answered": shipped.tolist()},
+        "reliability": reliability(rows),
+    }

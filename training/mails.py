@@ -1,82 +1,71 @@
-"""The written mails as a model sees them: rendered, labelled, and varied from epoch to epoch.
+"""A mail as the training sees it: a row of WORK/prepared.jsonl.
 
-It deliberately renders nothing itself; `triaged render` does.
+Rows are made by prepare.py, by `triaged retrain` and read here. It deliberately needs nothing but
+the standard library, and changes no text; augment.py does.
 """
 
+import dataclasses
 import json
-import random
-import re
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
-import bundle
-
-LEFT_OUT = ("front_desks", "teams_today")  # plain everyday mail, one writer each
-# Label to keyword; none for what most mails are.
-LABELS = {
-    "sentiment": {"negative": "negative", "neutral": None, "positive": "positive"},
-    "urgency": {"high": "urgent", "normal": None, "low": None},
-    "category": {
-        name: name
-        for name in (
-            "billing support account order sales feedback meeting work personal notification newsletter spam"
-        ).split()
-    },
-}
-WRITTEN_DOMAIN = re.compile(r"\b([a-z0-9-]+)\.example\b(?!\.[a-z])", re.IGNORECASE)
-REAL_ENDINGS = ".com .com .com .com .org .net .co.uk .de .fr .io .eu .nl .es .it .ch .edu .ca .com.au .us .se".split()
+SOURCES = ("written", "read", "user", "corpus", "rule", "none")
 
 
-@dataclass
+@dataclass(frozen=True)
 class Mail:
-    """One mail of the data, as the model will see it."""
+    """One mail.
 
+    `text` is what `triaged render` printed. `labels` holds the known ones only: head to label.
+    `group`: mails of one group (a pair, a thread) stay on one side of every split. `fold`: the
+    fold that leaves this mail out, None where it is in none.
+    """
+
+    id: str
     file: str
-    identity: str
+    group: str
+    fold: str | None
     text: str
     labels: dict[str, str]
-    ids: list[int] = field(default_factory=list)
-
-    @property
-    def group(self) -> str:
-        """Members of a pair differ in the letter that ends their id; they stay together."""
-        return self.identity.rstrip("abcd")
+    weight: float
+    source: str
 
 
-def read(triaged: Path, file: Path) -> list[Mail]:
-    """The mails of one file of the data, rendered by the daemon's own code."""
-    rows = [json.loads(line) for line in file.read_text(encoding="utf-8").split("\n") if line]
-    texts = bundle.render(triaged, [file])
-    if len(rows) != len(texts):
-        raise SystemExit(f"{file}: {len(rows)} mails, but {len(texts)} rendered")
-    known = [{head: row[head] for head in LABELS if row.get(head)} for row in rows]
-    return [Mail(file.stem, row["id"], text["text"], labels) for row, text, labels in zip(rows, texts, known)]
+def from_row(row: dict) -> Mail:
+    """The mail of a prepared row; ValueError says what is wrong with it."""
+    names = [field.name for field in dataclasses.fields(Mail)]
+    missing = [name for name in names if name not in row]
+    if missing:
+        raise ValueError(f"lacks {', '.join(missing)}")
+    if row["source"] not in SOURCES:
+        raise ValueError(f"source has to be one of {', '.join(SOURCES)}, not {row['source']!r}")
+    if not isinstance(row["text"], str) or not isinstance(row["labels"], dict):
+        raise ValueError("text has to be a string and labels an object")
+    return Mail(**{name: row[name] for name in names})
 
 
-def real_domains(text: str, rng: random.Random) -> str:
-    """The text with every `.example` domain under a real ending, the same one each time it occurs."""
-    endings: dict[str, str] = {}
-
-    def ending(match: re.Match) -> str:
-        return match[1] + endings.setdefault(match[1].lower(), rng.choice(REAL_ENDINGS))
-
-    return WRITTEN_DOMAIN.sub(ending, text)
-
-
-def varied(text: str, rng: random.Random) -> str:
-    """The text as one epoch sees it: real domains, now and then no sender or no subject."""
-    text = real_domains(text, rng)
-    chance = rng.random()
-    if chance < 0.06:
-        return re.sub(r"\AFrom:.*\n", "", text)
-    if chance < 0.09:
-        return re.sub(r"^Subject:.*\n", "", text, count=1, flags=re.MULTILINE)
-    return text
+def read_prepared(path: Path) -> list[Mail]:
+    """All rows of a prepared file; ValueError names file and line of a bad one."""
+    found = []
+    with path.open(encoding="utf-8") as file:
+        for number, line in enumerate(file, 1):
+            try:
+                found.append(from_row(json.loads(line)))
+            except ValueError as error:
+                raise ValueError(f"{path}, line {number}: {error}") from None
+    return found
 
 
-def truth(mails: list[Mail], head: str) -> np.ndarray:
-    """The place of each mail's label among the head's labels."""
-    names = list(LABELS[head])
-    return np.array([names.index(mail.labels[head]) for mail in mails])
+def write_prepared(path: Path, mails: Iterable[Mail]) -> None:
+    """Writes the rows; the file appears only when it is whole."""
+    waiting = path.with_name(f"{path.name}.part")
+    with waiting.open("w", encoding="utf-8", newline="\n") as file:
+        for mail in mails:
+            file.write(json.dumps(dataclasses.asdict(mail), ensure_ascii=False) + "\n")
+    waiting.replace(path)
+
+
+def place(mail: Mail, head: str, labels: dict[str, list[str]]) -> int:
+    """The place of the mail's label among the head's labels, -1 where it is not known."""
+    return labels[head].index(mail.labels[head]) if head in mail.labels else -1

@@ -1,6 +1,6 @@
-"""Lets the tests import the plain modules of training/, wherever pytest is started."""
+"""Lets the tests import the package `training`, wherever pytest is started."""
 
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-import bundle
+from training import config, pack, reader
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "models" / "default"
@@ -25,7 +25,7 @@ def golden() -> list[dict]:
 
 
 def test_every_file_has_the_hash_that_the_manifest_names(manifest: dict) -> None:
-    assert set(manifest["files"]) == {"model.onnx", "tokenizer.json", "golden.jsonl"}
+    assert set(manifest["files"]) - {"card.md"} == {"model.onnx", "tokenizer.json", "golden.jsonl"}
     for name, promised in manifest["files"].items():
         assert hashlib.sha256((FOLDER / name).read_bytes()).hexdigest() == promised, name
 
@@ -37,13 +37,14 @@ def test_the_bundle_stays_under_35_megabytes() -> None:
 def test_it_was_trained_on_the_rendering_that_the_daemon_has(manifest: dict) -> None:
     source = (ROOT / "daemon" / "core" / "src" / "document" / "mod.rs").read_text(encoding="utf-8")
     served = int(re.search(r"pub const RENDERING: u32 = (\d+);", source)[1])
-    assert manifest["rendering"] == served == bundle.RENDERING
+    assert manifest["rendering"] == served == pack.RENDERING
 
 
 def test_the_rule_for_long_texts_adds_up(manifest: dict) -> None:
     rule = manifest["long_text"]
-    assert rule == {"rule": "head_tail", "head": bundle.HEAD_TOKENS, "tail": bundle.TAIL_TOKENS}
-    assert rule["head"] + rule["tail"] == manifest["max_tokens"] == bundle.MAX_TOKENS
+    asked = config.read().text
+    assert rule == {"rule": "head_tail", "head": asked.head, "tail": asked.tail}
+    assert rule["head"] + rule["tail"] == manifest["max_tokens"] == asked.most
 
 
 def test_heads_have_sane_numbers_and_keywords_that_differ(manifest: dict) -> None:
@@ -59,7 +60,7 @@ def test_heads_have_sane_numbers_and_keywords_that_differ(manifest: dict) -> Non
 
 def test_golden_names_the_processor_first(golden: list[dict]) -> None:
     assert golden[0].keys() == {"processor"}
-    assert set(golden[0]["processor"]) <= set(bundle.FEATURES)
+    assert set(golden[0]["processor"]) <= set(reader.FEATURES)
 
 
 def test_golden_holds_the_mails_of_training_golden_in_order(golden: list[dict]) -> None:

@@ -1,0 +1,189 @@
+"""All steps, from the mails to a packed bundle with its report and its card.
+
+    python -m training.run --triaged target/debug/triaged --work WORK --out models/default [--extra DIR]
+
+A step whose output is complete is passed over, and a training that was cut off goes on from its
+last checkpoint, so the same command again goes on where the last one ended. WORK belongs to one
+configuration and one set of mails; others are refused. Nothing is written to --out before all
+figures are there.
+"""
+
+import argparse
+import dataclasses
+import hashlib
+import json
+import resource
+import shutil
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from training import HERE, calibrate, config, mails, pack, prepare, tokens, weights
+from training.config import Config
+from training.mails import Mail
+
+
+@dataclass(frozen=True)
+class Run:
+    """What is asked for. `asked` names the folder of the pretrained weights."""
+
+    asked: Config
+    triaged: Path
+    work: Path
+    out: Path
+    files: prepare.Inputs
+
+    def step(self, title: str, result: Path, make: Callable[[], None]) -> None:
+        """Makes `result` unless it is there; how long it took and the peak memory go to times.json."""
+        if result.exists():
+            print(f"{title}: {result} is there, passed over", file=sys.stderr)
+            return
+        print(f"{title}", file=sys.stderr, flush=True)
+        started = time.monotonic()
+        make()
+        times = self.work / "times.json"
+        known = json.loads(times.read_text()) if times.is_file() else {}
+        unit = 1 if sys.platform == "darwin" else 1024  # of the kernel's figure
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+        known[title] = {"seconds": round(time.monotonic() - started), "peak_bytes": peak}
+        times.write_text(json.dumps(known, indent=2) + "\n")
+
+
+def digest(asked: Config, files: prepare.Inputs) -> str:
+    """Of everything that decides what WORK holds: the configuration and the mails."""
+    whole = hashlib.sha256(json.dumps(dataclasses.asdict(asked), sort_keys=True).encode())
+    for file in (*files[0], *files[1]):
+        whole.update(file.name.encode() + hashlib.sha256(file.read_bytes()).digest())
+    return whole.hexdigest()
+
+
+def claim(work: Path, mark: str) -> None:
+    """Refuses a WORK that was begun with another configuration or other mails."""
+    file = work / "inputs.sha256"
+    if file.is_file() and file.read_text().strip() != mark:
+        raise SystemExit(f"{work}: was begun with another configuration or other mails; name another --work, or remove it")
+    work.mkdir(parents=True, exist_ok=True)
+    file.write_text(mark + "\n")
+
+
+def ids_of(run: Run, chosen: list[Mail]) -> list[list[int]]:
+    """The clipped token ids of mails, as they were written."""
+    tokenizer = tokens.load(Path(run.asked.base.weights) / "tokenizer.json")
+    return [tokens.clip(tokenizer.encode(mail.text).ids, run.asked.text) for mail in chosen]
+
+
+def trained(run: Run, folder: Path, learn: list[Mail]):
+    """The net trained on these mails; its state is kept in `folder`."""
+    from safetensors.torch import load_file
+
+    from training import net, train
+
+    state = folder / "state.safetensors"
+    if not state.is_file():
+        folder.mkdir(parents=True, exist_ok=True)
+        train.train(net.Net(run.asked, run.asked.labels), learn, run.asked, folder)
+    made = net.Net(run.asked, run.asked.labels)
+    made.load_state_dict(load_file(state))
+    return made.eval()
+
+
+def fold(run: Run, name: str, prepared: list[Mail]) -> None:
+    """Trains on all mails but those of the fold, and keeps the logits of those."""
+    from training import predict
+
+    folder = run.work / f"fold-{name}"
+    made = trained(run, folder, [mail for mail in prepared if mail.fold != name])
+    left = [mail for mail in prepared if mail.fold == name]
+    predict.write_logits(folder / "logits.npz", left, predict.logits(made, ids_of(run, left)), run.asked)
+
+
+def fit(run: Run) -> None:
+    """Calibrates on the predictions of all folds."""
+    found = calibrate.fit(calibrate.out_of_fold(run.work, run.asked), run.asked)
+    (run.work / "calibration.json").write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+
+
+def exported(run: Run, prepared: list[Mail]) -> None:
+    """The net of all mails as WORK/fp32/model.onnx and as WORK/int8/model.onnx, the latter last."""
+    from training import export
+
+    made = trained(run, run.work / "final", prepared)
+    for name in ("fp32", "int8"):
+        (run.work / name).mkdir(exist_ok=True)
+    export.fp32(made, run.work / "fp32")
+    watched = [mail for mail in prepared if mail.source == "written"][::10]  # whose inputs set the channel widths
+    waiting = run.work / "int8.part"
+    waiting.mkdir(exist_ok=True)
+    export.int8(made, waiting, ids_of(run, watched))
+    (waiting / "model.onnx").replace(run.work / "int8" / "model.onnx")
+
+
+def packed(run: Run) -> None:
+    """WORK/bundle, as yet without a card."""
+    source = run.work / "int8" / "model.onnx"
+    content = pack.Content(
+        name=run.asked.bundle.name,
+        version=run.asked.bundle.version,
+        model=source,
+        tokenizer=Path(run.asked.base.weights) / "tokenizer.json",
+        calibration=json.loads((run.work / "calibration.json").read_text(encoding="utf-8")),
+        embedding_size=pack.embedding_size(source),
+        notice=(HERE / "NOTICE").read_text(encoding="utf-8"),
+    )
+    pack.pack(content, run.asked, run.triaged, run.work / "bundle")
+
+
+def published(run: Run) -> None:
+    """The bundle with its card, copied to --out; the manifest last."""
+    run.out.mkdir(parents=True, exist_ok=True)
+    (run.out / "manifest.json").unlink(missing_ok=True)
+    for file in sorted((run.work / "bundle").iterdir()):
+        if file.name != "manifest.json":
+            shutil.copyfile(file, run.out / file.name)
+    shutil.copyfile(run.work / "card.md", run.out / "card.md")
+    pack.write_manifest(run.out, json.loads((run.work / "bundle" / "manifest.json").read_text(encoding="utf-8")))
+
+
+def run_all(run: Run) -> None:
+    """Every step in its order."""
+    from training import assess, card, report
+
+    work = run.work
+    run.step("prepare", work / "prepared.jsonl", lambda: prepare.prepare(run.triaged, work, run.files, run.asked))
+    prepared = mails.read_prepared(work / "prepared.jsonl")
+    for name in run.asked.folds:
+        run.step(f"fold {name}", work / f"fold-{name}" / "logits.npz", lambda name=name: fold(run, name, prepared))
+    run.step("calibrate", work / "calibration.json", lambda: fit(run))
+    run.step("train and export", work / "int8" / "model.onnx", lambda: exported(run, prepared))
+    run.step("pack", work / "bundle" / "manifest.json", lambda: packed(run))
+    run.step("figures", work / "figures.json", lambda: assess.assess(work, run.triaged, run.files[1], run.asked))
+    run.step("report", work / "report.html", lambda: report.write(work))
+    run.step("card", work / "card.md", lambda: card.write(work, run.asked))
+    published(run)
+    print(f"{run.out}: {run.asked.bundle.name}-{run.asked.bundle.version}; report: {work / 'report.html'}")
+
+
+def begin(asked: Config, triaged: Path, work: Path, out: Path, files: prepare.Inputs) -> None:
+    """Claims WORK, brings the pretrained weights, and runs every step."""
+    claim(work, digest(asked, files))
+    folder = weights.pretrained(asked.base, work / "weights")
+    asked = dataclasses.replace(asked, base=dataclasses.replace(asked.base, weights=str(folder)))
+    run_all(Run(asked, triaged, work, out, files))
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--triaged", type=Path, required=True, help="the built binary, for `triaged render`")
+    parser.add_argument("--work", type=Path, required=True, help="folder for everything on the way")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the bundle")
+    parser.add_argument("--extra", type=Path, help="folder of .jsonl files that may not be committed")
+    parser.add_argument("--config", type=Path, default=config.DEFAULT)
+    given = parser.parse_args()
+    begin(config.read(given.config), given.triaged, given.work, given.out, prepare.inputs(given.extra))
+
+
+if __name__ == "__main__":
+    main()

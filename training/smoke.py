@@ -1,0 +1,139 @@
+"""A training in small: a tiny random model through every step, served by the real binary.
+
+    python -m training.smoke --triaged target/debug/triaged
+
+Takes seconds, and says nothing about how well anything is learnt. It checks that each step reads
+what the one before it left, that a run which is started again passes over what is there, that the
+packed bundle gives the same scores in the daemon as in Python, and that `triaged eval` prints the
+figures that evaluate.py prints.
+"""
+
+import argparse
+import dataclasses
+import json
+import subprocess
+import tempfile
+from pathlib import Path
+
+from training import HERE, config, evaluate, run
+from training.config import Config
+
+MAILS_A_FILE = 40
+FILES = {"A": "office_life", "B": "front_desks", "C": "plain_everyday", "D": "voices"}
+WORDS, HIDDEN = 800, 32
+CLOSE = 1e-3  # what the daemon's scores may differ by on the machine that packed
+
+
+def data(home: Path) -> None:
+    """A few mails of each of FILES, and of the validation mails, as a training folder of their own."""
+    for folder, names in (("data", FILES.values()), ("validation", ["careful_mix"])):
+        (home / folder).mkdir(parents=True)
+        for name in names:
+            lines = (HERE / folder / f"{name}.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
+            (home / folder / f"{name}.jsonl").write_text("".join(lines[:MAILS_A_FILE]), encoding="utf-8")
+
+
+def encoder(home: Path, target: Path) -> None:
+    """A random BERT of two layers with a word-piece tokenizer learnt from the mails."""
+    import torch
+    from tokenizers import BertWordPieceTokenizer
+    from transformers import BertConfig, BertModel
+
+    torch.manual_seed(1)
+    target.mkdir()
+    tokenizer = BertWordPieceTokenizer()
+    tokenizer.train([str(file) for file in (home / "data").iterdir()], vocab_size=WORDS, show_progress=False)
+    tokenizer.enable_truncation(128)  # as a pretrained one comes; the bundle's must not
+    tokenizer.save(str(target / "tokenizer.json"))
+    shape = BertConfig(
+        vocab_size=tokenizer.get_vocab_size(),
+        hidden_size=HIDDEN,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        intermediate_size=2 * HIDDEN,
+    )
+    BertModel(shape, add_pooling_layer=False).save_pretrained(target)
+
+
+def asked(weights: Path) -> Config:
+    """The default configuration with the tiny model, a file a fold and one epoch."""
+    read = config.read()
+    return dataclasses.replace(
+        read,
+        base=dataclasses.replace(read.base, weights=str(weights)),
+        bundle=dataclasses.replace(read.bundle, name="smoke"),
+        train=dataclasses.replace(read.train, epochs=1),
+        folds={fold: (name,) for fold, name in FILES.items()},
+    )
+
+
+def answers(triaged: Path, *arguments: str | Path) -> list[dict]:
+    """The JSON lines that a command of the binary prints."""
+    done = subprocess.run([triaged, *arguments], stdout=subprocess.PIPE, check=True, encoding="utf-8")
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def check_served(triaged: Path, bundle: Path) -> None:
+    """The daemon's scores of the golden mails are those that were packed."""
+    golden = [json.loads(line) for line in (bundle / "golden.jsonl").read_text(encoding="utf-8").splitlines()][1:]
+    files = sorted((HERE / "golden").glob("*.eml"))
+    rows = answers(triaged, "classify", "--json", "--bundle", bundle, *files)
+    if len(rows) != len(golden):
+        raise SystemExit(f"{bundle}: {len(golden)} golden mails, but {len(rows)} classified")
+    for file, expected, row in zip(files, golden, rows, strict=True):
+        for head, scores in expected["scores"].items():
+            worst = max(abs(row[head]["scores"][label] - score) for label, score in scores.items())
+            if worst > CLOSE:
+                raise SystemExit(f"{file.name}: {head} differs by {worst:.5f} between Python and the daemon")
+
+
+def check_figures(triaged: Path, bundle: Path, file: Path) -> None:
+    """`triaged eval` and evaluate.py give the same object."""
+    ours, _ = evaluate.evaluate(bundle, triaged, [file])
+    theirs = answers(triaged, "eval", "--json", "--bundle", bundle, file)[0]
+    for head in ours["heads"]:
+        for name, value in ours["heads"][head].items():
+            if theirs["heads"][head][name] != value:
+                raise SystemExit(f"{head}, {name}: {value} here, {theirs['heads'][head][name]} from triaged eval")
+
+
+def check_passed_over(work: Path, again) -> None:
+    """The same command again makes nothing anew."""
+    watched = [work / name for name in ("prepared.jsonl", "figures.json", "int8/model.onnx", "fold-A/logits.npz")]
+    before = [file.stat().st_mtime_ns for file in watched]
+    again()
+    if before != [file.stat().st_mtime_ns for file in watched]:
+        raise SystemExit(f"{work}: a step whose output was there was run again")
+
+
+def smoke(triaged: Path, scratch: Path) -> None:
+    """Everything, in `scratch`."""
+    home, weights, work, out = (scratch / name for name in ("home", "weights", "work", "bundle"))
+    data(home)
+    encoder(home, weights)
+    files = run.prepare.inputs(None, home)
+
+    def all_steps() -> None:
+        run.begin(asked(weights), triaged, work, out, files)
+
+    all_steps()
+    check_passed_over(work, all_steps)
+    check_served(triaged, out)
+    check_figures(triaged, out, files[1][0])
+    for name in ("report.html", "card.md", "times.json"):
+        if not (work / name).stat().st_size:
+            raise SystemExit(f"{work / name}: is empty")
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--triaged", type=Path, required=True, help="the built binary")
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="triaged-smoke-") as scratch:
+        smoke(given.triaged.absolute(), Path(scratch))
+    print("train-smoke: a tiny model was trained, packed and served")
+
+
+if __name__ == "__main__":
+    main()

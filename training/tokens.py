@@ -1,0 +1,35 @@
+"""From a text to the token ids that the model reads, in training and in service.
+
+The daemon holds to the same rule (models/README.md, long texts); a test compares both.
+"""
+
+import json
+from pathlib import Path
+
+from training.config import Text
+
+
+def clip(ids: list[int], text: Text) -> list[int]:
+    """The ids that the model reads: all of them, or the first `head` and the last `tail`.
+
+    `ids` hold the special tokens; the opening one counts towards `head`, the closing one towards
+    `tail`, so a clipped text is exactly `head + tail` ids long.
+    """
+    return ids if len(ids) <= text.most else ids[: text.head] + ids[-text.tail :]
+
+
+def load(file: Path):
+    """The tokenizer of a tokenizer.json, set neither to cut nor to pad."""
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(str(file))
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    return tokenizer
+
+
+def write(source: Path, target: Path) -> None:
+    """Copies a tokenizer.json without the cut and the padding that a pretrained one asks for."""
+    content = json.loads(source.read_text(encoding="utf-8"))
+    content["truncation"] = content["padding"] = None
+    target.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
