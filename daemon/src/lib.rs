@@ -16,6 +16,7 @@ pub mod model;
 pub mod pipeline;
 pub mod pulse;
 pub mod readiness;
+pub mod reload;
 pub mod retrain;
 pub mod secret;
 pub mod store;

@@ -18,7 +18,7 @@ use triaged_core::outcome::Outcome;
 
 use families::Families;
 pub use gauges::{Backlog, Connection};
-pub use names::{ConnectionState, Stage};
+pub use names::{ConnectionState, ModelReload, Stage};
 
 /// The counters of this process; clones share them.
 #[derive(Debug, Clone)]
@@ -128,6 +128,11 @@ impl Metrics {
     pub fn model(&self, name: &str, version: &str, provider: &str) {
         self.families.model.info.reset();
         self.families.model.info.with_label_values(&[name, version, provider]).set(1);
+    }
+
+    /// Another version of the model was to be taken, and was or was not.
+    pub fn model_reload(&self, reload: ModelReload) {
+        self.families.model.reloads.with_label_values(&[reload.name()]).inc();
     }
 
     /// All metrics in Prometheus' text format, version 0.0.4.

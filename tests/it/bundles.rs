@@ -84,7 +84,7 @@ fn the_bundle_for_tests_reads_texts() {
     let answers = classifier.classify_blocking(texts).unwrap();
     let moods: Vec<_> = answers.iter().map(|a| label(a.as_ref().unwrap(), "mood")).collect();
     assert_eq!(moods, ["good", "bad", "bad"]);
-    assert_eq!(classifier.version(), "fixture-7");
+    assert_eq!(classifier.model().version, "fixture-7");
 }
 
 /// Eight tokens are read, the first five and the last three; the tokenizer's own limit of three

@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 
 use jiff::Timestamp;
 use regex::Regex;
-use triaged::metrics::{ConnectionState, Metrics, Stage};
+use triaged::metrics::{ConnectionState, Metrics, ModelReload, Stage};
 use triaged_core::outcome::Outcome;
 
 fn root() -> PathBuf {
@@ -52,6 +52,7 @@ fn exported() -> String {
     metrics.accounts([("watching", 1)]);
     let _waiting = metrics.waiting_for_model(1);
     metrics.model("default", "1", "cpu");
+    metrics.model_reload(ModelReload::Taken);
     metrics.encode().unwrap()
 }
 

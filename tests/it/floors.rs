@@ -23,7 +23,7 @@ const FLOORS: [(&str, Neighbours, &[&str]); 5] = [
         &["configuration", "imap", "mailfile", "model", "secret", "store"],
     ),
     ("flows", Neighbours::Known, &["account", "pipeline", "supervisor"]),
-    ("the house", Neighbours::Known, &["app", "http", "lifecycle"]),
+    ("the house", Neighbours::Known, &["app", "http", "lifecycle", "reload"]),
     ("the command", Neighbours::Known, &["cli", "lib", "main"]),
 ];
 
@@ -45,6 +45,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("getrandom", &["clock", "store"]),
     ("libsqlite3_sys", &["store"]),
     ("mail_parser", &["core"]),
+    ("notify", &["reload"]),
     ("ort", &["model"]),
     ("prometheus", &["metrics"]),
     ("rustix", &["model", "secret", "store"]),

@@ -22,13 +22,13 @@ use super::{Exit, Failure, OrExit, STACK, bundle};
 const IN_FLIGHT: usize = 64;
 
 #[derive(Debug, clap::Args)]
-#[command(after_help = "A row shows the most probable label of each head with its probability; \
+#[command(after_help = "A row shows the answer of each head with its probability; \
     '?' follows where it is too low for the label to be written to a mailbox.")]
 pub(super) struct Args {
     /// One JSON object a line: file, the answer of each head, model, defects
     #[arg(long)]
     json: bool,
-    /// The model bundle, instead of the configuration's or the default one
+    /// The model bundle, instead of the version that serves
     #[arg(long, value_name = "DIR")]
     bundle: Option<PathBuf>,
     /// Mail files: .eml, mbox, Maildir, .jsonl; - is standard input
@@ -51,10 +51,11 @@ pub(super) fn run(config: &Path, args: &Args) -> Result<Exit, Failure> {
     }
     let (bundle, options) = bundle::find(config, args.bundle.as_deref())?;
     let classifier = Classifier::start(bundle, &options).or_exit(Exit::Config)?;
-    if let Some(note) = &classifier.provider().note {
+    let model = classifier.model();
+    if let Some(note) = &model.provider.note {
         complain(note);
     }
-    let format = if args.json { Format::json(&classifier) } else { Format::rows(&classifier) };
+    let format = if args.json { Format::json(&model) } else { Format::rows(&model) };
     thread::scope(|scope| {
         let (sender, receiver) = sync_channel(IN_FLIGHT);
         let reader = thread::Builder::new().name("reader".to_owned()).stack_size(STACK);

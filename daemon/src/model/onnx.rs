@@ -135,7 +135,7 @@ fn interpret(manifest: &Manifest, outputs: &SessionOutputs<'_>) -> Result<Predic
         let labels: Vec<&str> = head.labels.iter().map(|label| label.name.as_str()).collect();
         let probabilities = probabilities(logits, reading.temperature)
             .ok_or_else(|| TextError::NotFinite { head: head.name.clone() })?;
-        predict(&head.name, &labels, &probabilities, reading.threshold).ok_or_else(|| {
+        predict(&head.name, &labels, &probabilities, &reading.thresholds).ok_or_else(|| {
             TextError::Shape {
                 head: head.name.clone(),
                 found: logits.len(),

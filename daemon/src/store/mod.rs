@@ -48,6 +48,11 @@ impl Store {
         Ok(Self { pool, path, identity_key, _lock: Arc::new(lock) })
     }
 
+    /// Whether a daemon works in the folder `state` now.
+    pub fn is_in_use(state: &Path) -> bool {
+        open::is_locked(state)
+    }
+
     /// The database file.
     pub fn path(&self) -> &Path {
         &self.path

@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 use toml::de::DeTable;
 
 pub use account::{AccountConfig, SecretSource, Tls};
-pub use keywords::{KeywordsConfig, MOST_KEYWORDS, keyword_map};
+pub use keywords::{KeywordsConfig, MOST_KEYWORDS, keyword_map, keyword_map_among};
 pub use problem::{Place, Problem, Problems};
 pub use retrain::RetrainConfig;
 pub use settings::{

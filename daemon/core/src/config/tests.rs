@@ -170,6 +170,21 @@ fn what_the_sample_leaves_off_is_valid_too() {
 }
 
 #[test]
+fn a_label_of_another_version_of_the_model_may_be_named_and_one_of_none_may_not() {
+    let of_two = "labels = { \"category.harbour\" = \"quay\" }";
+    let config = parse(&format!("[keywords]\n{of_two}\n{SMALLEST}")).expect("valid");
+    let mut others = heads();
+    others[2].labels.push(Label { name: "harbour".into(), keyword: None });
+    let map = keyword_map_among(&config.keywords, &heads(), &others).expect("valid");
+    assert_eq!(
+        map,
+        keyword_map(&parse(SMALLEST).expect("valid").keywords, &heads()).expect("valid")
+    );
+    let problems = keyword_map(&config.keywords, &heads()).expect_err("nobody has it").to_string();
+    assert!(problems.contains("the model has no such label"), "{problems}");
+}
+
+#[test]
 fn the_manifest_gives_fifteen_keywords_and_the_file_changes_them() {
     let defaults = keywords("").expect("valid");
     assert_eq!(defaults.len(), 15);

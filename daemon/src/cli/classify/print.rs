@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use serde::ser::{Serialize, SerializeMap, Serializer};
-use triaged::model::Classifier;
+use triaged::model::ServedModel;
 use triaged_core::message::Defect;
 use triaged_core::score::{HeadPrediction, Prediction};
 
@@ -22,12 +22,12 @@ pub(super) enum Format<'a> {
 const FIGURES: usize = 6;
 
 impl<'a> Format<'a> {
-    pub(super) fn json(classifier: &'a Classifier) -> Self {
-        Self::Json { model: classifier.version() }
+    pub(super) fn json(model: &'a ServedModel) -> Self {
+        Self::Json { model: &model.version }
     }
 
-    pub(super) fn rows(classifier: &'a Classifier) -> Self {
-        let heads = classifier.manifest().heads().iter();
+    pub(super) fn rows(model: &'a ServedModel) -> Self {
+        let heads = model.manifest.heads().iter();
         let columns = heads.map(|head| {
             let longest = head.labels.iter().map(|label| label.name.len()).max().unwrap_or(0);
             (head.name.as_str(), head.name.len().max(longest + FIGURES))
