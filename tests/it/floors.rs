@@ -54,7 +54,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("rustls_platform_verifier", &["imap"]),
     ("sd_notify", &["lifecycle"]),
     ("secrecy", &["imap", "secret"]),
-    ("sha2", &["cli", "model"]),
+    ("sha2", &["model", "retrain"]),
     ("socket2", &["imap"]),
     ("sqlx", &["store"]),
     ("strsim", &["core"]),

@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 use triaged_core::document::render;
 use triaged_core::message::{Links, address, links};
 use triaged_core::retrain::{
@@ -29,6 +30,18 @@ pub struct Dataset {
     pub merged: usize,
     /// Mails without a label, which were left out.
     pub unlabelled: usize,
+}
+
+impl Dataset {
+    /// SHA-256 of each text: the training repeats none of them from elsewhere. Of the held-out ones
+    /// because they judge, of the others because the person's labels count.
+    pub fn hashes(&self) -> Vec<String> {
+        let hash = |mail: &LabelledMail| {
+            let digest = Sha256::digest(mail.text.as_bytes());
+            digest.iter().map(|byte| format!("{byte:02x}")).collect()
+        };
+        self.mails.iter().map(hash).collect()
+    }
 }
 
 /// All that is wrong with a person's mails.

@@ -27,7 +27,7 @@ pub(super) enum Outgoing<'a> {
         labels: BTreeMap<&'a str, Vec<&'a str>>,
         /// The labels that the base does not have, with their keywords.
         own: BTreeMap<&'a str, BTreeMap<&'a str, &'a str>>,
-        /// SHA-256 of each text that will judge the candidate: no base mail may repeat one.
+        /// SHA-256 of each of the person's texts: no base mail may repeat one.
         judged: &'a [String],
         seed: u64,
     },

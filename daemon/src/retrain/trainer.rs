@@ -46,8 +46,8 @@ pub struct Lesson<'a> {
     pub names: &'a LabelNames,
     /// The mails to learn from, each with the number of its group.
     pub mails: Vec<(usize, &'a LabelledMail)>,
-    /// SHA-256 of each text that will judge.
-    pub judged: &'a [String],
+    /// SHA-256 of each of the person's texts.
+    pub own_texts: &'a [String],
 }
 
 /// What is heard while it trains.
@@ -239,7 +239,7 @@ async fn teach(input: ChildStdin, lesson: &Lesson<'_>) -> std::convert::Infallib
 }
 
 async fn send_all(input: &mut (impl AsyncWrite + Unpin), lesson: &Lesson<'_>) -> io::Result<()> {
-    let settings = Outgoing::settings(lesson.version, lesson.names, lesson.judged);
+    let settings = Outgoing::settings(lesson.version, lesson.names, lesson.own_texts);
     let mails = lesson.mails.iter().enumerate();
     let mails = mails.map(|(at, (group, mail))| Outgoing::mail(at, *group, mail));
     for line in [settings].into_iter().chain(mails).chain([Outgoing::End]) {

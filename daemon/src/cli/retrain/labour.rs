@@ -27,14 +27,14 @@ pub(super) fn train_and_try(
         let options = ModelOptions::from(&config.model);
         progress.stage("judge the base");
         let before = read(&plan.base, &options, plan, &mut signals).await?;
-        let own_texts = plan.own_texts();
+        let hashes = plan.dataset.hashes();
         let lesson = Lesson {
             base: &plan.base,
             candidate: candidate.folder(),
             version: candidate.number(),
             names: &plan.dataset.names,
             mails: plan.teaching(),
-            judged: &own_texts,
+            own_texts: &hashes,
         };
         let mut stopped = None;
         let stop = async { stopped = Some(signals.next().await) };

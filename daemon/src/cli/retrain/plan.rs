@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 use std::thread;
 
 use anyhow::anyhow;
-use sha2::{Digest, Sha256};
 use triaged::model::{ModelBundle, Versions};
 use triaged::retrain::dataset::{self, Dataset};
 use triaged::retrain::environment;
@@ -79,16 +78,6 @@ impl Plan {
         });
         let check = self.reference.check.iter().map(|(text, labels)| (text.as_str(), labels));
         Judges { held_out: held_out.collect(), check: check.collect() }
-    }
-
-    /// SHA-256 of each of the person's texts: the training repeats none of them from elsewhere.
-    /// Of the held-out ones because they judge, of the others because the person's labels count.
-    pub(super) fn own_texts(&self) -> Vec<String> {
-        let hash = |mail: &LabelledMail| {
-            let digest = Sha256::digest(mail.text.as_bytes());
-            digest.iter().map(|byte| format!("{byte:02x}")).collect()
-        };
-        self.dataset.mails.iter().map(hash).collect()
     }
 
     /// Every label of the person's own must be among the mails that judge.

@@ -54,7 +54,7 @@ async fn settings_come_first_and_an_end_last() {
         version: 2,
         names: &names,
         mails: vec![(7, &mail)],
-        judged: &["abc".to_owned()],
+        own_texts: &["abc".to_owned()],
     };
     let mut sent = Vec::new();
     send_all(&mut sent, &lesson).await.expect("sent");
