@@ -65,19 +65,19 @@ def judged(mails: list[dict], logits: dict[str, np.ndarray], manifest: dict) -> 
 
 
 def mistakes(one: Judged, most: int, *, text: bool) -> list[dict]:
-    """The most confident wrong answers by the most probable label, the most confident first."""
+    """The most confident wrong answers, abstained or not, the most confident first."""
     rows = one.rows
-    confidence = rows.chances.max(axis=1)
-    wrong = np.flatnonzero(rows.found != rows.truth)
+    confidence = rows.chances[np.arange(len(rows.truth)), rows.answer]
+    wrong = np.flatnonzero(rows.answer != rows.truth)
     chosen = sorted(wrong.tolist(), key=lambda place: (-confidence[place], place))[:most]
     return [
         {
-            "file": one.mails[place].get("file"),
+            "file": one.mails[place]["file"],
             "id": one.mails[place].get("id"),
             "truth": rows.labels[rows.truth[place]],
-            "found": rows.labels[rows.found[place]],
-            "probability": figures.six(confidence[place]),
-            "abstained": bool(rows.reason[place]),
+            "found": rows.labels[rows.answer[place]],
+            "probability": float(str(confidence[place])),  # its own digits, not those of a wider float
+            "abstained": rows.reason[place] or None,
         }
         | ({"text": one.mails[place]["text"]} if text else {})
         for place in chosen
@@ -100,7 +100,7 @@ def evaluate(bundle: Path, triaged: Path, files: list[Path]) -> tuple[dict, dict
         "refused": 0,
         "seed": figures.SEED,
         "resamples": figures.RESAMPLES,
-        "heads": {head: figures.of_head(one.rows) for head, one in found.items()},
+        "heads": {head: figures.of_head(found[head].rows) if head in found else None for head in logits},
     }
     return whole, found
 

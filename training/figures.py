@@ -132,7 +132,7 @@ def of_head(rows: Rows, resamples: int = RESAMPLES, seed: int = SEED) -> dict:
     """All figures of one head, by the names of `triaged eval --json`."""
     count, size = len(rows.labels), len(rows.truth)
     answered = rows.reason == ""
-    plain = confusion(rows.truth, rows.found, count)
+    plain, named = (confusion(rows.truth, chosen, count) for chosen in (rows.found, rows.answer))
     shipped = confusion(rows.truth[answered], rows.answer[answered], count)
     support = plain.sum(axis=1)
     labels = [
@@ -152,6 +152,8 @@ def of_head(rows: Rows, resamples: int = RESAMPLES, seed: int = SEED) -> dict:
         "accuracy": six(np.trace(plain) / size),
         "accuracy_interval": spread["accuracy_interval"],
         "ece": six(calibration_error(rows)),
+        "named_macro_f1": six(macro(named, support)),
+        "named_accuracy": six(np.trace(named) / size),
         "abstained": six((~answered).sum() / size),
         "reasons": {reason: int((rows.reason == reason).sum()) for reason in REASONS},
         "answered_accuracy": six(share(np.trace(shipped), answered.sum())),

@@ -24,8 +24,10 @@ from training.mails import Mail, from_row
 
 HERE = Path(__file__).resolve().parent
 EPOCHS = 4
-FEWEST_TO_CALIBRATE = 40  # of a head; a temperature from fewer says more about them than about the model
-UNCALIBRATED = {"temperature": 1.0, "threshold": 0.5}  # of a head that is new and has fewer
+FEWEST_FOR_TEMPERATURE = 20  # labelled mails of a head; fewer say more about themselves than about the model
+FEWEST_FOR_THRESHOLD = 200  # a share of right answers that is asked for can not be read off fewer
+PRIOR = 30  # mails that the base's temperature counts for beside the person's own
+UNCALIBRATED = {"temperature": 1.0, "threshold": 0.5}  # where a head is new and its mails are few
 WIDTH_MAILS = 96  # that the channels' widths are measured on before the quantising
 
 
@@ -139,22 +141,45 @@ def ids_of(mails: list[Mail], tokenizer, asked: Config, seed: int) -> list[list[
 
 
 def calibration(net, mails: list[Mail], ids: list[list[int]], manifest: dict, asked: Config) -> dict[str, dict]:
-    """Head to temperature and thresholds, from mails that trained nothing; the base's where there are too few."""
+    """Head to temperature and thresholds: the base's, moved by mails that trained nothing, as far as these reach.
+
+    The base's own training mails can not help: it knows them by heart, and is too sure of them.
+    """
     import numpy as np
 
-    from training import calibrate, predict
+    from training import predict
     from training.mails import place
 
-    rows, pairs, found = predict.logits(net, ids), {}, {}
-    before = {head["name"]: head for head in manifest["heads"]}
+    rows = predict.logits(net, ids) if ids else {}
+    before = {head["name"]: numbers_of(head) for head in manifest["heads"]}
+    found = {}
     for head in asked.heads:
-        truth = np.array([place(mail, head, asked.labels) for mail in mails])
-        if (truth >= 0).sum() >= FEWEST_TO_CALIBRATE:
-            pairs[head] = (rows[head][truth >= 0], truth[truth >= 0])
-        else:
-            kept = before.get(head, UNCALIBRATED)
-            found[head] = {key: kept[key] for key in UNCALIBRATED}
-    return found | calibrate.fit(pairs, asked)
+        truth = np.array([place(mail, head, asked.labels) for mail in mails], int)
+        known = truth >= 0
+        old = before.get(head, UNCALIBRATED)
+        found[head] = moved(old, rows[head][known], truth[known], head, asked) if known.any() else old
+    return found
+
+
+def numbers_of(head: dict) -> dict:
+    """Temperature and thresholds of one of a manifest's heads, as calibrate.fit gives them."""
+    own = {label["name"]: label["threshold"] for label in head["labels"] if label.get("threshold") is not None}
+    return {key: head[key] for key in UNCALIBRATED} | ({"labels": own} if own else {})
+
+
+def moved(old: dict, logits, truth, head: str, asked: Config) -> dict:
+    """The numbers `old` of a head after a look at mails: `logits` [N, n], `truth` [N]."""
+    from training import calibrate
+
+    count = len(truth)
+    if count < FEWEST_FOR_TEMPERATURE:
+        return old
+    new = calibrate.fit({head: (logits, truth)}, asked)[head]
+    if count >= FEWEST_FOR_THRESHOLD:
+        return new
+    # The mean of their logarithms, as a temperature is a factor.
+    share = count / (count + PRIOR)
+    return old | {"temperature": round(new["temperature"] ** share * old["temperature"] ** (1 - share), 4)}
 
 
 def card(manifest: dict, asked: Config, user: list[Mail], mixed: mixture.Mixture, base: int) -> str:
@@ -167,7 +192,7 @@ def card(manifest: dict, asked: Config, user: list[Mail], mixed: mixture.Mixture
         f"Made by `triaged retrain` from {parent}, whose card holds for all that is not said here.",
         "",
         f"{len(user)} mails that a person labelled taught it: {len(user) - len(mixed.aside)} trained, "
-        f"{len(mixed.aside)} set temperatures and thresholds together with the written mails of training/validation. "
+        f"{len(mixed.aside)} moved temperatures and thresholds. "
         f"{base} written mails of training/data trained beside them, so that it forgets nothing else. "
         "None of these mails judged it: what it was accepted by is in the log of `triaged retrain`.",
         "",
@@ -185,29 +210,26 @@ def work(parent: Parent, base_folder: Path, out: Path, triaged: Path, scratch: P
     """All of it; the candidate is a bundle when its manifest is there."""
     settings, user = read(parent)
     parent.progress("prepare", 0, 1)
-    from training import base, export, lora, net, pack, tokens, train
+    from training import base, export, net, pack, tokens, train
 
     found = base.from_bundle(base_folder)
     asked = asked_of(found.manifest, settings)
     known = written(HERE / "data", triaged, asked, settings.judged)
     mixed = mixture.mix(user, known, settings.seed)
-    anchors = written(HERE / "validation", triaged, asked, settings.judged)
     parent.progress("prepare", 1, 1)
 
     tokenizer = tokens.load(base_folder / "tokenizer.json")
     made = net.of_base(found, asked)
-    lora.adapt(made, asked.train.lora)
     train.train(made, mixed.train, asked, scratch, tokenizer, told=lambda done, of: parent.progress("train", done, of))
-    lora.merge(made)
 
     parent.progress("calibrate", 0, 1)
-    calibrating = mixed.aside + anchors
-    ids = ids_of(calibrating, tokenizer, asked, settings.seed)
-    numbers = calibration(made, calibrating, ids, found.manifest, asked)
+    aside = ids_of(mixed.aside, tokenizer, asked, settings.seed)
+    numbers = calibration(made, mixed.aside, aside, found.manifest, asked)
     parent.progress("calibrate", 1, 1)
 
     parent.progress("export", 0, 1)
-    model = export.int8(made, scratch, ids[:WIDTH_MAILS])
+    watched = random.Random(settings.seed).sample(mixed.train, min(WIDTH_MAILS, len(mixed.train)))
+    model = export.int8(made, scratch, ids_of(watched, tokenizer, asked, settings.seed))
     parent.progress("export", 1, 1)
 
     parent.progress("pack", 0, 1)

@@ -37,12 +37,15 @@ def encoder(home: Path, target: Path) -> None:
     """A random BERT of two layers with a word-piece tokenizer learnt from the mails."""
     import torch
     from tokenizers import BertWordPieceTokenizer
+    from tokenizers.processors import BertProcessing
     from transformers import BertConfig, BertModel
 
     torch.manual_seed(1)
     target.mkdir()
     tokenizer = BertWordPieceTokenizer()
     tokenizer.train([str(file) for file in (home / "data").iterdir()], vocab_size=WORDS, show_progress=False)
+    opened, closed = ((word, tokenizer.token_to_id(word)) for word in ("[CLS]", "[SEP]"))
+    tokenizer.post_processor = BertProcessing(closed, opened)
     tokenizer.enable_truncation(128)  # as a pretrained one comes; the bundle's must not
     tokenizer.save(str(target / "tokenizer.json"))
     shape = BertConfig(
@@ -62,14 +65,16 @@ def asked(weights: Path) -> Config:
         read,
         base=dataclasses.replace(read.base, weights=str(weights)),
         bundle=dataclasses.replace(read.bundle, name="smoke"),
-        train=dataclasses.replace(read.train, epochs=1),
+        train=dataclasses.replace(read.train, epochs=1, fold_epochs=1),
         folds={fold: (name,) for fold, name in FILES.items()},
     )
 
 
 def answers(triaged: Path, *arguments: str | Path) -> list[dict]:
     """The JSON lines that a command of the binary prints."""
-    done = subprocess.run([triaged, *arguments], stdout=subprocess.PIPE, check=True, encoding="utf-8")
+    done = subprocess.run([triaged, *arguments], stdout=subprocess.PIPE, check=False, encoding="utf-8")
+    if done.returncode:
+        raise SystemExit(f"`{triaged} {arguments[0]}` ended with {done.returncode}; what it said stands above")
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 

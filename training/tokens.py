@@ -6,7 +6,7 @@ The daemon holds to the same rule (models/README.md, long texts); a test compare
 import json
 from pathlib import Path
 
-from training.config import Text
+from training.config import Config, Text
 
 
 def clip(ids: list[int], text: Text) -> list[int]:
@@ -26,6 +26,16 @@ def load(file: Path):
     tokenizer.no_padding()
     tokenizer.no_truncation()
     return tokenizer
+
+
+def of_base(asked: Config):
+    """The tokenizer of the pretrained weights; a decoder's ends every mail with a token."""
+    folder = Path(asked.base.weights)
+    if asked.base.kind == "decoder":
+        from training import decoder
+
+        return decoder.tokenizer(folder)
+    return load(folder / "tokenizer.json")
 
 
 def write(source: Path, target: Path) -> None:

@@ -3,6 +3,8 @@
 mod bundle;
 mod check;
 mod classify;
+mod eval;
+mod feed;
 mod history;
 mod model;
 mod render;
@@ -40,6 +42,8 @@ enum Command {
     Check(check::Args),
     /// Classify messages from files, without any server
     Classify(classify::Args),
+    /// Compare the model's labels with known ones, and say how good they are
+    Eval(eval::Args),
     /// Print the text that the model reads
     Render(render::Args),
     /// Show what was decided and done
@@ -112,6 +116,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Run(args) => run::run(&cli.config, &args),
         Command::Check(args) => check::run(&cli.config, &args),
         Command::Classify(args) => classify::run(&cli.config, &args),
+        Command::Eval(args) => eval::run(&cli.config, &args),
         Command::Render(args) => render::run(&args),
         Command::History(args) => history::run(&cli.config, &args),
         Command::Model(args) => model::run(&cli.config, &args),

@@ -15,6 +15,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use prometheus::{HistogramTimer, TextEncoder};
 use triaged_core::outcome::Outcome;
+use triaged_core::score::Abstention;
 
 use families::Families;
 pub use gauges::{Backlog, Connection};
@@ -54,11 +55,12 @@ impl Metrics {
         self.families.pipe.messages.with_label_values(&[outcome.as_str()]).inc();
     }
 
-    /// The model answered `label` for `head`, or was not sure enough to say it.
-    pub fn answered(&self, head: &str, label: &str, abstained: bool) {
+    /// The model answered `label` for `head`, or abstained.
+    pub fn answered(&self, head: &str, label: &str, abstained: Option<Abstention>) {
         self.families.model.answers.with_label_values(&[head, label]).inc();
-        if abstained {
-            self.families.model.abstentions.with_label_values(&[head]).inc();
+        if let Some(reason) = abstained {
+            let values = [head, reason.as_str()];
+            self.families.model.abstentions.with_label_values(&values).inc();
         }
     }
 

@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use regex::Regex;
 use triaged::metrics::{ConnectionState, Metrics, ModelReload, Stage};
 use triaged_core::outcome::Outcome;
+use triaged_core::score::Abstention;
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
@@ -39,7 +40,7 @@ fn exported() -> String {
     let metrics = Metrics::new(Timestamp::UNIX_EPOCH).unwrap();
     metrics.stage(Stage::Fetch).done(1);
     metrics.message(Outcome::Labelled);
-    metrics.answered("urgency", "high", true);
+    metrics.answered("urgency", "high", Some(Abstention::Unsure));
     metrics.label_written("urgency", "high");
     metrics.defect("truncated");
     metrics.delivered_to_labelled(Timestamp::UNIX_EPOCH, Timestamp::UNIX_EPOCH);

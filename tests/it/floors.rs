@@ -63,6 +63,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("toml", &["core"]),
     ("tracing_subscriber", &["telemetry"]),
     ("unicode_normalization", &["core"]),
+    ("whatlang", &["core"]),
 ];
 
 /// Crates that are a part of the language here.
@@ -70,8 +71,16 @@ const EVERYWHERE: &[&str] =
     &["futures", "jiff", "serde", "serde_json", "thiserror", "tokio", "tokio_util", "tracing"];
 
 /// The core has no clock, files, network, async or logging, and no crate that would bring them.
-const CORE: &[&str] =
-    &["jiff", "mail_parser", "serde", "strsim", "thiserror", "toml", "unicode_normalization"];
+const CORE: &[&str] = &[
+    "jiff",
+    "mail_parser",
+    "serde",
+    "strsim",
+    "thiserror",
+    "toml",
+    "unicode_normalization",
+    "whatlang",
+];
 
 struct Source {
     /// The room that the file is in: the first name below `src`, or `core`.

@@ -7,6 +7,7 @@ pub mod backoff;
 pub mod config;
 pub mod decision;
 pub mod document;
+pub mod evaluation;
 pub mod label;
 pub mod mailbox;
 pub mod message;

@@ -1,5 +1,7 @@
 //! From the model's logits to calibrated probabilities, and from those to a prediction.
 
+use std::str::FromStr;
+
 /// What the model says about one message: one answer a head, in the order of the manifest.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Prediction {
@@ -8,6 +10,16 @@ pub struct Prediction {
 }
 
 impl Prediction {
+    /// The prediction of which every head abstains for this reason; what the model says stays
+    /// visible.
+    #[must_use]
+    pub fn abstaining(mut self, reason: Abstention) -> Self {
+        for head in &mut self.heads {
+            head.abstained = Some(reason);
+        }
+        self
+    }
+
     /// The answer of the head of that name.
     pub fn head(&self, name: &str) -> Option<&HeadPrediction> {
         self.heads.iter().find(|head| head.head == name)
@@ -23,10 +35,43 @@ pub struct HeadPrediction {
     pub label: String,
     /// Its calibrated probability, 0 to 1.
     pub confidence: f32,
-    /// Whether the confidence is under the label's threshold: then nothing is written.
-    pub abstained: bool,
+    /// Why the head abstains, if it does: then nothing is written.
+    pub abstained: Option<Abstention>,
     /// Label names with their calibrated probabilities, in the order of the manifest; they sum to 1.
     pub scores: Vec<(String, f32)>,
+}
+
+/// Why a head abstains: the answer is shown and not written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Abstention {
+    /// The probability is under the threshold.
+    Unsure,
+    /// The mail is reliably in a language that the model was not made for.
+    Language,
+    /// The mail has too few words to be judged.
+    TooLittleText,
+}
+
+impl Abstention {
+    /// All reasons.
+    pub const ALL: [Self; 3] = [Self::Unsure, Self::Language, Self::TooLittleText];
+
+    /// The name in JSON, in the database, in `history` and in metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Unsure => "unsure",
+            Self::Language => "language",
+            Self::TooLittleText => "too-little-text",
+        }
+    }
+}
+
+impl FromStr for Abstention {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        Self::ALL.into_iter().find(|reason| reason.as_str() == text).ok_or(())
+    }
 }
 
 /// Probabilities of `logits` under `temperature` (Guo et al. 2017, "On Calibration of Modern
@@ -98,7 +143,8 @@ pub fn predict(
         head: head.to_owned(),
         label: (*labels.get(place)?).to_owned(),
         confidence,
-        abstained: confidence < thresholds.own(place).unwrap_or(thresholds.head),
+        abstained: (confidence < thresholds.own(place).unwrap_or(thresholds.head))
+            .then_some(Abstention::Unsure),
         scores: labels
             .iter()
             .map(|&label| label.to_owned())
@@ -138,7 +184,7 @@ mod tests {
     fn answer(probabilities: &[f32], thresholds: &Thresholds) -> (String, f32, bool) {
         let labels = ["high", "normal", "low"];
         let answer = predict("urgency", &labels, probabilities, thresholds).expect("same length");
-        (answer.label, answer.confidence, answer.abstained)
+        (answer.label, answer.confidence, answer.abstained.is_some())
     }
 
     #[test]
@@ -162,5 +208,22 @@ mod tests {
         let thresholds = Thresholds { head: 0.5, labels: vec![None, Some(0.9)] };
         assert_eq!(answer(&[0.2, 0.8, 0.0], &thresholds), ("normal".into(), 0.8, true));
         assert_eq!(answer(&[0.6, 0.4, 0.0], &thresholds), ("high".into(), 0.6, false));
+    }
+
+    #[test]
+    fn a_mail_that_can_not_be_judged_keeps_its_scores() {
+        let thresholds = Thresholds::of_head(0.7);
+        let answer = predict("urgency", &["high", "low"], &[0.9, 0.1], &thresholds).expect("some");
+        let prediction = Prediction { heads: vec![answer] }.abstaining(Abstention::Language);
+        let answer = prediction.head("urgency").expect("it is there");
+        assert_eq!((answer.label.as_str(), answer.abstained), ("high", Some(Abstention::Language)));
+    }
+
+    #[test]
+    fn every_reason_is_found_by_its_name() {
+        for reason in Abstention::ALL {
+            assert_eq!(reason.as_str().parse(), Ok(reason));
+        }
+        assert_eq!("".parse::<Abstention>(), Err(()));
     }
 }

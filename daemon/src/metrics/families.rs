@@ -198,8 +198,8 @@ impl Register {
             )?,
             abstentions: self.counters(
                 "triaged_abstentions_total",
-                "Answers of the model that were not sure enough to be written.",
-                &["head"],
+                "Answers of the model that are not written, by reason.",
+                &["head", "reason"],
             )?,
             labels_written: self.counters(
                 "triaged_labels_written_total",

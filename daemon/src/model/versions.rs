@@ -11,8 +11,6 @@
 mod candidate;
 mod error;
 mod record;
-#[cfg(test)]
-mod tests;
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};

@@ -24,8 +24,8 @@ pub use check::Checked;
 pub use error::StoreError;
 pub use history::{Facts, History};
 pub use rows::{
-    Account, Action, Earlier, EffectState, HistoryRow, Identity, PendingEffect, PlannedMessage,
-    StoredMailbox,
+    Account, Action, Earlier, EffectState, HistoryAnswer, HistoryRow, Identity, PendingEffect,
+    PlannedMessage, StoredMailbox,
 };
 
 /// The store of one daemon. Clones share one connection.

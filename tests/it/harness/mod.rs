@@ -14,6 +14,7 @@ mod ports;
 mod process;
 mod proxy;
 mod settings;
+mod version;
 mod wait;
 
 pub(crate) use daemon::Daemon;
@@ -24,6 +25,7 @@ pub(crate) use ports::free_port;
 pub(crate) use process::{Process, group_members};
 pub(crate) use proxy::Proxy;
 pub(crate) use settings::Settings;
+pub(crate) use version::{Bundle, DEFAULT, FIXTURE};
 pub(crate) use wait::until;
 
 /// Makes two tests of each function, one on a Dovecot that stores sdbox and one with Maildir.

@@ -59,7 +59,7 @@ impl<'a> Format<'a> {
             }
             Self::Rows(columns) => {
                 for ((_, width), head) in columns.iter().zip(&prediction.heads) {
-                    let doubt = if head.abstained { "?" } else { "" };
+                    let doubt = if head.abstained.is_some() { "?" } else { "" };
                     let cell = format!("{} {:.2}{doubt}", head.label, head.confidence);
                     write!(out, "{cell:width$}  ")?;
                 }
@@ -113,10 +113,13 @@ struct Head<'a>(&'a HeadPrediction);
 
 impl Serialize for Head<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(Some(4))?;
+        let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("label", &self.0.label)?;
         map.serialize_entry("confidence", &self.0.confidence)?;
-        map.serialize_entry("abstained", &self.0.abstained)?;
+        map.serialize_entry("abstained", &self.0.abstained.is_some())?;
+        if let Some(reason) = self.0.abstained {
+            map.serialize_entry("reason", reason.as_str())?;
+        }
         map.serialize_entry("scores", &Scores(&self.0.scores))?;
         map.end()
     }

@@ -76,7 +76,7 @@ fn reader(read: impl FnMut(&str) -> Answer + Send + 'static) -> Box<dyn Backend>
 #[expect(clippy::unnecessary_wraps, reason = "what a reader returns")]
 fn echo(text: &str) -> Answer {
     let (head, label) = (String::new(), text.to_owned());
-    let head = HeadPrediction { head, label, confidence: 1.0, abstained: false, scores: vec![] };
+    let head = HeadPrediction { head, label, confidence: 1.0, abstained: None, scores: vec![] };
     Ok(Prediction { heads: vec![head] })
 }
 
