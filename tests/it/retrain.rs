@@ -47,12 +47,13 @@ impl School {
         }
         let written = |from: usize, count: usize| -> String {
             let line = |at: usize| {
-                json!({
-                    "from": format!("w{at}@y.example"), "subject": "s", "body": words(at),
-                    "mood": ["good", "bad"][at % 2], "size": ["one", "two", "three"][at % 3],
-                })
+                let (mood, size) = (["good", "bad"][at % 2], ["one", "two", "three"][at % 3]);
+                let from = format!("w{at}@y.example");
+                let (subject, body) = ("s", words(at));
+                let line = json!({ "from": from, "subject": subject, "body": body, "mood": mood, "size": size });
+                format!("{line}\n")
             };
-            (from..from + count).map(|at| format!("{}\n", line(at))).collect()
+            (from..from + count).map(line).collect()
         };
         fs::write(training.join("data/a.jsonl"), written(0, 60)).unwrap();
         fs::write(training.join("validation/a.jsonl"), written(100, 60)).unwrap();

@@ -13,6 +13,8 @@ use triaged_core::config::Config;
 
 /// The environment's folder in the state folder.
 const FOLDER: &str = "training-env";
+/// Of a build tree: what `make train-env` makes, and what it writes there when it is whole.
+const BUILT: (&str, &str) = (".venv-train", "ready");
 /// Written into the environment when it is whole: the requirements that it was made from.
 const WHOLE: &str = "requirements.txt";
 /// The oldest Python that the package runs with.
@@ -115,6 +117,9 @@ pub fn find(config: &Config) -> Result<Environment, EnvironmentError> {
     let folder = folder(config);
     let python = folder.join("bin/python");
     let not_ready = |why| EnvironmentError::NotReady { folder: folder.clone(), why };
+    if let Some(python) = built(&training).filter(|_| !folder.exists()) {
+        return Ok(Environment { python, training });
+    }
     if !python.is_file() || !folder.join(WHOLE).is_file() {
         return Err(not_ready("has no environment for training yet"));
     }
@@ -155,6 +160,13 @@ pub fn setup(config: &Config, say: impl Fn(&str)) -> Result<(), EnvironmentError
     fs::copy(&requirements, &whole)
         .and_then(|_| fs::File::open(&whole)?.sync_all())
         .map_err(|source| EnvironmentError::Io { path: whole, source })
+}
+
+/// The Python of `make train-env`, where the package is that of a build tree.
+fn built(training: &Path) -> Option<PathBuf> {
+    let (folder, ready) = BUILT;
+    let folder = training.parent()?.join(folder);
+    folder.join(ready).is_file().then(|| folder.join("bin/python"))
 }
 
 /// Whether the environment is whole, and made from the package's requirements.
@@ -256,6 +268,16 @@ mod tests {
         assert!(old.contains("another release"), "{old}");
         fs::write(self::folder(&config).join(WHOLE), "a==1").expect("written");
         assert_eq!(find(&config).expect("whole").python, bin.join("python"));
+    }
+
+    #[test]
+    fn a_build_tree_has_an_environment_of_its_own() {
+        let (folder, config) = installed();
+        let venv = folder.path().join(".venv-train");
+        fs::create_dir(&venv).expect("made");
+        assert!(find(&config).is_err());
+        fs::write(venv.join("ready"), "").expect("written");
+        assert_eq!(find(&config).expect("whole").python, venv.join("bin/python"));
     }
 
     #[test]
