@@ -37,6 +37,7 @@ mod modes;
 mod odd_mail;
 mod once_only;
 mod pending;
+mod retrain;
 mod secrets;
 mod service;
 mod silence;
