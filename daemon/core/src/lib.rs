@@ -12,5 +12,6 @@ pub mod label;
 pub mod mailbox;
 pub mod message;
 pub mod outcome;
+pub mod retrain;
 pub mod score;
 pub mod sync;
