@@ -29,7 +29,10 @@ def head(seed: int) -> dict:
 def work(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("work")
     mistake = {"file": "f#1", "id": "v-<1>", "truth": "low", "found": "high", "probability": 0.93, "abstained": None}
-    shown = {"mails": 60, "heads": {"urgency": head(1) | {"mistakes": [mistake | {"text": "Hello <script>x</script>"}]}}}
+    shown = {
+        "mails": 60,
+        "heads": {"urgency": head(1) | {"mistakes": [mistake | {"text": "Hello <script>x</script>"}]}},
+    }
     hidden = {"mails": 60, "heads": {"urgency": head(2) | {"mistakes": [mistake | {"id": "real-7"}]}}}
     (folder / "figures.json").write_text(
         json.dumps(
@@ -38,7 +41,11 @@ def work(tmp_path_factory) -> Path:
                 "created": "2026-11-21",
                 "extra": True,
                 "trained_on": 10_000,
-                "sets": {"careful_mix": shown, "real_validation": hidden, "fold A": {"mails": 60, "heads": {"urgency": head(3)}}},
+                "sets": {
+                    "careful_mix": shown,
+                    "real_validation": hidden,
+                    "fold A": {"mails": 60, "heads": {"urgency": head(3)}},
+                },
                 "baselines": {"careful_mix": {"urgency": {"naive Bayes": head(4), "word counts": head(5)}}},
                 "flips": {"urgency": 0.004},
                 "milliseconds": {"median": 7.1, "p99": 20.2},

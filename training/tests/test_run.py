@@ -8,7 +8,7 @@ import pytest
 
 pytest.importorskip("scipy", reason="NOT RUN: a run needs the training environment (`make train-env`)")
 
-from training import config, run  # noqa: E402
+from training import config, run
 
 ASKED = config.read()
 
