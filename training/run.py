@@ -67,7 +67,8 @@ def claim(work: Path, mark: str) -> None:
     """Refuses a WORK that was begun with another configuration or other mails."""
     file = work / "inputs.sha256"
     if file.is_file() and file.read_text().strip() != mark:
-        raise SystemExit(f"{work}: was begun with another configuration or other mails; name another --work, or remove it")
+        wrong = "was begun with another configuration or other mails; name another --work, or remove it"
+        raise SystemExit(f"{work}: {wrong}")
     work.mkdir(parents=True, exist_ok=True)
     file.write_text(mark + "\n")
 
