@@ -3,6 +3,11 @@
 CARGO ?= cargo
 PYTHON ?= python3
 VENV := .venv-test
+# The training has an environment of its own: with PyTorch it takes 6 GB, on Linux CUDA included.
+TRAIN_VENV := .venv-train
+# A folder of .jsonl files to train on besides those of training/data.
+TRAIN_EXTRA ?=
+TRAIN_WORK ?= training/runs/default
 # The demo installs a Dovecot where there is none; DEMO_INSTALL=no only says how.
 DEMO_INSTALL ?= yes
 
@@ -12,10 +17,11 @@ export ORT_TELEMETRY_DISABLED = 1
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup deps build test lint test-python test-rust demo bench clean
+.PHONY: help setup deps build test lint test-python test-rust test-training demo bench clean \
+	train-env train train-smoke
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## Fetch the ONNX Runtime library that the daemon loads, out of its pinned wheel
 	@sh daemon/onnxruntime/fetch.sh
@@ -26,19 +32,29 @@ deps: ## Install what the tests need (as root, with apt-get), or name it; starts
 build: ## Build the daemon, unoptimised
 	$(CARGO) build --locked
 
-test: deps setup lint test-python test-rust ## Format, lints, unit, integration and Python tests
+test: deps setup lint test-python test-training test-rust ## Format, lints, unit, integration and Python tests
 
 lint: ## Formatting, and clippy with warnings as errors
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --workspace --all-targets -- --deny warnings
 
 test-python: $(VENV)/ready ## The tests of the training and of the tools, in an environment of their own
-	$(VENV)/bin/python -m pytest --quiet -p no:cacheprovider training/tests tests daemon/onnxruntime
+	$(VENV)/bin/python -m pytest --quiet -rs -p no:cacheprovider training/tests tests daemon/onnxruntime
 
 $(VENV)/ready: tests/requirements.txt
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
 	@touch $@
+
+test-training: ## The training in small, where `make train-env` was run; says so where it was not
+	@if [ -e $(TRAIN_VENV)/ready ]; then \
+		$(MAKE) --no-print-directory train-smoke; \
+	else \
+		echo "************************************************************************"; \
+		echo "*** NOT RUN: the tests of the training that need PyTorch, and its smoke"; \
+		echo "*** run. \`make train-env\` fetches what they need (about 3 GB)."; \
+		echo "************************************************************************"; \
+	fi
 
 test-rust: ## Unit, documentation and integration tests; the latter against a real Dovecot
 	$(CARGO) test --locked --workspace --doc --quiet
@@ -47,6 +63,24 @@ test-rust: ## Unit, documentation and integration tests; the latter against a re
 	else \
 		set -ex; $(CARGO) test --locked --workspace --lib --bins --tests; \
 	fi
+
+train-env: $(TRAIN_VENV)/ready ## The environment of the training, every wheel pinned by its hash
+
+$(TRAIN_VENV)/ready: training/requirements.txt
+	$(PYTHON) -m venv $(TRAIN_VENV)
+	$(TRAIN_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-cache-dir \
+		--require-hashes --only-binary :all: --requirement $<
+	@touch $@
+
+train: $(TRAIN_VENV)/ready setup ## The default model, from the mails to models/default; goes on where it ended
+	$(CARGO) build --locked --release
+	$(TRAIN_VENV)/bin/python -m training.run --triaged target/release/triaged --work $(TRAIN_WORK) \
+		--out models/default $(if $(TRAIN_EXTRA),--extra $(TRAIN_EXTRA))
+
+train-smoke: $(TRAIN_VENV)/ready setup ## Every step of the training with a tiny random model
+	$(CARGO) build --locked
+	$(TRAIN_VENV)/bin/python -m pytest --quiet -rs -p no:cacheprovider training/tests
+	$(TRAIN_VENV)/bin/python -m training.smoke --triaged target/debug/triaged
 
 demo: ## Label a dozen mails in a throw-away Dovecot and show the result
 	@sh tests/dovecot/install.sh $(if $(filter no,$(DEMO_INSTALL)),--print)
@@ -61,4 +95,4 @@ bench: setup ## Compare the release build with Python's onnxruntime over the tra
 
 clean: ## Remove everything that was built or fetched here
 	$(CARGO) clean
-	rm -rf .bench .onnxruntime .tools $(VENV)
+	rm -rf .bench .onnxruntime .tools $(VENV) $(TRAIN_VENV)

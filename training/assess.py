@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from training import baselines, evaluate, figures, mails, predict, progress, reader
+from training import baselines, evaluate, figures, mails, predict, progress, reader, wordcounts
 from training.config import Config
 from training.figures import Rows
 from training.mails import Mail
@@ -37,13 +37,16 @@ def sets_of_folds(work: Path, prepared: list[Mail], manifest: dict, asked: Confi
     chosen = {"left out, written": ("written", list(parts)), "left out, read": ("read", list(parts))}
     chosen |= {f"fold {fold}": ("written", [fold]) for fold in parts}
     by_id, made = {mail.id: mail for mail in prepared}, {}
+    factors = wordcounts.kept_factors(work)
     for name, (source, folds) in chosen.items():
         part = {key: np.concatenate([parts[fold][key] for fold in folds]) for key in parts[folds[0]]}
         keep = part["source"] == source
         left = [by_id[identity] for identity in part["id"][keep].tolist()]
         if not left:
             continue
-        logits = {head: part[f"logits/{head}"][keep] for head in asked.heads}
+        logits = {
+            head: (part[f"logits/{head}"] + factors.get(head, 0.0) * part[f"counts/{head}"])[keep] for head in asked.heads
+        }
         shown = [{"file": mail.file, "id": mail.id, "text": mail.text, "labels": mail.labels} for mail in left]
         plain = manifest | {"languages": None, "least_words": 0}  # prepared rows do not carry what these ask
         found = evaluate.judged(shown, logits, plain)

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from scipy.optimize import minimize_scalar
 
-from training import config
+from training import config, wordcounts
 from training.config import Calibrate, Config, Own
 
 TRUSTED = ("written", "read", "user")  # labels that a rule or a corpus gave are too noisy to set a number by
@@ -99,8 +99,8 @@ def fit(pairs: Pairs, asked: Config) -> dict[str, dict]:
     return found
 
 
-def out_of_fold(work: Path, asked: Config) -> Pairs:
-    """The predictions of all folds, of the mails whose labels can be trusted."""
+def out_of_fold(work: Path, asked: Config) -> wordcounts.Pairs:
+    """The predictions of all folds, net and word counts, of the mails whose labels can be trusted."""
     from training.predict import read_logits
 
     files = [work / f"fold-{fold}" / "logits.npz" for fold in asked.folds]
@@ -111,10 +111,16 @@ def out_of_fold(work: Path, asked: Config) -> Pairs:
     pairs = {}
     for head in asked.heads:
         chosen = [np.isin(part["source"], TRUSTED) & (part[f"truth/{head}"] >= 0) for part in parts]
-        logits = np.concatenate([part[f"logits/{head}"][keep] for part, keep in zip(parts, chosen, strict=True)])
-        truth = np.concatenate([part[f"truth/{head}"][keep] for part, keep in zip(parts, chosen, strict=True)])
-        pairs[head] = (logits, truth)
+        kinds = (f"{kind}/{head}" for kind in ("logits", "counts", "truth"))
+        pairs[head] = tuple(
+            np.concatenate([part[kind][keep] for part, keep in zip(parts, chosen, strict=True)]) for kind in kinds
+        )
     return pairs
+
+
+def together(pairs: wordcounts.Pairs, factors: dict[str, float]) -> Pairs:
+    """Net and word counts as the one model that is served."""
+    return {head: (net + factors.get(head, 0.0) * counts, truth) for head, (net, counts, truth) in pairs.items()}
 
 
 def main() -> None:
@@ -124,7 +130,8 @@ def main() -> None:
     parser.add_argument("--config", type=Path, default=config.DEFAULT)
     given = parser.parse_args()
     asked = config.read(given.config)
-    found = fit(out_of_fold(given.work, asked), asked)
+    pairs = out_of_fold(given.work, asked)
+    found = fit(together(pairs, wordcounts.kept_factors(given.work)), asked)
     (given.work / "calibration.json").write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
     for head, numbers in found.items():
         print(f"{head}: {numbers}")

@@ -61,6 +61,7 @@ class Train:
 
     method: str
     epochs: int
+    fold_epochs: int
     encoder_rate: float
     head_rate: float
     warm_up: float
@@ -73,6 +74,14 @@ class Train:
     average: float
     seed: int
     lora: Lora
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Word counts beside the net: pairs are hashed into `buckets`, 0 for no counts; `strength` is their C."""
+
+    buckets: int
+    strength: float
 
 
 @dataclass(frozen=True)
@@ -126,6 +135,14 @@ class Weights:
 
 
 @dataclass(frozen=True)
+class Shares:
+    """Which share, 0 to 1, of the mails whose labels nobody read takes part: the same ones each time."""
+
+    corpus: float
+    rule: float
+
+
+@dataclass(frozen=True)
 class Bundle:
     """What the packed bundle is called, and on which mails it abstains: see models/README.md.
 
@@ -147,8 +164,10 @@ class Config:
     heads: dict[str, dict[str, str]]
     text: Text
     train: Train
+    counts: Counts
     folds: dict[str, tuple[str, ...]]
     weights: Weights
+    shares: Shares
     calibrate: Calibrate
     augment: Augment
 
@@ -220,8 +239,9 @@ def check(config: Config) -> None:
     keywords = [keyword for labels in config.heads.values() for keyword in labels.values() if keyword]
     for keyword in keywords:
         expect(keywords.count(keyword) == 1, "heads", "keywords that differ", keyword)
-    for name, share in dataclasses.asdict(config.augment).items():
-        expect(0 <= share <= 1, f"augment.{name}", "a share from 0 to 1", share)
+    for title in ("augment", "shares"):
+        for name, share in dataclasses.asdict(getattr(config, title)).items():
+            expect(0 <= share <= 1, f"{title}.{name}", "a share from 0 to 1", share)
     for name, weight in dataclasses.asdict(config.weights).items():
         expect(weight >= 0, f"weights.{name}", "0 or more", weight)
     for head, labels in config.calibrate.own.items():

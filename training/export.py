@@ -140,7 +140,7 @@ def bundle(work: Path, precision: Precision, triaged: Path, out: Path, asked) ->
     """A bundle for graphics cards from what run.py left in `work`: another model.onnx, else the same."""
     from safetensors.torch import load_file
 
-    from training import net, pack, tokens, weights
+    from training import net, pack, tokens, weights, wordcounts
 
     state, calibration = work / "final" / "state.safetensors", work / "calibration.json"
     missing = [str(file) for file in (state, calibration) if not file.is_file()]
@@ -150,6 +150,7 @@ def bundle(work: Path, precision: Precision, triaged: Path, out: Path, asked) ->
     asked = dataclasses.replace(asked, base=dataclasses.replace(asked.base, weights=str(folder)))
     made = net.Net(asked, asked.labels)
     made.load_state_dict(load_file(state))
+    made.counts = wordcounts.of_run(work)
     with tempfile.TemporaryDirectory(dir=work) as scratch:
         tokenizer = Path(scratch) / "tokenizer.json"
         tokens.of_base(asked).save(str(tokenizer))

@@ -45,11 +45,17 @@ def logits(net, ids: list[list[int]]) -> dict[str, np.ndarray]:
     return found
 
 
-def write_logits(file: Path, mails: list[Mail], rows: dict[str, np.ndarray], asked: Config) -> None:
-    """One .npz: ids, sources, and of each head `logits/HEAD` [N, n] and `truth/HEAD` [N], -1 for unknown."""
+def write_logits(
+    file: Path, mails: list[Mail], rows: dict[str, np.ndarray], counts: dict[str, np.ndarray], asked: Config
+) -> None:
+    """One .npz: ids, sources, and of each head `logits/HEAD` and `counts/HEAD` [N, n] and `truth/HEAD` [N].
+
+    A truth of -1 is unknown. `counts`: what the word counts say, zeros where there are none.
+    """
     arrays = {"id": np.array([mail.id for mail in mails]), "source": np.array([mail.source for mail in mails])}
     for head, values in rows.items():
         arrays[f"logits/{head}"] = values
+        arrays[f"counts/{head}"] = counts.get(head, np.zeros_like(values))
         arrays[f"truth/{head}"] = np.array([place(mail, head, asked.labels) for mail in mails])
     waiting = file.with_name("logits.part.npz")
     np.savez(waiting, **arrays)

@@ -85,6 +85,12 @@ def fold_of(group: str, file: Path, asked: Config) -> str:
     return asked.fold_of(file.stem) or folds[chance % len(folds)]
 
 
+def takes_part(identity: str, source: str, asked: Config) -> bool:
+    """Whether a mail is among the share of its source, by the hash of its id."""
+    chance = int.from_bytes(hashlib.sha256(identity.encode()).digest()[:8], "big") / 2**64
+    return chance < getattr(asked.shares, source, 1.0)
+
+
 def without_traces(text: str, identity: str) -> str:
     """The text without what tells the corpus that it comes from: rewritten hosts, list footers."""
     stand_in = STAND_INS[hashlib.sha256(identity.encode()).digest()[0] % len(STAND_INS)]
@@ -103,7 +109,7 @@ def mails_of(file: Path, triaged: Path, asked: Config, *, trains: bool) -> list[
         if source not in SOURCES:
             raise SystemExit(f"{where}: label_source {source!r} is none of {', '.join(SOURCES)}")
         labels, weight = labels_of(row, asked, where), weight_of(row, source, asked)
-        if not labels or (trains and not weight):
+        if not labels or (trains and not (weight and takes_part(row["id"], source, asked))):
             continue
         group = group_of(row, file)
         fold = fold_of(group, file, asked) if trains else None

@@ -3,7 +3,7 @@
     python -m training.report --work WORK
 
 Reads what the other steps left in WORK (run.py, figures.json), writes WORK/report.html. It
-computes nothing anew.
+computes nothing anew. Of the single folds it shows the figures alone.
 """
 
 import argparse
@@ -116,7 +116,7 @@ def page(work: Path) -> str:
     log = work / "final" / "log.csv"
     if log.is_file():
         parts += ["<h2>Losses</h2>", f"<div class=plots>{plots.losses(log)}</div>"]
-    parts += [one_set(name, whole) for name, whole in made["sets"].items()]
+    parts += [one_set(name, whole) for name, whole in made["sets"].items() if not name.startswith("fold ")]
     head = f"<meta charset=utf-8><title>{html.escape(made['model'])}</title><style>{STYLE}</style>"
     return f"<!doctype html><html lang=en><head>{head}</head><body>{''.join(parts)}</body></html>\n"
 

@@ -12,6 +12,7 @@ import argparse
 import dataclasses
 import hashlib
 import json
+import random
 import resource
 import shutil
 import sys
@@ -20,8 +21,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from training import HERE, calibrate, config, mails, pack, prepare, tokens, weights
+from training import HERE, augment, calibrate, config, mails, pack, prepare, tokens, weights, wordcounts
 from training.config import Config
+from training.graph_counts import Counts
 from training.mails import Mail
 
 
@@ -69,13 +71,14 @@ def claim(work: Path, mark: str) -> None:
 
 
 def ids_of(run: Run, chosen: list[Mail]) -> list[list[int]]:
-    """The clipped token ids of mails, as they were written."""
-    tokenizer = tokens.of_base(run.asked)
-    return [tokens.clip(tokenizer.encode(mail.text).ids, run.asked.text) for mail in chosen]
+    """The clipped token ids of mails, under real domains as they would come in service."""
+    tokenizer, rng = tokens.of_base(run.asked), random.Random(run.asked.train.seed)
+    texts = [augment.real_domains(mail.text, rng) for mail in chosen]
+    return [tokens.clip(encoded.ids, run.asked.text) for encoded in tokenizer.encode_batch(texts)]
 
 
-def trained(run: Run, folder: Path, learn: list[Mail]):
-    """The net trained on these mails; its state is kept in `folder`."""
+def trained(run: Run, folder: Path, learn: list[Mail], epochs: int):
+    """The net trained on these mails for so many epochs; its state is kept in `folder`."""
     from safetensors.torch import load_file
 
     from training import net, train
@@ -83,25 +86,43 @@ def trained(run: Run, folder: Path, learn: list[Mail]):
     state = folder / "state.safetensors"
     if not state.is_file():
         folder.mkdir(parents=True, exist_ok=True)
-        train.train(net.Net(run.asked, run.asked.labels), learn, run.asked, folder)
+        asked = dataclasses.replace(run.asked, train=dataclasses.replace(run.asked.train, epochs=epochs))
+        train.train(net.Net(asked, asked.labels), learn, asked, folder)
     made = net.Net(run.asked, run.asked.labels)
     made.load_state_dict(load_file(state))
     return made.eval()
 
 
+def counted(run: Run, folder: Path, learn: list[Mail]) -> Counts | None:
+    """The word counts of these mails, none where the configuration wants none; kept in `folder`."""
+    if not run.asked.counts.buckets:
+        return None
+    file = folder / "counts.npz"
+    if not file.is_file():
+        words = tokens.of_base(run.asked).get_vocab_size(with_added_tokens=True)
+        wordcounts.write(file, wordcounts.fit(learn, ids_of(run, learn), words, run.asked))
+    return wordcounts.read(file)
+
+
 def fold(run: Run, name: str, prepared: list[Mail]) -> None:
-    """Trains on all mails but those of the fold, and keeps the logits of those."""
+    """Learns from all mails but those of the fold, and keeps the logits of those."""
     from training import predict
 
     folder = run.work / f"fold-{name}"
-    made = trained(run, folder, [mail for mail in prepared if mail.fold != name])
+    learn = [mail for mail in prepared if mail.fold != name]
     left = [mail for mail in prepared if mail.fold == name]
-    predict.write_logits(folder / "logits.npz", left, predict.logits(made, ids_of(run, left)), run.asked)
+    made, ids = trained(run, folder, learn, run.asked.train.fold_epochs), ids_of(run, left)
+    counts = counted(run, folder, learn)
+    rows = wordcounts.logits(counts, ids) if counts else {}
+    predict.write_logits(folder / "logits.npz", left, predict.logits(made, ids), rows, run.asked)
 
 
 def fit(run: Run) -> None:
-    """Calibrates on the predictions of all folds."""
-    found = calibrate.fit(calibrate.out_of_fold(run.work, run.asked), run.asked)
+    """What the counts weigh beside the net, temperatures and thresholds, on the predictions of all folds."""
+    pairs = calibrate.out_of_fold(run.work, run.asked)
+    if run.asked.counts.buckets:
+        (run.work / "factors.json").write_text(json.dumps(wordcounts.factors(pairs), indent=2) + "\n")
+    found = calibrate.fit(calibrate.together(pairs, wordcounts.kept_factors(run.work)), run.asked)
     (run.work / "calibration.json").write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
 
 
@@ -109,7 +130,9 @@ def exported(run: Run, prepared: list[Mail]) -> None:
     """The net of all mails as WORK/fp32/model.onnx and as WORK/int8/model.onnx, the latter last."""
     from training import export
 
-    made = trained(run, run.work / "final", prepared)
+    made = trained(run, run.work / "final", prepared, run.asked.train.epochs)
+    counted(run, run.work / "final", prepared)
+    made.counts = wordcounts.of_run(run.work)
     for name in ("fp32", "int8"):
         (run.work / name).mkdir(exist_ok=True)
     export.fp32(made, run.work / "fp32")

@@ -292,7 +292,8 @@ def main() -> None:
 
     asked = config.read(given.config)
     folder = given.weights or weights.pretrained(asked.base, given.work / "weights")
-    asked = replace(asked, base=replace(asked.base, weights=str(folder)))
+    epochs = asked.train.fold_epochs if given.without else asked.train.epochs
+    asked = replace(asked, base=replace(asked.base, weights=str(folder)), train=replace(asked.train, epochs=epochs))
     learn = [mail for mail in mails.read_prepared(given.work / "prepared.jsonl") if mail.fold != (given.without or None)]
     work = given.work / given.run
     work.mkdir(parents=True, exist_ok=True)

@@ -10,17 +10,18 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tokio::sync::Semaphore;
-use triaged_core::config::{self, Config, Problems};
+use triaged_core::config::Config;
 
 use crate::account::{self, Watcher};
 use crate::clock::Clock;
 use crate::http::Server;
 use crate::lifecycle::{self, Signals, Supervision};
 use crate::metrics::{Metrics, MetricsError};
-use crate::model::{Classifier, ModelBundle, ModelError};
+use crate::model::VersionError;
 use crate::pipeline::{Caution, Pipeline, TURNS};
 use crate::pulse::Pulse;
 use crate::readiness::Readiness;
+use crate::reload::{Hangup, Models};
 use crate::secret::{self, SecretError};
 use crate::store::{Store, StoreError};
 use crate::supervisor;
@@ -32,12 +33,9 @@ pub enum AppError {
     /// Another daemon holds the state, or the database can not be used.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The bundle or the library.
+    /// No version of the model that could serve.
     #[error(transparent)]
-    Model(#[from] ModelError),
-    /// The configuration does not fit the bundle's labels.
-    #[error("{0}")]
-    Configuration(#[from] Problems),
+    Version(#[from] VersionError),
     /// A password can not be read.
     #[error(transparent)]
     Secret(#[from] SecretError),
@@ -66,34 +64,33 @@ pub enum AppError {
 pub async fn run(config: Config) -> Result<(), AppError> {
     let clock = Clock;
     let signals = Signals::listen()?;
+    let hangup = Hangup::listen()?;
     let metrics = Metrics::new(clock.now())?;
-    let bundle = ModelBundle::find(config.model.bundle.as_deref())?;
-    let keywords = config::keyword_map(&config.keywords, bundle.manifest().heads())?;
+    let names = config.accounts.iter().map(|account| account.name.clone());
+    let readiness = Readiness::new(names, clock.now());
     for account in &config.accounts {
         secret::read(&account.password)?;
     }
     let store = Store::open(&config.state).await?;
     let address = config.http.listen;
     let http = Server::bind(address).await.map_err(|source| AppError::Http { address, source })?;
-    let classifier = Classifier::start(bundle, &(&config.model).into())?;
-    report_model(&classifier, &metrics);
+    let models = Models::open(&config, metrics.clone(), readiness.clone())?;
+    let classifier = models.classifier().clone();
 
-    let names = config.accounts.iter().map(|account| account.name.clone());
-    let readiness = Readiness::new(names, clock.now());
     let pulse = Pulse::default();
     let tasks = Tasks::default();
     let pipeline = Pipeline {
         store: store.clone(),
         classifier: classifier.clone(),
-        keywords: Arc::new(keywords),
         history_text: config.history_text,
         metrics: metrics.clone(),
         clock,
         turns: Arc::new(Semaphore::new(TURNS)),
     };
     let watchers = watchers(&config, &pipeline, &readiness, &pulse).await?;
-    let stop = tasks.stop().soft.clone();
-    tasks.spawn("http", http.serve(metrics, readiness.clone(), stop));
+    let stop = || tasks.stop().soft.clone();
+    tasks.spawn("http", http.serve(metrics, readiness.clone(), stop()));
+    tasks.spawn("models", models.keep_up(hangup, stop()));
     supervisor::start(&tasks, watchers);
 
     let supervision = Supervision::from_environment();
@@ -101,19 +98,6 @@ pub async fn run(config: Config) -> Result<(), AppError> {
     classifier.shutdown();
     store.close().await;
     ended.map_err(AppError::Ended)
-}
-
-fn report_model(classifier: &Classifier, metrics: &Metrics) {
-    let (manifest, provider) = (classifier.manifest(), classifier.provider());
-    metrics.model(manifest.name(), manifest.version(), provider.used.as_str());
-    tracing::info!(
-        model = classifier.version(),
-        provider = provider.used.as_str(),
-        "the model is loaded"
-    );
-    if let Some(note) = &provider.note {
-        tracing::info!("{note}");
-    }
 }
 
 async fn watchers(

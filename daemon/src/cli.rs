@@ -3,9 +3,12 @@
 mod bundle;
 mod check;
 mod classify;
+mod eval;
+mod feed;
 mod history;
 mod model;
 mod render;
+mod retrain;
 mod run;
 
 use std::path::{Path, PathBuf};
@@ -39,12 +42,16 @@ enum Command {
     Check(check::Args),
     /// Classify messages from files, without any server
     Classify(classify::Args),
+    /// Compare the model's labels with known ones, and say how good they are
+    Eval(eval::Args),
     /// Print the text that the model reads
     Render(render::Args),
     /// Show what was decided and done
     History(history::Args),
     /// Show model bundles
     Model(model::Args),
+    /// Train a new version of the model on labelled mails of your own
+    Retrain(retrain::Args),
 }
 
 /// How the command ends; the numbers follow sysexits.h.
@@ -53,10 +60,16 @@ enum Command {
 enum Exit {
     /// All is well.
     Ok = 0,
+    /// A candidate did not pass the gate.
+    Refused = 1,
     /// The command line makes no sense.
     Usage = 64,
+    /// The mails that were given can not be used.
+    Data = 65,
     /// A server can not be reached.
     Unavailable = 69,
+    /// The training failed.
+    Software = 70,
     /// Another daemon holds the state, or the process ended by a defect of its own: in both cases
     /// starting again is right, and systemd does.
     Busy = 75,
@@ -64,6 +77,10 @@ enum Exit {
     LoginRefused = 77,
     /// Configuration, model, library or database.
     Config = 78,
+    /// Ended by SIGINT, in order; by the custom of shells.
+    Interrupted = 130,
+    /// Ended by SIGTERM, in order.
+    Terminated = 143,
 }
 
 /// Why a sub-command did not do what it was asked.
@@ -99,9 +116,11 @@ pub(crate) fn main() -> ExitCode {
         Command::Run(args) => run::run(&cli.config, &args),
         Command::Check(args) => check::run(&cli.config, &args),
         Command::Classify(args) => classify::run(&cli.config, &args),
+        Command::Eval(args) => eval::run(&cli.config, &args),
         Command::Render(args) => render::run(&args),
         Command::History(args) => history::run(&cli.config, &args),
         Command::Model(args) => model::run(&cli.config, &args),
+        Command::Retrain(args) => retrain::run(&cli.config, &args),
     };
     let exit = ended.unwrap_or_else(|Failure { exit, error }| {
         report(&error);

@@ -16,6 +16,8 @@ pub mod model;
 pub mod pipeline;
 pub mod pulse;
 pub mod readiness;
+pub mod reload;
+pub mod retrain;
 pub mod secret;
 pub mod store;
 pub mod supervisor;

@@ -9,10 +9,10 @@ use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{error, info, warn};
 
+pub use self::notify::Supervision;
 use crate::pulse::Pulse;
 use crate::readiness::Readiness;
 use crate::tasks::{Ended, Tasks};
-pub use notify::Supervision;
 
 /// How long a task may take to finish the chunk in hand. A chunk's slowest step is one command at
 /// its deadline; systemd asks for less than its `TimeoutStopSec`.
@@ -36,7 +36,8 @@ impl Signals {
         })
     }
 
-    async fn next(&mut self) -> &'static str {
+    /// Waits for the next one, and names it.
+    pub async fn next(&mut self) -> &'static str {
         tokio::select! {
             _ = self.terminate.recv() => "SIGTERM",
             _ = self.interrupt.recv() => "SIGINT",

@@ -7,6 +7,7 @@
 
 mod folder;
 mod json;
+mod labels;
 mod mbox;
 mod stream;
 
@@ -18,6 +19,8 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value};
 use thiserror::Error;
 use triaged_core::message::{self, Message};
+
+pub use labels::NoLabel;
 
 /// One message of a file.
 #[derive(Debug)]

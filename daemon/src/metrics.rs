@@ -15,10 +15,11 @@ use std::time::Duration;
 use jiff::Timestamp;
 use prometheus::{HistogramTimer, TextEncoder};
 use triaged_core::outcome::Outcome;
+use triaged_core::score::Abstention;
 
 use families::Families;
 pub use gauges::{Backlog, Connection};
-pub use names::{ConnectionState, Stage};
+pub use names::{ConnectionState, ModelReload, Stage};
 
 /// The counters of this process; clones share them.
 #[derive(Debug, Clone)]
@@ -54,11 +55,12 @@ impl Metrics {
         self.families.pipe.messages.with_label_values(&[outcome.as_str()]).inc();
     }
 
-    /// The model answered `label` for `head`, or was not sure enough to say it.
-    pub fn answered(&self, head: &str, label: &str, abstained: bool) {
+    /// The model answered `label` for `head`, or abstained.
+    pub fn answered(&self, head: &str, label: &str, abstained: Option<Abstention>) {
         self.families.model.answers.with_label_values(&[head, label]).inc();
-        if abstained {
-            self.families.model.abstentions.with_label_values(&[head]).inc();
+        if let Some(reason) = abstained {
+            let values = [head, reason.as_str()];
+            self.families.model.abstentions.with_label_values(&values).inc();
         }
     }
 
@@ -128,6 +130,11 @@ impl Metrics {
     pub fn model(&self, name: &str, version: &str, provider: &str) {
         self.families.model.info.reset();
         self.families.model.info.with_label_values(&[name, version, provider]).set(1);
+    }
+
+    /// Another version of the model was to be taken, and was or was not.
+    pub fn model_reload(&self, reload: ModelReload) {
+        self.families.model.reloads.with_label_values(&[reload.name()]).inc();
     }
 
     /// All metrics in Prometheus' text format, version 0.0.4.

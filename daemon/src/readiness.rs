@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -56,16 +56,29 @@ struct Standing {
     since: Timestamp,
 }
 
-/// The board on which every account's state stands; clones share it.
+/// Which model serves, and whether it is the one that shall.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct ModelStanding {
+    /// Its name and version, for example `default-1`.
+    pub serves: String,
+    /// Why the version that shall serve does not, while another one does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refused: Option<String>,
+}
+
+/// The board on which every account's state stands, and the model's; clones share it.
 #[derive(Debug, Clone)]
 pub struct Readiness {
     board: Arc<watch::Sender<BTreeMap<String, Standing>>>,
+    model: Arc<Mutex<ModelStanding>>,
 }
 
-/// All accounts as they stand, for /readyz.
+/// All accounts and the model as they stand, for /readyz. A refused model is no reason not to be
+/// ready: the one before serves.
 #[derive(Debug, Serialize)]
 pub struct Report {
     ready: bool,
+    model: ModelStanding,
     accounts: BTreeMap<String, Standing>,
 }
 
@@ -102,7 +115,17 @@ impl Readiness {
     pub fn new(accounts: impl IntoIterator<Item = String>, now: Timestamp) -> Self {
         let starting = Standing { state: AccountState::Starting, since: now };
         let board = accounts.into_iter().map(|name| (name, starting.clone())).collect();
-        Self { board: Arc::new(watch::Sender::new(board)) }
+        Self { board: Arc::new(watch::Sender::new(board)), model: Arc::default() }
+    }
+
+    /// Writes down which model serves.
+    pub fn set_model(&self, model: ModelStanding) {
+        *self.model.lock().unwrap_or_else(PoisonError::into_inner) = model;
+    }
+
+    /// Which model serves, as it was written down last.
+    pub fn model(&self) -> ModelStanding {
+        self.model.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Writes down that `account` is in `state` at `now`. Saying the same again changes nothing;
@@ -125,7 +148,7 @@ impl Readiness {
     pub fn report(&self) -> Report {
         let accounts = self.board.borrow().clone();
         let ready = accounts.values().all(|one| one.state == AccountState::Watching);
-        Report { ready, accounts }
+        Report { ready, model: self.model(), accounts }
     }
 
     /// Waits until the first account is logged in, or until none is left of which nothing is known.
@@ -192,8 +215,27 @@ mod tests {
         readiness.set("a", waiting("no route", 6), at(5));
         readiness.set("a", waiting("login refused", 9), at(7));
         let json = serde_json::to_value(readiness.report()).expect("serialises");
-        insta::assert_snapshot!(json, @r#"{"accounts":{"a":{"reason":"login refused","retry_at":"1970-01-01T00:00:09Z","since":"1970-01-01T00:00:05Z","state":"waiting"}},"ready":false}"#);
+        insta::assert_snapshot!(json["accounts"], @r#"{"a":{"reason":"login refused","retry_at":"1970-01-01T00:00:09Z","since":"1970-01-01T00:00:05Z","state":"waiting"}}"#);
         assert_eq!(readiness.report().to_string(), "watching 0 of 1 accounts; a: login refused");
+    }
+
+    #[test]
+    fn a_refused_model_is_said_and_is_no_reason_not_to_be_ready() {
+        let readiness = Readiness::new(["a".to_owned()], at(0));
+        readiness.set("a", AccountState::Watching, at(1));
+        let standing = |refused: Option<&str>| ModelStanding {
+            serves: "default-1".into(),
+            refused: refused.map(str::to_owned),
+        };
+        for (refused, json) in [
+            (None, r#"{"serves":"default-1"}"#),
+            (Some("it is damaged"), r#"{"serves":"default-1","refused":"it is damaged"}"#),
+        ] {
+            readiness.set_model(standing(refused));
+            let report = readiness.report();
+            assert_eq!(serde_json::to_string(&report.model).expect("serialises"), json);
+            assert!(report.ready());
+        }
     }
 
     #[tokio::test]

@@ -8,10 +8,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 use triaged::model::{Classifier, ModelBundle, ModelError, ModelOptions, TextError};
 use triaged_core::score::Prediction;
+
+use crate::harness::{Bundle, FIXTURE};
 
 /// Where the fixtures lie.
 pub(crate) fn fixtures() -> PathBuf {
@@ -19,27 +20,23 @@ pub(crate) fn fixtures() -> PathBuf {
 }
 
 /// A bundle that a test may spoil.
-struct Bundle(TempDir);
+struct Spoilt {
+    bundle: Bundle,
+    _folder: TempDir,
+}
 
-impl Bundle {
+impl Spoilt {
     fn new() -> Self {
         let folder = TempDir::new().unwrap();
-        for entry in fs::read_dir(fixtures().join("good")).unwrap() {
-            let entry = entry.unwrap();
-            fs::copy(entry.path(), folder.path().join(entry.file_name())).unwrap();
-        }
-        Self(folder)
+        Self { bundle: Bundle::copy(FIXTURE, folder.path()), _folder: folder }
     }
 
     fn path(&self, file: &str) -> PathBuf {
-        self.0.path().join(file)
+        self.bundle.path(file)
     }
 
-    /// Puts another file in the place of one, and its hash in the manifest.
     fn replace(self, file: &str, content: &[u8]) -> Self {
-        fs::write(self.path(file), content).unwrap();
-        let hash = Sha256::digest(content);
-        self.manifest(|manifest| manifest["files"][file] = json!(hex(&hash)))
+        Self { bundle: self.bundle.replace(file, content), ..self }
     }
 
     fn model(self, fixture: &str) -> Self {
@@ -47,15 +44,11 @@ impl Bundle {
     }
 
     fn manifest(self, change: impl FnOnce(&mut Value)) -> Self {
-        let path = self.path("manifest.json");
-        let mut manifest = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
-        change(&mut manifest);
-        fs::write(path, manifest.to_string()).unwrap();
-        self
+        Self { bundle: self.bundle.manifest(change), ..self }
     }
 
     fn load(&self) -> Result<ModelBundle, ModelError> {
-        ModelBundle::load(self.0.path())
+        ModelBundle::load(self.bundle.folder())
     }
 
     fn start(&self) -> Result<Classifier, ModelError> {
@@ -65,12 +58,8 @@ impl Bundle {
     /// What loading or starting it ends with, the folder's name left out.
     fn refusal(&self) -> String {
         let error = self.start().map(|_| ()).expect_err("it is refused").to_string();
-        error.replace(&format!("{}/", self.0.path().display()), "")
+        error.replace(&format!("{}/", self.bundle.folder().display()), "")
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
 }
 
 fn label(prediction: &Prediction, head: &str) -> String {
@@ -79,19 +68,19 @@ fn label(prediction: &Prediction, head: &str) -> String {
 
 #[test]
 fn the_bundle_for_tests_reads_texts() {
-    let classifier = Bundle::new().start().unwrap();
+    let classifier = Spoilt::new().start().unwrap();
     let texts = ["good good", "bad", ""].map(str::to_owned).to_vec();
     let answers = classifier.classify_blocking(texts).unwrap();
     let moods: Vec<_> = answers.iter().map(|a| label(a.as_ref().unwrap(), "mood")).collect();
     assert_eq!(moods, ["good", "bad", "bad"]);
-    assert_eq!(classifier.version(), "fixture-7");
+    assert_eq!(classifier.model().version, "fixture-7");
 }
 
 /// Eight tokens are read, the first five and the last three; the tokenizer's own limit of three
 /// does not count.
 #[test]
 fn of_a_long_text_the_head_and_the_tail_are_read() {
-    let classifier = Bundle::new().start().unwrap();
+    let classifier = Spoilt::new().start().unwrap();
     let mood = |text: &str| {
         let answers = classifier.classify_blocking(vec![text.to_owned()]).unwrap();
         label(answers[0].as_ref().unwrap(), "mood")
@@ -105,7 +94,7 @@ fn of_a_long_text_the_head_and_the_tail_are_read() {
 fn a_folder_that_is_no_bundle_is_refused() {
     let error = ModelBundle::load(Path::new("/nowhere/at/all")).expect_err("it is refused");
     assert!(error.to_string().contains("/nowhere/at/all/manifest.json"), "{error}");
-    let bundle = Bundle::new();
+    let bundle = Spoilt::new();
     fs::remove_file(bundle.path("manifest.json")).unwrap();
     assert!(matches!(bundle.load(), Err(ModelError::Unreadable { .. })));
 }
@@ -113,7 +102,7 @@ fn a_folder_that_is_no_bundle_is_refused() {
 #[test]
 fn a_file_that_is_missing_cut_or_changed_is_named() {
     for file in ["model.onnx", "tokenizer.json", "golden.jsonl"] {
-        let bundle = Bundle::new();
+        let bundle = Spoilt::new();
         let content = fs::read(bundle.path(file)).unwrap();
         fs::write(bundle.path(file), &content[..content.len() - 1]).unwrap();
         assert!(bundle.refusal().starts_with(&format!("{file} is damaged or was changed")));
@@ -129,7 +118,7 @@ fn a_file_that_is_missing_cut_or_changed_is_named() {
 #[test]
 fn only_plain_files_are_opened() {
     for file in ["manifest.json", "model.onnx", "tokenizer.json", "golden.jsonl"] {
-        let bundle = Bundle::new();
+        let bundle = Spoilt::new();
         let moved = bundle.path("moved");
         fs::rename(bundle.path(file), &moved).unwrap();
         symlink(&moved, bundle.path(file)).unwrap();
@@ -149,7 +138,7 @@ fn only_plain_files_are_opened() {
 #[test]
 fn a_huge_file_is_not_read() {
     for file in ["manifest.json", "model.onnx", "tokenizer.json", "golden.jsonl"] {
-        let bundle = Bundle::new();
+        let bundle = Spoilt::new();
         File::create(bundle.path(file)).unwrap().set_len(1 << 40).unwrap();
         let error = bundle.refusal();
         assert!(error.starts_with(&format!("{file} has 1099511627776 bytes")), "{error}");
@@ -168,7 +157,7 @@ fn a_model_that_does_not_fit_its_manifest_is_refused_before_it_reads_mail() {
         ("two-inputs.onnx", "it has 2 inputs, expected one"),
         ("unknown-operator.onnx", "ONNX Runtime does not accept model.onnx"),
     ] {
-        let error = Bundle::new().model(model).refusal();
+        let error = Spoilt::new().model(model).refusal();
         assert!(error.contains(problem), "{model}: {error}");
         assert!(error.contains("model.onnx") && !error.contains('\n'), "{model}: {error}");
     }
@@ -176,28 +165,28 @@ fn a_model_that_does_not_fit_its_manifest_is_refused_before_it_reads_mail() {
 
 #[test]
 fn files_that_are_something_else_are_refused() {
-    let error = Bundle::new().replace("model.onnx", b"not a model").refusal();
+    let error = Spoilt::new().replace("model.onnx", b"not a model").refusal();
     assert!(error.starts_with("ONNX Runtime does not accept model.onnx"), "{error}");
-    let error = Bundle::new().replace("model.onnx", b"").refusal();
+    let error = Spoilt::new().replace("model.onnx", b"").refusal();
     assert!(error.contains("model.onnx"), "{error}");
     for content in [&b"not a tokenizer"[..], b"{}", b""] {
-        let error = Bundle::new().replace("tokenizer.json", content).refusal();
+        let error = Spoilt::new().replace("tokenizer.json", content).refusal();
         assert!(error.starts_with("tokenizer.json: "), "{error}");
     }
 }
 
 #[test]
 fn outputs_that_the_model_does_not_have_are_named() {
-    let bundle = Bundle::new().manifest(|manifest| manifest["heads"][0]["output"] = json!("tone"));
+    let bundle = Spoilt::new().manifest(|manifest| manifest["heads"][0]["output"] = json!("tone"));
     assert_eq!(bundle.refusal(), "model.onnx does not fit its manifest: it has no output tone");
-    let bundle = Bundle::new().manifest(|manifest| manifest["inputs"]["ids"] = json!("tokens"));
+    let bundle = Spoilt::new().manifest(|manifest| manifest["inputs"]["ids"] = json!("tokens"));
     let error = bundle.refusal();
     assert!(error.ends_with("its input is input_ids, expected tokens"), "{error}");
 }
 
 #[test]
 fn numbers_that_are_not_finite_are_the_error_of_their_text_alone() {
-    let classifier = Bundle::new().model("sometimes-infinite.onnx").start().unwrap();
+    let classifier = Spoilt::new().model("sometimes-infinite.onnx").start().unwrap();
     let texts = ["good", "bad", "good"].map(str::to_owned).to_vec();
     let answers = classifier.classify_blocking(texts).unwrap();
     assert!(answers[0].is_ok() && answers[2].is_ok(), "{answers:?}");
@@ -206,7 +195,7 @@ fn numbers_that_are_not_finite_are_the_error_of_their_text_alone() {
 
 #[test]
 fn after_a_shutdown_whoever_asks_is_told() {
-    let classifier = Bundle::new().start().unwrap();
+    let classifier = Spoilt::new().start().unwrap();
     let other = classifier.clone();
     classifier.shutdown();
     let answers = other.classify_blocking(vec!["good".to_owned()]);

@@ -63,8 +63,8 @@ fn programs_get_one_object_a_line() {
     let output = triaged(&["classify", "--json"]).arg(file).output().unwrap();
     assert!(output.status.success());
     insta::assert_snapshot!(printed(&output, folder.path()), @r#"
-    {"file":"mails.jsonl#1","mood":{"label":"good","confidence":0.880797,"abstained":false,"scores":{"bad":0.11920292,"good":0.880797}},"size":{"label":"three","confidence":0.42112738,"abstained":true,"scores":{"one":0.28943634,"two":0.28943634,"three":0.42112738}},"model":"fixture-7","defects":[]}
-    {"file":"mails.jsonl#2","mood":{"label":"bad","confidence":0.5,"abstained":true,"scores":{"bad":0.5,"good":0.5}},"size":{"label":"one","confidence":0.35986748,"abstained":true,"scores":{"one":0.35986748,"two":0.35986748,"three":0.28026506}},"model":"fixture-7","defects":["no_text"]}
+    {"file":"mails.jsonl#1","mood":{"label":"good","confidence":0.880797,"abstained":false,"scores":{"bad":0.11920292,"good":0.880797}},"size":{"label":"three","confidence":0.42112738,"abstained":true,"reason":"unsure","scores":{"one":0.28943634,"two":0.28943634,"three":0.42112738}},"model":"fixture-7","defects":[]}
+    {"file":"mails.jsonl#2","mood":{"label":"bad","confidence":0.5,"abstained":true,"reason":"unsure","scores":{"bad":0.5,"good":0.5}},"size":{"label":"one","confidence":0.35986748,"abstained":true,"reason":"unsure","scores":{"one":0.35986748,"two":0.35986748,"three":0.28026506}},"model":"fixture-7","defects":["no_text"]}
     "#);
 }
 

@@ -9,8 +9,9 @@ use std::process::{Command, Stdio};
 
 use jiff::Timestamp;
 use regex::Regex;
-use triaged::metrics::{ConnectionState, Metrics, Stage};
+use triaged::metrics::{ConnectionState, Metrics, ModelReload, Stage};
 use triaged_core::outcome::Outcome;
+use triaged_core::score::Abstention;
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
@@ -39,7 +40,7 @@ fn exported() -> String {
     let metrics = Metrics::new(Timestamp::UNIX_EPOCH).unwrap();
     metrics.stage(Stage::Fetch).done(1);
     metrics.message(Outcome::Labelled);
-    metrics.answered("urgency", "high", true);
+    metrics.answered("urgency", "high", Some(Abstention::Unsure));
     metrics.label_written("urgency", "high");
     metrics.defect("truncated");
     metrics.delivered_to_labelled(Timestamp::UNIX_EPOCH, Timestamp::UNIX_EPOCH);
@@ -52,6 +53,7 @@ fn exported() -> String {
     metrics.accounts([("watching", 1)]);
     let _waiting = metrics.waiting_for_model(1);
     metrics.model("default", "1", "cpu");
+    metrics.model_reload(ModelReload::Taken);
     metrics.encode().unwrap()
 }
 

@@ -22,8 +22,8 @@ const FLOORS: [(&str, Neighbours, &[&str]); 5] = [
         Neighbours::Strangers,
         &["configuration", "imap", "mailfile", "model", "secret", "store"],
     ),
-    ("flows", Neighbours::Known, &["account", "pipeline", "supervisor"]),
-    ("the house", Neighbours::Known, &["app", "http", "lifecycle"]),
+    ("flows", Neighbours::Known, &["account", "pipeline", "retrain", "supervisor"]),
+    ("the house", Neighbours::Known, &["app", "http", "lifecycle", "reload"]),
     ("the command", Neighbours::Known, &["cli", "lib", "main"]),
 ];
 
@@ -42,17 +42,20 @@ const HOMES: &[(&str, &[&str])] = &[
     ("blake3", &["store"]),
     ("clap", &["cli", "main"]),
     ("comfy_table", &["cli"]),
+    ("indicatif", &["cli"]),
     ("getrandom", &["clock", "store"]),
+    ("libc", &["main"]),
     ("libsqlite3_sys", &["store"]),
     ("mail_parser", &["core"]),
+    ("notify", &["reload"]),
     ("ort", &["model"]),
     ("prometheus", &["metrics"]),
-    ("rustix", &["model", "secret", "store"]),
+    ("rustix", &["model", "retrain", "secret", "store"]),
     ("rustls", &["imap"]),
     ("rustls_platform_verifier", &["imap"]),
     ("sd_notify", &["lifecycle"]),
     ("secrecy", &["imap", "secret"]),
-    ("sha2", &["model"]),
+    ("sha2", &["model", "retrain"]),
     ("socket2", &["imap"]),
     ("sqlx", &["store"]),
     ("strsim", &["core"]),
@@ -61,6 +64,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("toml", &["core"]),
     ("tracing_subscriber", &["telemetry"]),
     ("unicode_normalization", &["core"]),
+    ("whatlang", &["core"]),
 ];
 
 /// Crates that are a part of the language here.
@@ -68,8 +72,16 @@ const EVERYWHERE: &[&str] =
     &["futures", "jiff", "serde", "serde_json", "thiserror", "tokio", "tokio_util", "tracing"];
 
 /// The core has no clock, files, network, async or logging, and no crate that would bring them.
-const CORE: &[&str] =
-    &["jiff", "mail_parser", "serde", "strsim", "thiserror", "toml", "unicode_normalization"];
+const CORE: &[&str] = &[
+    "jiff",
+    "mail_parser",
+    "serde",
+    "strsim",
+    "thiserror",
+    "toml",
+    "unicode_normalization",
+    "whatlang",
+];
 
 struct Source {
     /// The room that the file is in: the first name below `src`, or `core`.

@@ -40,7 +40,7 @@ pub fn decide(
     let add = prediction
         .heads
         .iter()
-        .filter(|head| !head.abstained && !answered(&head.head))
+        .filter(|head| head.abstained.is_none() && !answered(&head.head))
         .filter_map(|head| keywords.keyword(&head.head, &head.label).cloned())
         .collect();
     Decision { uid, add }
@@ -64,7 +64,7 @@ pub fn merge<'a>(decisions: impl IntoIterator<Item = &'a Decision>) -> Vec<Mailb
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::score::HeadPrediction;
+    use crate::score::{Abstention, HeadPrediction};
 
     fn keyword(text: &str) -> Keyword {
         text.parse().expect("valid")
@@ -79,7 +79,7 @@ mod tests {
             head: head.into(),
             label: label.into(),
             confidence: 0.9,
-            abstained,
+            abstained: abstained.then_some(Abstention::Unsure),
             scores: vec![],
         }
     }

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde_json::{Map, Value, json};
 use triaged::clock::Clock;
-use triaged::store::{History, HistoryRow};
+use triaged::store::{History, HistoryAnswer, HistoryRow};
 
 use super::{Exit, Failure, OrExit};
 
@@ -56,17 +56,13 @@ async fn print(state: &Path, since: Timestamp, json: bool) -> Result<Exit, Failu
 
 fn as_json(row: &HistoryRow) -> Value {
     let labels: Map<String, Value> =
-        row.heads.iter().map(|(head, label, ..)| (head.clone(), json!(label))).collect();
-    let confidences: Map<String, Value> = row
+        row.heads.iter().map(|answer| (answer.head.clone(), json!(answer.label))).collect();
+    let confidences: Map<String, Value> =
+        row.heads.iter().map(|answer| (answer.head.clone(), json!(answer.confidence))).collect();
+    let abstained: Map<String, Value> = row
         .heads
         .iter()
-        .map(|(head, _, confidence, _)| (head.clone(), json!(confidence)))
-        .collect();
-    let abstained: Vec<&str> = row
-        .heads
-        .iter()
-        .filter(|(.., abstained)| *abstained)
-        .map(|(head, ..)| head.as_str())
+        .filter_map(|answer| Some((answer.head.clone(), json!(answer.abstained?.as_str()))))
         .collect();
     let keywords: Vec<&str> = row.keywords.iter().map(|(keyword, _)| keyword.as_str()).collect();
     let mut object = json!({
@@ -93,8 +89,8 @@ fn as_line(row: &HistoryRow) -> String {
     let labels: Vec<String> = row
         .heads
         .iter()
-        .map(|(_, label, confidence, abstained)| {
-            let doubt = if *abstained { "?" } else { "" };
+        .map(|HistoryAnswer { label, confidence, abstained, .. }| {
+            let doubt = if abstained.is_some() { "?" } else { "" };
             format!("{label}{doubt} {:.0}%", confidence * 100.0)
         })
         .collect();

@@ -1,16 +1,22 @@
-//! `triaged model show`: what a bundle says about itself, after its hashes have been verified.
+//! `triaged model`: the versions of the model, which one serves, and what each says about itself.
 //!
-//! The model is not run and ONNX Runtime is not needed.
+//! A running daemon notices a change by itself; nothing here speaks to it.
+
+pub(super) mod change;
+mod list;
+mod show;
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use serde_json::{Value, json};
-use triaged::model::{Manifest, ModelBundle};
-
-use super::{Exit, Failure, bundle};
+use super::{Exit, Failure};
 
 #[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Versions that were trained here lie in the folder models of the state; the \
+    installed bundle is the one of the configuration. Ends with 64 where there is no such version, \
+    and with 78 where one is refused; then the version that serves goes on serving."
+)]
 pub(super) struct Args {
     #[command(subcommand)]
     command: Command,
@@ -18,85 +24,54 @@ pub(super) struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
+    /// List the versions of the model; a star is before the one that serves
+    List {
+        /// One JSON array
+        #[arg(long)]
+        json: bool,
+    },
     /// Verify a bundle and print its manifest
     Show {
         /// One JSON object
         #[arg(long)]
         json: bool,
-        /// The model bundle, instead of the configuration's or the default one
-        #[arg(long, value_name = "DIR")]
+        /// Print its model card instead
+        #[arg(long, conflicts_with = "json")]
+        card: bool,
+        /// A model bundle anywhere, instead of a version
+        #[arg(long, value_name = "DIR", conflicts_with = "version")]
         bundle: Option<PathBuf>,
+        /// A version by its name, instead of the one that serves
+        version: Option<String>,
+    },
+    /// Try a version on its golden mails and let it serve from now on
+    Activate {
+        /// One JSON object
+        #[arg(long)]
+        json: bool,
+        /// Its name, for example default-2; or "installed"
+        version: String,
+    },
+    /// Let the version serve again that served before
+    Rollback {
+        /// One JSON object
+        #[arg(long)]
+        json: bool,
     },
 }
 
-/// Runs one of the sub-commands for bundles.
+/// Runs one of the sub-commands for versions of the model.
 pub(super) fn run(config: &Path, args: &Args) -> Result<Exit, Failure> {
-    let Command::Show { json, bundle } = &args.command;
-    let (bundle, _) = bundle::find(config, bundle.as_deref())?;
-    let text = if *json { format!("{:#}\n", as_json(&bundle)) } else { as_lines(&bundle) };
+    let text = match &args.command {
+        Command::List { json } => list::run(config, *json)?,
+        Command::Show { json, card, bundle, version } => {
+            let bundle = show::find(config, bundle.as_deref(), version.as_deref())?;
+            show::text(&bundle, *json, *card)?
+        }
+        Command::Activate { json, version } => change::activate(config, version, *json)?,
+        Command::Rollback { json } => change::rollback(config, *json)?,
+    };
     // A reader that went away has seen what it wanted.
     let _ = io::stdout().lock().write_all(text.as_bytes());
     Ok(Exit::Ok)
-}
-
-fn as_lines(bundle: &ModelBundle) -> String {
-    let manifest = bundle.manifest();
-    let long = manifest.long_text();
-    let mut lines = vec![
-        format!("bundle     {} of {}", bundle.version(), manifest.created()),
-        format!("folder     {}", bundle.folder().display()),
-        format!("signature  {}", bundle.signature_line()),
-        format!(
-            "reads      {} tokens; of a longer text the first {} and the last {}",
-            manifest.max_tokens(),
-            long.head,
-            long.tail
-        ),
-        format!("embedding  {} numbers", manifest.embedding_size()),
-    ];
-    lines.extend(manifest.readings().map(|(head, reading)| {
-        let labels: Vec<_> = head.labels.iter().map(|label| label.name.as_str()).collect();
-        format!(
-            "head       {}: {} (written from {:.2}; temperature {:.3})",
-            head.name,
-            labels.join(", "),
-            reading.threshold,
-            reading.temperature
-        )
-    }));
-    lines.extend(manifest.files().iter().map(|(name, hash)| format!("file       {hash}  {name}")));
-    lines.join("\n") + "\n"
-}
-
-fn as_json(bundle: &ModelBundle) -> Value {
-    let manifest = bundle.manifest();
-    let long = manifest.long_text();
-    json!({
-        "bundle": bundle.version(),
-        "folder": bundle.folder(),
-        "name": manifest.name(),
-        "version": manifest.version(),
-        "created": manifest.created(),
-        "signed": bundle.signed(),
-        "hashes_verified": true,
-        "heads": heads(manifest),
-        "embedding_size": manifest.embedding_size(),
-        "max_tokens": manifest.max_tokens(),
-        "long_text": { "rule": "head_tail", "head": long.head, "tail": long.tail },
-        "files": manifest.files(),
-    })
-}
-
-fn heads(manifest: &Manifest) -> Vec<Value> {
-    let heads = manifest.readings();
-    heads
-        .map(|(head, reading)| {
-            json!({
-                "name": head.name,
-                "temperature": reading.temperature,
-                "threshold": reading.threshold,
-                "labels": head.labels,
-            })
-        })
-        .collect()
 }

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use serde_json::{Map, Value, json};
 use triaged::mailfile::{self, MailFileError, MailItem, Source};
-use triaged_core::document;
+use triaged_core::document::{self, Prose};
 
 use super::{Exit, Failure, OrExit};
 
@@ -20,7 +20,8 @@ use super::{Exit, Failure, OrExit};
         command ends with 64."
 )]
 pub(super) struct Args {
-    /// Print one JSON object a line: file, text, defects, and the further fields of a JSON line
+    /// Print one JSON object a line: file, text, the words in it, the language where it is beyond
+    /// doubt, defects, and the further fields of a JSON line
     #[arg(long)]
     json: bool,
     /// Mail, mbox, Maildir, folder or .jsonl file; "-" is standard input
@@ -69,9 +70,13 @@ fn print_document(out: &mut impl Write, item: &MailItem) -> io::Result<()> {
 
 fn print_object(out: &mut impl Write, item: MailItem) -> io::Result<()> {
     let message = item.message();
+    let text = document::render(&message);
+    let prose = Prose::of(&text);
     let mut object = Map::new();
     object.insert("file".into(), item.file.into());
-    object.insert("text".into(), document::render(&message).into());
+    object.insert("text".into(), text.into());
+    object.insert("words".into(), prose.words.into());
+    object.insert("language".into(), prose.language.into());
     object.insert("defects".into(), json!(message.defects));
     if let Source::Fields { rest, .. } = item.source {
         object.extend(rest);

@@ -8,7 +8,7 @@ use prometheus::{
 };
 use triaged_core::outcome::Outcome;
 
-use super::names::{ConnectionState, Stage};
+use super::names::{ConnectionState, ModelReload, Stage};
 
 /// From a render of some tens of microseconds to a command that meets its deadline of minutes.
 const STAGE_BUCKETS: [f64; 14] = [
@@ -55,6 +55,7 @@ pub(super) struct Pipe {
 #[derive(Debug)]
 pub(super) struct Model {
     pub(super) info: IntGaugeVec,
+    pub(super) reloads: IntCounterVec,
     pub(super) queue: IntGauge,
     pub(super) answers: IntCounterVec,
     pub(super) abstentions: IntCounterVec,
@@ -98,6 +99,9 @@ impl Families {
         }
         for state in ConnectionState::ALL {
             self.servers.connections.with_label_values(&[state.name()]);
+        }
+        for reload in ModelReload::ALL {
+            self.model.reloads.with_label_values(&[reload.name()]);
         }
     }
 }
@@ -180,6 +184,11 @@ impl Register {
                 "The model that serves, and what it runs on; always 1.",
                 &["name", "version", "provider"],
             )?,
+            reloads: self.counters(
+                "triaged_model_reloads_total",
+                "Other versions of the model that were taken, or refused.",
+                &["result"],
+            )?,
             queue: self
                 .int_gauge("triaged_model_queue_messages", "Messages that wait for the model.")?,
             answers: self.counters(
@@ -189,8 +198,8 @@ impl Register {
             )?,
             abstentions: self.counters(
                 "triaged_abstentions_total",
-                "Answers of the model that were not sure enough to be written.",
-                &["head"],
+                "Answers of the model that are not written, by reason.",
+                &["head", "reason"],
             )?,
             labels_written: self.counters(
                 "triaged_labels_written_total",

@@ -71,3 +71,24 @@ impl ConnectionState {
         }
     }
 }
+
+/// How an attempt to take another version of the model ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ModelReload {
+    /// It serves.
+    Taken,
+    /// The one before serves on.
+    Refused,
+}
+
+impl ModelReload {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Taken, Self::Refused];
+
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Taken => "taken",
+            Self::Refused => "refused",
+        }
+    }
+}

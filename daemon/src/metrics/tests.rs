@@ -86,7 +86,7 @@ fn ten_thousand_accounts_do_not_make_more_series() {
     metrics.accounts([("watching", held.len())]);
     for (head, labels) in [("sentiment", 3), ("urgency", 3), ("category", 12)] {
         for label in 0..labels {
-            metrics.answered(head, &format!("label{label}"), true);
+            metrics.answered(head, &format!("label{label}"), Some(Abstention::Unsure));
             metrics.label_written(head, &format!("label{label}"));
         }
     }

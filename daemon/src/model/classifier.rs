@@ -1,41 +1,21 @@
-//! The handle to a running model: texts in, predictions out, from any thread or task.
+//! The handle to a running model: texts in, predictions out, from any thread or task; and the way
+//! by which another model takes its place.
 
-use std::num::NonZero;
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::{self, JoinHandle};
+use std::thread::JoinHandle;
 
 use tokio::sync::{mpsc, oneshot};
-use triaged_core::config::{ModelConfig, Provider};
+use triaged_core::label::KeywordMap;
 
-use super::backend::Backend;
 use super::bundle::ModelBundle;
+use super::engine::{Engine, ModelOptions, ServedModel};
 use super::error::{ModelError, TextError};
-use super::library::open_library;
-use super::manifest::Manifest;
-use super::onnx::{OnnxBackend, Sessions};
-use super::provider::ProviderReport;
-use super::worker::{self, Answer, Request};
+use super::worker::{self, Answer, Answered, Command, Request};
 
 /// Requests that may wait; whoever sends one more waits. Two a core of a common machine keep the
 /// readers busy, more would only hold texts in memory.
 const QUEUE: usize = 8;
-
-/// Sessions that are opened where nobody says a number: each costs memory of its own (some 30 MiB
-/// with the default model), and four read more mail than most servers receive.
-const MOST_BY_ITSELF: usize = 4;
-
-/// How the model is run.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct ModelOptions {
-    /// The ONNX Runtime library; `None` searches the usual places.
-    pub library: Option<PathBuf>,
-    /// Where to compute.
-    pub provider: Provider,
-    /// Texts that are read at the same time, one thread each; 0 takes every core, up to four.
-    pub threads: usize,
-}
 
 /// A running model. Clones share it; with the last one its threads end.
 #[derive(Clone)]
@@ -43,63 +23,62 @@ pub struct Classifier {
     running: Arc<Running>,
 }
 
-impl From<&ModelConfig> for ModelOptions {
-    fn from(config: &ModelConfig) -> Self {
-        let ModelConfig { bundle: _, library, provider, threads } = config.clone();
-        Self { library, provider, threads }
-    }
-}
-
 struct Running {
-    queue: Mutex<Option<mpsc::Sender<Request>>>,
+    queue: Mutex<Option<mpsc::Sender<Command<ServedModel>>>>,
     owner: Mutex<Option<JoinHandle<()>>>,
     stop: Arc<AtomicBool>,
-    manifest: Arc<Manifest>,
-    version: String,
-    provider: ProviderReport,
+    model: Mutex<Arc<ServedModel>>,
+}
+
+/// The answers to some texts, in their order, with the one model that gave all of them.
+#[derive(Debug)]
+pub struct Answers {
+    /// Who answered: its labels, keywords and version belong to these answers.
+    pub model: Arc<ServedModel>,
+    /// One prediction or error for each text.
+    pub answers: Vec<Answer>,
 }
 
 /// An answer on its way.
 #[must_use = "the predictions are in the answer"]
-pub struct Pending(oneshot::Receiver<Vec<Answer>>);
+pub struct Pending(oneshot::Receiver<Answered<ServedModel>>);
 
 impl Classifier {
-    /// Opens the library, loads the model, tries it on the largest input and starts its threads.
-    /// Takes from a tenth of a second to some seconds, and blocks for so long.
+    /// Opens a bundle as [`Engine::open`] does and starts to serve it, without keywords.
     pub fn start(bundle: ModelBundle, options: &ModelOptions) -> Result<Self, ModelError> {
-        let library = open_library(options.library.as_deref())?;
-        let count = match options.threads {
-            0 => thread::available_parallelism().map_or(1, NonZero::get).min(MOST_BY_ITSELF),
-            count => count,
-        };
-        let Sessions { sessions, provider } =
-            Sessions::open(library, &bundle, options.provider, count)?;
-        if let Some(note) = &provider.note {
-            tracing::warn!(provider = provider.used.as_str(), "{note}");
-        }
-        let (path, version) = (bundle.model_path(), bundle.version());
-        let (manifest, tokens) = bundle.into_parts();
-        let (manifest, tokens) = (Arc::new(manifest), Arc::new(tokens));
-        let mut backends: Vec<Box<dyn Backend>> = Vec::with_capacity(sessions.len());
-        for session in sessions {
-            let backend = OnnxBackend::new(session, Arc::clone(&manifest), Arc::clone(&tokens));
-            let misfit = |problem| ModelError::Misfit { path: path.clone(), problem };
-            backends.push(Box::new(backend.map_err(misfit)?));
-        }
-        let (queue, requests) = mpsc::channel(QUEUE);
+        Self::serve(Engine::open(bundle, KeywordMap::default(), options)?)
+    }
+
+    /// Starts the threads that read with `engine`.
+    pub fn serve(engine: Engine) -> Result<Self, ModelError> {
+        let (queue, commands) = mpsc::channel(QUEUE);
         let stop = Arc::new(AtomicBool::new(false));
-        let owner = worker::spawn(backends, requests, &stop).map_err(ModelError::Thread)?;
+        let model = Mutex::new(Arc::clone(engine.model()));
+        let owner =
+            worker::spawn(engine.into_readers(), commands, &stop).map_err(ModelError::Thread)?;
         let (queue, owner) = (Mutex::new(Some(queue)), Mutex::new(Some(owner)));
-        let running = Running { queue, owner, stop, manifest, version, provider };
-        Ok(Self { running: Arc::new(running) })
+        Ok(Self { running: Arc::new(Running { queue, owner, stop, model }) })
+    }
+
+    /// Lets `engine` answer whatever is asked from now on. Texts that were handed in before are
+    /// read by the model before; when this returns, they are, and its memory is free.
+    ///
+    /// # Errors
+    /// The system gives no threads, or the classifier was shut down; then nothing has changed.
+    pub async fn swap(&self, engine: Engine) -> Result<(), ModelError> {
+        let (reply, swapped) = oneshot::channel();
+        let model = Arc::clone(engine.model());
+        self.send(Command::Swap(engine.into_readers(), reply)).await?;
+        swapped.await.map_err(|_| ModelError::Stopped)?.map_err(ModelError::Thread)?;
+        *self.running.model.lock().unwrap_or_else(PoisonError::into_inner) = model;
+        Ok(())
     }
 
     /// One prediction or error for each text, in the order of the texts, however other callers'
     /// texts are mixed in. Waits while the queue is full.
-    pub async fn classify(&self, texts: Vec<String>) -> Result<Vec<Answer>, ModelError> {
+    pub async fn classify(&self, texts: Vec<String>) -> Result<Answers, ModelError> {
         let (reply, answers) = oneshot::channel();
-        let request = Request { texts, reply };
-        self.queue()?.send(request).await.map_err(|_| ModelError::Stopped)?;
+        self.send(Command::Read(Request { texts, reply })).await?;
         complete(answers.await.map_err(|_| ModelError::Stopped)?)
     }
 
@@ -112,24 +91,14 @@ impl Classifier {
     /// asynchronous task.
     pub fn submit_blocking(&self, texts: Vec<String>) -> Result<Pending, ModelError> {
         let (reply, answers) = oneshot::channel();
-        let request = Request { texts, reply };
+        let request = Command::Read(Request { texts, reply });
         self.queue()?.blocking_send(request).map_err(|_| ModelError::Stopped)?;
         Ok(Pending(answers))
     }
 
-    /// What the model says about itself.
-    pub fn manifest(&self) -> &Manifest {
-        &self.running.manifest
-    }
-
-    /// Name and version as they are stored beside each decision, for example `default-1`.
-    pub fn version(&self) -> &str {
-        &self.running.version
-    }
-
-    /// Where it computes, with one line where that is not what was asked for.
-    pub fn provider(&self) -> &ProviderReport {
-        &self.running.provider
+    /// The model that answers now. An answer may come from the one before: see [`Answers::model`].
+    pub fn model(&self) -> Arc<ServedModel> {
+        Arc::clone(&self.running.model.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Ends the threads after the texts that are being read now; those that wait are answered
@@ -138,7 +107,11 @@ impl Classifier {
         self.running.end();
     }
 
-    fn queue(&self) -> Result<mpsc::Sender<Request>, ModelError> {
+    async fn send(&self, command: Command<ServedModel>) -> Result<(), ModelError> {
+        self.queue()?.send(command).await.map_err(|_| ModelError::Stopped)
+    }
+
+    fn queue(&self) -> Result<mpsc::Sender<Command<ServedModel>>, ModelError> {
         let queue = self.running.queue.lock().unwrap_or_else(PoisonError::into_inner);
         queue.clone().ok_or(ModelError::Stopped)
     }
@@ -147,7 +120,8 @@ impl Classifier {
 impl Pending {
     /// Blocks until every text is answered; panics within an asynchronous task.
     pub fn wait(self) -> Result<Vec<Answer>, ModelError> {
-        complete(self.0.blocking_recv().map_err(|_| ModelError::Stopped)?)
+        let answered = self.0.blocking_recv().map_err(|_| ModelError::Stopped)?;
+        Ok(complete(answered)?.answers)
     }
 }
 
@@ -170,9 +144,9 @@ impl Drop for Running {
 }
 
 /// A text that was dropped unread is no fault of the text: then the whole answer is `Stopped`.
-fn complete(answers: Vec<Answer>) -> Result<Vec<Answer>, ModelError> {
+fn complete(Answered { model, answers }: Answered<ServedModel>) -> Result<Answers, ModelError> {
     if answers.contains(&Err(TextError::Stopped)) {
         return Err(ModelError::Stopped);
     }
-    Ok(answers)
+    Ok(Answers { model, answers })
 }

@@ -131,6 +131,19 @@ pub enum ModelError {
         /// What does not fit.
         problem: String,
     },
+    /// A golden mail is read or scored otherwise than when the bundle was packed.
+    #[error(
+        "{}:{line}: {problem}; on this machine the model does not say what it said when it was \
+         packed: pack or train it again", path.display()
+    )]
+    Golden {
+        /// The golden examples.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// What differs.
+        problem: String,
+    },
     /// The operating system gives no thread.
     #[error("can not start a thread for the model: {0}")]
     Thread(io::Error),

@@ -6,12 +6,15 @@
 mod checks;
 mod raw;
 
+pub(super) use checks::is_version_name;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
 
 use triaged_core::document::RENDERING;
 use triaged_core::label::Head;
+use triaged_core::score::Thresholds;
 
 use super::error::ModelError;
 
@@ -33,6 +36,9 @@ pub struct Manifest {
     long_text: LongText,
     files: BTreeMap<String, String>,
     signature: Option<String>,
+    languages: Vec<String>,
+    least_words: usize,
+    parent: Option<String>,
 }
 
 /// How the numbers of one head are read.
@@ -42,8 +48,8 @@ pub struct Reading {
     pub output: String,
     /// Divides the logits before the softmax; above 0.
     pub temperature: f32,
-    /// Under this confidence, 0 to 1, nothing is written.
-    pub threshold: f32,
+    /// Which label is the answer, and under which confidence nothing is written.
+    pub thresholds: Thresholds,
 }
 
 /// What is read of a text of more than `max_tokens` tokens: its first and its last ones.
@@ -91,6 +97,11 @@ impl Manifest {
         &self.version
     }
 
+    /// Name and version as one word, for example `default-1`: what stands beside each decision.
+    pub fn full_name(&self) -> String {
+        format!("{}-{}", self.name, self.version)
+    }
+
     /// The day it was made, as the manifest writes it (`2026-11-21`).
     pub fn created(&self) -> &str {
         &self.created
@@ -134,6 +145,23 @@ impl Manifest {
     /// File names of the bundle with their SHA-256 in hexadecimal.
     pub fn files(&self) -> &BTreeMap<String, String> {
         &self.files
+    }
+
+    /// The languages that the model reads, by ISO 639-1 (`en`); empty where the bundle does not
+    /// say. A mail that is reliably in another one gets no answer.
+    pub fn languages(&self) -> &[String] {
+        &self.languages
+    }
+
+    /// How many words of letters subject and newest text must have together for an answer; 0 where
+    /// the bundle does not say.
+    pub fn least_words(&self) -> usize {
+        self.least_words
+    }
+
+    /// Name and version of the bundle that this one was trained from, for example `default-1`.
+    pub fn parent(&self) -> Option<&str> {
+        self.parent.as_deref()
     }
 
     /// The signature over the manifest, which is not verified yet.

@@ -12,19 +12,24 @@
 mod backend;
 mod bundle;
 mod classifier;
+mod engine;
 mod error;
 mod external;
 mod files;
+mod golden;
 mod library;
 mod manifest;
 mod onnx;
 mod provider;
 mod tokens;
+mod versions;
 mod worker;
 
 pub use bundle::ModelBundle;
-pub use classifier::{Classifier, ModelOptions, Pending};
+pub use classifier::{Answers, Classifier, Pending};
+pub use engine::{Engine, ModelOptions, ServedModel};
 pub use error::{ModelError, TextError};
 pub use library::{Library, LibraryError, open_library};
 pub use manifest::{LongText, Manifest, ManifestProblems, Reading};
 pub use provider::ProviderReport;
+pub use versions::{Candidate, Change, Version, VersionError, Versions};

@@ -10,6 +10,7 @@ use ort::session::builder::{GraphOptimizationLevel, PrepackedWeights, SessionBui
 use ort::session::{HasSelectedOutputs, OutputSelector, RunOptions, Session, SessionOutputs};
 use ort::value::TensorRef;
 use triaged_core::config::Provider;
+use triaged_core::document::Prose;
 use triaged_core::score::{Prediction, predict, probabilities};
 
 use super::backend::Backend;
@@ -124,7 +125,12 @@ impl Backend for OnnxBackend {
         let input = TensorRef::from_array_view(([1, ids.len()], ids.as_slice())).map_err(failed)?;
         let inputs = ort::inputs![self.manifest.ids_input() => input];
         let outputs = self.session.run_with_options(inputs, &self.options).map_err(failed)?;
-        interpret(&self.manifest, &outputs)
+        let prediction = interpret(&self.manifest, &outputs)?;
+        let (languages, least_words) = (self.manifest.languages(), self.manifest.least_words());
+        Ok(match Prose::of(text).abstention(languages, least_words) {
+            Some(reason) => prediction.abstaining(reason),
+            None => prediction,
+        })
     }
 }
 
@@ -135,7 +141,7 @@ fn interpret(manifest: &Manifest, outputs: &SessionOutputs<'_>) -> Result<Predic
         let labels: Vec<&str> = head.labels.iter().map(|label| label.name.as_str()).collect();
         let probabilities = probabilities(logits, reading.temperature)
             .ok_or_else(|| TextError::NotFinite { head: head.name.clone() })?;
-        predict(&head.name, &labels, &probabilities, reading.threshold).ok_or_else(|| {
+        predict(&head.name, &labels, &probabilities, &reading.thresholds).ok_or_else(|| {
             TextError::Shape {
                 head: head.name.clone(),
                 found: logits.len(),

@@ -18,7 +18,6 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use triaged_core::config::{HistoryText, Mode};
 use triaged_core::decision::decide;
-use triaged_core::label::KeywordMap;
 use triaged_core::mailbox::{Uid, UidSet};
 use triaged_core::outcome::Outcome;
 use triaged_core::score::Prediction;
@@ -27,7 +26,7 @@ use triaged_core::sync::{self, Backfill, Cursor, SyncPlan};
 use crate::clock::Clock;
 use crate::imap::{Listed, Selected, Session};
 use crate::metrics::{Backlog, Metrics, Stage};
-use crate::model::Classifier;
+use crate::model::{Answers, Classifier, ServedModel};
 use crate::pulse::Heart;
 use crate::store::{Account, Action, PlannedMessage, Store, StoredMailbox};
 
@@ -41,10 +40,8 @@ use read::Draft;
 pub struct Pipeline {
     /// Where decisions are written down.
     pub store: Store,
-    /// The model's queue.
+    /// The model's queue; its answers name the model that gave them, with its keywords.
     pub classifier: Classifier,
-    /// Which keyword stands for which label.
-    pub keywords: Arc<KeywordMap>,
     /// Whether subjects may be stored.
     pub history_text: HistoryText,
     /// What is counted and timed.
@@ -225,35 +222,38 @@ impl Pipeline {
         drafts: Vec<Draft>,
     ) -> Result<(), FlowError> {
         let known = self.known(session, mailbox, &drafts).await?;
-        let predictions = self.classify(&drafts, &known).await?;
+        let (model, predictions) = self.classify(&drafts, &known).await?;
         let planned: Vec<PlannedMessage> = drafts
             .into_iter()
             .zip(predictions)
-            .map(|(draft, prediction)| self.planned(draft, prediction, &known, mailbox.mode))
+            .map(|(draft, prediction)| {
+                self.planned(draft, prediction, &model, &known, mailbox.mode)
+            })
             .collect();
         let timer = self.metrics.stage(Stage::Plan);
         let effects = self.store.plan(&mailbox.stored, &planned, self.clock.now()).await?;
         timer.done(planned.len());
         self.count_planned(&planned);
         let Some(last) = uids.iter().last() else { return Ok(()) };
-        self.write(session, mailbox, effects, last.next(), listed).await
+        self.write(session, mailbox, effects, last.next(), listed, &model).await
     }
 
-    /// The model's answers for the drafts that are not known, in the order of the drafts.
+    /// The model's answers for the drafts that are not known, in the order of the drafts; and the
+    /// model that gave all of them.
     async fn classify(
         &self,
         drafts: &[Draft],
         known: &UidSet,
-    ) -> Result<Vec<Option<Prediction>>, FlowError> {
+    ) -> Result<(Arc<ServedModel>, Vec<Option<Prediction>>), FlowError> {
         let asked = |draft: &&Draft| !known.contains(draft.uid);
         let texts: Vec<String> =
             drafts.iter().filter(asked).filter_map(|draft| draft.text.clone()).collect();
         let timer = self.metrics.stage(Stage::Classify);
         let _waiting = self.metrics.waiting_for_model(texts.len());
-        let answers = self.classifier.classify(texts).await?;
+        let Answers { model, answers } = self.classifier.classify(texts).await?;
         timer.done(answers.len());
         let mut answers = answers.into_iter();
-        Ok(drafts
+        let predictions = drafts
             .iter()
             .map(|draft| {
                 if known.contains(draft.uid) || draft.text.is_none() {
@@ -266,13 +266,15 @@ impl Pipeline {
                     })
                     .ok()
             })
-            .collect())
+            .collect();
+        Ok((model, predictions))
     }
 
     fn planned(
         &self,
         draft: Draft,
         prediction: Option<Prediction>,
+        model: &ServedModel,
         known: &UidSet,
         mode: Mode,
     ) -> PlannedMessage {
@@ -283,14 +285,14 @@ impl Pipeline {
         };
         let add = prediction
             .as_ref()
-            .map(|prediction| decide(draft.uid, prediction, &self.keywords, &draft.flags).add)
+            .map(|prediction| decide(draft.uid, prediction, &model.keywords, &draft.flags).add)
             .unwrap_or_default();
         PlannedMessage {
             uid: draft.uid,
             identity: draft.identity,
             subject: (self.history_text == HistoryText::Subject).then_some(draft.subject),
             action,
-            model: prediction.is_some().then(|| self.classifier.version().to_owned()),
+            model: prediction.is_some().then(|| model.version.clone()),
             prediction,
             defects: draft.defects,
             add,

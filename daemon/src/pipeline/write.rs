@@ -4,13 +4,14 @@ use std::collections::{BTreeMap, HashMap};
 
 use triaged_core::config::Mode;
 use triaged_core::decision::{Decision, merge};
-use triaged_core::label::Keyword;
+use triaged_core::label::{Keyword, KeywordMap};
 use triaged_core::mailbox::{Uid, UidSet};
 use triaged_core::outcome::Outcome;
 
 use super::{FlowError, OpenMailbox, Pipeline};
 use crate::imap::{Listed, Selected, Session};
 use crate::metrics::Stage;
+use crate::model::ServedModel;
 use crate::store::{EffectState, PendingEffect};
 
 impl Pipeline {
@@ -37,10 +38,12 @@ impl Pipeline {
             return Ok(());
         }
         tracing::info!(effects = effects.len(), "finishing what was decided before the restart");
-        self.write(session, mailbox, effects, next, &[]).await
+        let model = self.classifier.model();
+        self.write(session, mailbox, effects, next, &[], &model).await
     }
 
-    /// Applies effects, reads back what the server keeps, and settles both with the cursor.
+    /// Applies effects, reads back what the server keeps, and settles both with the cursor. What
+    /// is counted goes by the keywords of `model`.
     pub(super) async fn write(
         &self,
         session: &mut Session,
@@ -48,6 +51,7 @@ impl Pipeline {
         effects: Vec<PendingEffect>,
         next: Uid,
         listed: &[Listed],
+        model: &ServedModel,
     ) -> Result<(), FlowError> {
         let timer = self.metrics.stage(Stage::Apply);
         self.apply(session, &mailbox.selected, &effects).await?;
@@ -60,7 +64,7 @@ impl Pipeline {
         let outcomes = self.store.settle(&mut mailbox.stored, next, &states, now).await?;
         timer.done(outcomes.len());
         self.metrics.succeeded(now);
-        self.count_settled(&states, &outcomes, listed);
+        self.count_settled(&states, &outcomes, listed, &model.keywords);
         Ok(())
     }
 
@@ -126,10 +130,11 @@ impl Pipeline {
         states: &[(PendingEffect, EffectState)],
         outcomes: &[(Uid, Outcome)],
         listed: &[Listed],
+        keywords: &KeywordMap,
     ) {
         for (effect, state) in states {
             if *state == EffectState::Done
-                && let Some((head, label)) = self.keywords.label_of(&effect.keyword)
+                && let Some((head, label)) = keywords.label_of(&effect.keyword)
             {
                 self.metrics.label_written(head, label);
             }

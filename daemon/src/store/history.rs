@@ -5,8 +5,9 @@ use std::path::Path;
 use jiff::Timestamp;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqlitePool};
+use triaged_core::score::Abstention;
 
-use super::rows::{Action, EffectState, HistoryRow};
+use super::rows::{Action, EffectState, HistoryAnswer, HistoryRow};
 use super::{StoreError, moment, open};
 
 /// Rows that are read at a time: a history of years must not stand in memory.
@@ -86,18 +87,14 @@ impl History {
     async fn complete(&self, row: &SqliteRow) -> Result<HistoryRow, StoreError> {
         let message: i64 = row.try_get(0)?;
         let heads = sqlx::query(
-            "SELECT head, label, confidence, abstained FROM prediction \
+            "SELECT head, label, confidence, abstained, abstention FROM prediction \
              WHERE message = ? ORDER BY position",
         )
         .bind(message)
         .fetch_all(&self.pool)
         .await?
         .into_iter()
-        .map(|row| {
-            #[expect(clippy::cast_possible_truncation, reason = "it was stored from an f32")]
-            let confidence = row.try_get::<f64, _>(2)? as f32;
-            Ok((row.try_get(0)?, row.try_get(1)?, confidence, row.try_get(3)?))
-        })
+        .map(|row| answer(&row))
         .collect::<Result<Vec<_>, StoreError>>()?;
         let keywords =
             sqlx::query("SELECT keyword, state FROM effect WHERE message = ? ORDER BY id")
@@ -124,4 +121,23 @@ impl History {
             defects: row.try_get::<&str, _>(9)?.split_whitespace().map(str::to_owned).collect(),
         })
     }
+}
+
+/// One head's answer, from a row of `prediction`.
+fn answer(row: &SqliteRow) -> Result<HistoryAnswer, StoreError> {
+    #[expect(clippy::cast_possible_truncation, reason = "it was stored from an f32")]
+    let confidence = row.try_get::<f64, _>(2)? as f32;
+    let reason = match row.try_get::<Option<&str>, _>(4)? {
+        Some(reason) => reason
+            .parse()
+            .map_err(|()| StoreError::Row("an abstention of another name".to_owned()))?,
+        // Stored before there was any other reason.
+        None => Abstention::Unsure,
+    };
+    Ok(HistoryAnswer {
+        head: row.try_get(0)?,
+        label: row.try_get(1)?,
+        confidence,
+        abstained: row.try_get::<bool, _>(3)?.then_some(reason),
+    })
 }

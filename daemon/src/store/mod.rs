@@ -24,8 +24,8 @@ pub use check::Checked;
 pub use error::StoreError;
 pub use history::{Facts, History};
 pub use rows::{
-    Account, Action, Earlier, EffectState, HistoryRow, Identity, PendingEffect, PlannedMessage,
-    StoredMailbox,
+    Account, Action, Earlier, EffectState, HistoryAnswer, HistoryRow, Identity, PendingEffect,
+    PlannedMessage, StoredMailbox,
 };
 
 /// The store of one daemon. Clones share one connection.
@@ -46,6 +46,11 @@ impl Store {
         let pool = open::open(&path).await?;
         let identity_key = identity_key(&pool).await?;
         Ok(Self { pool, path, identity_key, _lock: Arc::new(lock) })
+    }
+
+    /// Whether a daemon works in the folder `state` now.
+    pub fn is_in_use(state: &Path) -> bool {
+        open::is_locked(state)
     }
 
     /// The database file.

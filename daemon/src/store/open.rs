@@ -28,6 +28,17 @@ pub(super) fn database_file(state: &Path) -> PathBuf {
     state.join("triaged.sqlite")
 }
 
+fn lock_file(state: &Path) -> PathBuf {
+    state.join("triaged.lock")
+}
+
+/// Whether somebody holds the lock of the state folder.
+pub(super) fn is_locked(state: &Path) -> bool {
+    let Ok(file) = File::open(lock_file(state)) else { return false };
+    // Shared, so that two who ask do not take each other for a daemon.
+    matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))
+}
+
 /// A daemon that was killed a moment ago holds its lock until the kernel has taken it down.
 const PREDECESSOR: Duration = Duration::from_secs(2);
 
@@ -35,7 +46,7 @@ const PREDECESSOR: Duration = Duration::from_secs(2);
 pub(super) async fn lock(state: &Path) -> Result<File, StoreError> {
     let folder = |source| StoreError::Folder { path: state.to_owned(), source };
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(state).map_err(folder)?;
-    let path = state.join("triaged.lock");
+    let path = lock_file(state);
     let file = OpenOptions::new()
         .create(true)
         .truncate(false)

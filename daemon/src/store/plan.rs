@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use sqlx::{Row, Sqlite, Transaction};
 use triaged_core::mailbox::{MailboxId, Uid, UidValidity};
 use triaged_core::outcome::Outcome;
+use triaged_core::score::Abstention;
 use triaged_core::sync::Cursor;
 
 use super::rows::{Action, EffectState, PendingEffect, PlannedMessage, StoredMailbox};
@@ -141,15 +142,16 @@ async fn insert_predictions(
     let heads = planned.prediction.iter().flat_map(|prediction| &prediction.heads);
     for (position, head) in (0i64..).zip(heads) {
         sqlx::query(
-            "INSERT INTO prediction (message, position, head, label, confidence, abstained) \
-             VALUES (?, ?, ?, ?, ?, ?)",
+            "INSERT INTO prediction (message, position, head, label, confidence, abstained, abstention) \
+             VALUES (?, ?, ?, ?, ?, ?, ?)",
         )
         .bind(message)
         .bind(position)
         .bind(&head.head)
         .bind(&head.label)
         .bind(f64::from(head.confidence))
-        .bind(head.abstained)
+        .bind(head.abstained.is_some())
+        .bind(head.abstained.map(Abstention::as_str))
         .execute(&mut **transaction)
         .await?;
     }

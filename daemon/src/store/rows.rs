@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use triaged_core::label::Keyword;
 use triaged_core::mailbox::{AccountId, MailboxId, Uid, UidValidity};
 use triaged_core::outcome::Outcome;
-use triaged_core::score::Prediction;
+use triaged_core::score::{Abstention, Prediction};
 use triaged_core::sync::Cursor;
 
 use super::StoreError;
@@ -158,6 +158,19 @@ pub struct PendingEffect {
     pub keyword: Keyword,
 }
 
+/// What one head said about a message.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HistoryAnswer {
+    /// Name of the head.
+    pub head: String,
+    /// The most probable label.
+    pub label: String,
+    /// Its calibrated probability.
+    pub confidence: f32,
+    /// Why the head abstained, if it did.
+    pub abstained: Option<Abstention>,
+}
+
 /// One line of `triaged history`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct HistoryRow {
@@ -171,8 +184,8 @@ pub struct HistoryRow {
     pub uid: u32,
     /// Only where the configuration asked for subjects.
     pub subject: Option<String>,
-    /// Head, label, confidence, abstained; in the order of the manifest.
-    pub heads: Vec<(String, String, f32, bool)>,
+    /// What each head said, in the order of the manifest.
+    pub heads: Vec<HistoryAnswer>,
     /// Keywords that are decided on, each with its state.
     pub keywords: Vec<(String, EffectState)>,
     /// What was to be done.

@@ -2,7 +2,7 @@
 
 use super::*;
 use triaged_core::outcome::Outcome;
-use triaged_core::score::{HeadPrediction, Prediction};
+use triaged_core::score::{Abstention, HeadPrediction, Prediction};
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(1_700_000_000 + second).expect("in range")
@@ -31,7 +31,7 @@ fn planned(n: u32, action: Action, add: &[&str]) -> PlannedMessage {
                 head: "urgency".into(),
                 label: "high".into(),
                 confidence: 0.875,
-                abstained: false,
+                abstained: None,
                 scores: vec![],
             }],
         }),
@@ -145,7 +145,13 @@ async fn history_reads_beside_the_daemon_and_in_pages() {
     loop {
         let page = history.page().await.expect("read");
         let Some(row) = page.first() else { break };
-        assert_eq!(row.heads, [("urgency".into(), "high".into(), 0.875, false)]);
+        let answer = HistoryAnswer {
+            head: "urgency".into(),
+            label: "high".into(),
+            confidence: 0.875,
+            abstained: None,
+        };
+        assert_eq!(row.heads, [answer]);
         assert_eq!(row.keywords, [("t-urgent".into(), EffectState::Pending)]);
         assert_eq!(
             (row.outcome, row.defects.as_slice()),
@@ -156,6 +162,26 @@ async fn history_reads_beside_the_daemon_and_in_pages() {
     assert_eq!(uids, (10..1_210).collect::<Vec<_>>());
     let mut none = History::open(state.path(), at(6)).await.expect("opened");
     assert!(none.page().await.expect("read").is_empty());
+}
+
+/// Rows from before migration 2 have no reason: then there was only one.
+#[tokio::test]
+async fn the_reason_of_an_abstention_is_remembered() {
+    let state = tempfile::tempdir().expect("a folder");
+    let store = Store::open(state.path()).await.expect("opened");
+    let mailbox = inbox(&store).await;
+    let reasons = [Abstention::Unsure, Abstention::Language, Abstention::TooLittleText];
+    for (n, reason) in (10..).zip(reasons) {
+        let mut message = planned(n, Action::Label, &[]);
+        message.prediction = message.prediction.map(|prediction| prediction.abstaining(reason));
+        store.plan(&mailbox, &[message], at(5)).await.expect("planned");
+    }
+    let old = "UPDATE prediction SET abstention = NULL WHERE abstention = 'unsure'";
+    sqlx::query(old).execute(&store.pool).await.expect("made old");
+    let mut history = History::open(state.path(), at(1)).await.expect("opened");
+    let page = history.page().await.expect("read");
+    let found: Vec<_> = page.iter().map(|row| row.heads[0].abstained).collect();
+    assert_eq!(found, reasons.map(Some));
 }
 
 #[tokio::test]

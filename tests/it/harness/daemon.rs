@@ -110,6 +110,11 @@ impl Daemon {
         self.log()
     }
 
+    /// Tells it to look for another model, as `systemctl reload` does.
+    pub(crate) fn hang_up(&mut self) {
+        self.process.signal(Signal::HUP);
+    }
+
     /// Ends it without a warning, like a loss of power.
     pub(crate) fn kill(mut self) {
         self.process.signal(Signal::KILL);

@@ -14,6 +14,7 @@ mod ports;
 mod process;
 mod proxy;
 mod settings;
+mod version;
 mod wait;
 
 pub(crate) use daemon::Daemon;
@@ -21,9 +22,10 @@ pub(crate) use installation::{Installation, Record};
 pub(crate) use mail::{Mail, fixtures};
 pub(crate) use mailserver::{Format, Mailserver, PASSWORD, Stored, User};
 pub(crate) use ports::free_port;
-pub(crate) use process::group_members;
+pub(crate) use process::{Process, group_members};
 pub(crate) use proxy::Proxy;
 pub(crate) use settings::Settings;
+pub(crate) use version::{Bundle, DEFAULT, FIXTURE};
 pub(crate) use wait::until;
 
 /// Makes two tests of each function, one on a Dovecot that stores sdbox and one with Maildir.

@@ -47,9 +47,10 @@ impl KeywordsConfig {
     }
 }
 
-/// Most keywords for labels. Dovecot's Maildir keeps 26 keywords a mailbox, other programs' ones
-/// included: triaged takes at most 16, and one of these is for messages that can not be read.
-pub const MOST_KEYWORDS: usize = 15;
+/// Most keywords for labels: the fifteen of the default model, and five of a person's own. Dovecot's
+/// Maildir keeps 26 keywords a mailbox, other programs' ones included: with the one for messages
+/// that can not be read, five are left for those.
+pub const MOST_KEYWORDS: usize = 20;
 /// Longest prefix, in bytes: leaves 20 of a keyword's 50 for the label.
 const LONGEST_PREFIX: usize = 30;
 /// Keywords that are recognised as ours, so that they can be taken off again.
@@ -123,8 +124,19 @@ fn overrides(
 /// The keyword of each label of a bundle: its default under the prefix, unless the file renames
 /// it or turns it off. At most [`MOST_KEYWORDS`], all different.
 pub fn keyword_map(config: &KeywordsConfig, heads: &[Head]) -> Result<KeywordMap, Problems> {
+    keyword_map_among(config, heads, &[])
+}
+
+/// The same where `others`, the heads of other versions of the model, may serve one day, too: what
+/// the file says about a label that only they have is left aside, so that every version can be
+/// gone back to without a change of the file.
+pub fn keyword_map_among(
+    config: &KeywordsConfig,
+    heads: &[Head],
+    others: &[Head],
+) -> Result<KeywordMap, Problems> {
     let mut problems = Problems::default();
-    known(config, heads, &mut problems);
+    known(config, heads, others, &mut problems);
     let mut chosen = Vec::new();
     for head in heads {
         for label in &head.labels {
@@ -179,15 +191,13 @@ fn choose<'a>(
     Some(Chosen { head: &head.name, label: &label.name, place, is_said, keyword })
 }
 
-/// Reports what the file says about labels that the bundle does not have.
-fn known(config: &KeywordsConfig, heads: &[Head], problems: &mut Problems) {
-    let names: Vec<String> = heads
-        .iter()
-        .flat_map(|head| head.labels.iter().map(|label| format!("{}.{}", head.name, label.name)))
-        .collect();
+/// Reports what the file says about labels that no bundle has.
+fn known(config: &KeywordsConfig, heads: &[Head], others: &[Head], problems: &mut Problems) {
+    let names = names(heads);
+    let elsewhere = self::names(others);
     for ((head, label), said) in &config.labels {
         let name = format!("{head}.{label}");
-        if !names.contains(&name) {
+        if !names.contains(&name) && !elsewhere.contains(&name) {
             let mend = match closest(&name, names.iter().map(String::as_str)) {
                 Some(like) => format!("did you mean {like:?}?"),
                 None => format!("it has: {}", names.join(", ")),
@@ -195,6 +205,15 @@ fn known(config: &KeywordsConfig, heads: &[Head], problems: &mut Problems) {
             problems.add(&said.place, Fault::new("the model has no such label", mend));
         }
     }
+}
+
+/// All labels, as the file names them.
+fn names(heads: &[Head]) -> Vec<String> {
+    let of_head = |head: &Head| {
+        let labels = head.labels.iter();
+        labels.map(|label| format!("{}.{}", head.name, label.name)).collect::<Vec<_>>()
+    };
+    heads.iter().flat_map(of_head).collect()
 }
 
 /// Reports keywords that would stand for two things.

@@ -43,6 +43,15 @@ fn opens_with(subject: &str, prefixes: &[&str]) -> bool {
     })
 }
 
+/// The subject without the prefixes of replies and forwards, however many there are.
+pub(super) fn without_prefixes(subject: &str) -> &str {
+    let mut rest = subject.trim();
+    while is_reply_subject(rest) || is_forward_subject(rest) {
+        rest = rest.split_once([':', '：']).map_or("", |(_, after)| after.trim());
+    }
+    rest
+}
+
 /// Whether the subject bears the prefix of a reply or of anything alike ("Re:", "AW:", "[x] Re:").
 pub(super) fn is_prefixed_subject(subject: &str) -> bool {
     let subject = subject.rsplit_once(']').map_or(subject, |(_, rest)| rest).trim();

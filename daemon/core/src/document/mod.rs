@@ -4,13 +4,17 @@
 //! rule. Whatever changes the rendering of an ordinary mail must raise [`RENDERING`].
 
 mod history;
+mod language;
 mod marks;
+mod prose;
+mod scope;
 mod signature;
 mod vocabulary;
 
 use std::fmt::Write as _;
 
 use crate::message::{Message, Sender, shorten};
+pub use scope::Prose;
 
 /// The version of the rendering; a bundle names the one that it was trained on.
 pub const RENDERING: u32 = 1;

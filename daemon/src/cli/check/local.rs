@@ -3,10 +3,10 @@
 use std::io::Write;
 use std::path::Path;
 
-use triaged::model::{Classifier, ModelBundle, ModelOptions, open_library};
+use triaged::model::{Classifier, ModelBundle, ModelOptions, VersionError, Versions, open_library};
 use triaged::secret;
 use triaged::store::{Checked, Store, StoreError};
-use triaged_core::config::{self, Config, HistoryText, Mode, Provider};
+use triaged_core::config::{Config, HistoryText, Mode, Problems, Provider};
 use triaged_core::label::{Head, Keyword, KeywordMap};
 
 use super::report::{Line, Report, counted};
@@ -38,19 +38,21 @@ pub(super) fn model<W: Write>(
     config: &Config,
     report: &mut Report<W>,
 ) -> Option<KeywordMap> {
-    let bundle = match ModelBundle::find(config.model.bundle.as_deref()) {
-        Ok(bundle) => bundle,
+    let (versions, bundle) = match serving(config) {
+        Ok(found) => found,
         Err(error) => {
             report.line(&Line::fail(Exit::Config, "model", error));
             library(config, report);
             return None;
         }
     };
-    let heads = bundle.manifest().heads();
-    let (version, folder) = (bundle.version(), bundle.folder().display());
-    report.line(&Line::ok("model", format!("{version} in {folder}: {}", described(heads))));
+    let (version, folder) = (bundle.version(), bundle.folder());
+    let chosen = if folder == versions.installed() { "" } else { ", activated" };
+    let heads = described(bundle.manifest().heads());
+    let what = format!("{version} in {}{chosen}: {heads}", folder.display());
+    report.line(&Line::ok("model", what));
     report.line(&Line::ok("signature", bundle.signature_line()));
-    let keywords = keywords(path, config, heads, report);
+    let keywords = keywords(path, config, versions.keywords(bundle.manifest()), report);
     if library(config, report) {
         engine(config, bundle, report);
     }
@@ -64,13 +66,20 @@ fn described(heads: &[Head]) -> String {
     described.collect::<Vec<_>>().join(", ")
 }
 
+/// The version that serves, which may be another than the installed one.
+fn serving(config: &Config) -> Result<(Versions, ModelBundle), VersionError> {
+    let versions = Versions::open(config)?;
+    let bundle = versions.bundle(&versions.active()?)?;
+    Ok((versions, bundle))
+}
+
 fn keywords<W: Write>(
     path: &Path,
     config: &Config,
-    heads: &[Head],
+    keywords: Result<KeywordMap, Problems>,
     report: &mut Report<W>,
 ) -> Option<KeywordMap> {
-    match config::keyword_map(&config.keywords, heads) {
+    match keywords {
         Ok(map) => {
             let mut names: Vec<&str> = map.all().map(Keyword::as_str).collect();
             names.push(config.keywords.unreadable().as_str());
@@ -112,7 +121,7 @@ fn engine<W: Write>(config: &Config, bundle: ModelBundle, report: &mut Report<W>
         }
     };
     let asked = config.model.provider;
-    let provider = classifier.provider();
+    let provider = &classifier.model().provider;
     report.line(&match (asked, &provider.note) {
         (Provider::Auto, None) if provider.used == Provider::Cpu => {
             Line::ok("provider", "cpu; \"auto\" found no CUDA or CoreML in this library")

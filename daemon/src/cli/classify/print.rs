@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use serde::ser::{Serialize, SerializeMap, Serializer};
-use triaged::model::Classifier;
+use triaged::model::ServedModel;
 use triaged_core::message::Defect;
 use triaged_core::score::{HeadPrediction, Prediction};
 
@@ -22,12 +22,12 @@ pub(super) enum Format<'a> {
 const FIGURES: usize = 6;
 
 impl<'a> Format<'a> {
-    pub(super) fn json(classifier: &'a Classifier) -> Self {
-        Self::Json { model: classifier.version() }
+    pub(super) fn json(model: &'a ServedModel) -> Self {
+        Self::Json { model: &model.version }
     }
 
-    pub(super) fn rows(classifier: &'a Classifier) -> Self {
-        let heads = classifier.manifest().heads().iter();
+    pub(super) fn rows(model: &'a ServedModel) -> Self {
+        let heads = model.manifest.heads().iter();
         let columns = heads.map(|head| {
             let longest = head.labels.iter().map(|label| label.name.len()).max().unwrap_or(0);
             (head.name.as_str(), head.name.len().max(longest + FIGURES))
@@ -59,7 +59,7 @@ impl<'a> Format<'a> {
             }
             Self::Rows(columns) => {
                 for ((_, width), head) in columns.iter().zip(&prediction.heads) {
-                    let doubt = if head.abstained { "?" } else { "" };
+                    let doubt = if head.abstained.is_some() { "?" } else { "" };
                     let cell = format!("{} {:.2}{doubt}", head.label, head.confidence);
                     write!(out, "{cell:width$}  ")?;
                 }
@@ -113,10 +113,13 @@ struct Head<'a>(&'a HeadPrediction);
 
 impl Serialize for Head<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(Some(4))?;
+        let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("label", &self.0.label)?;
         map.serialize_entry("confidence", &self.0.confidence)?;
-        map.serialize_entry("abstained", &self.0.abstained)?;
+        map.serialize_entry("abstained", &self.0.abstained.is_some())?;
+        if let Some(reason) = self.0.abstained {
+            map.serialize_entry("reason", reason.as_str())?;
+        }
         map.serialize_entry("scores", &Scores(&self.0.scores))?;
         map.end()
     }

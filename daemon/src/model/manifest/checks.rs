@@ -12,6 +12,8 @@ const MOST_HEADS: usize = 16;
 const MOST_LABELS: usize = 64;
 const MOST_TOKENS: usize = 8192;
 const LARGEST_EMBEDDING: usize = 65_536;
+/// A model that wants more words than this before it answers would hardly ever answer.
+const MOST_WORDS: usize = 1000;
 
 /// Keys that stand beside the heads where a prediction is printed as JSON.
 const RESERVED: [&str; 3] = ["file", "model", "defects"];
@@ -20,11 +22,13 @@ const RESERVED: [&str; 3] = ["file", "model", "defects"];
 pub(super) fn problems(raw: &Raw) -> ManifestProblems {
     let mut problems = ManifestProblems::default();
     for (place, text) in [("name", &raw.name), ("version", &raw.version)] {
-        if !is_name(text) {
-            problems.add(place, "must have 1 to 64 letters, digits, '.', '_' and '-'");
+        if !is_name(text) || text.starts_with('.') {
+            let what = "must have 1 to 64 letters, digits, '.', '_' and '-', no '.' at its start";
+            problems.add(place, what);
         }
     }
     lengths(raw, &mut problems);
+    limits(raw, &mut problems);
     files(raw, &mut problems);
     if raw.heads.is_empty() || raw.heads.len() > MOST_HEADS {
         problems.add("heads", format!("must be 1 to {MOST_HEADS}, there are {}", raw.heads.len()));
@@ -51,6 +55,24 @@ fn lengths(raw: &Raw, problems: &mut ManifestProblems) {
     let RawLongText::HeadTail { head, tail } = raw.long_text;
     if head == 0 || tail == 0 || head.checked_add(tail) != Some(raw.max_tokens) {
         problems.add("long_text", "head and tail must be at least 1 and sum to max_tokens");
+    }
+}
+
+/// What the model does not claim to read, and where it comes from.
+fn limits(raw: &Raw, problems: &mut ManifestProblems) {
+    let languages = raw.languages.iter().flatten();
+    for language in languages.clone() {
+        if language.len() != 2 || !language.bytes().all(|byte| byte.is_ascii_lowercase()) {
+            let what = format!("{language:?} is no language; write two small letters like \"en\"");
+            problems.add("languages", what);
+        }
+    }
+    unique("languages", "language", languages, problems);
+    if raw.least_words.is_some_and(|words| words > MOST_WORDS) {
+        problems.add("least_words", format!("must be 0 to {MOST_WORDS}"));
+    }
+    if raw.parent.as_ref().is_some_and(|parent| !is_version_name(parent)) {
+        problems.add("parent", "must be the name and version of a bundle, like \"default-1\"");
     }
 }
 
@@ -95,6 +117,9 @@ fn head(place: &str, head: &RawHead, problems: &mut ManifestProblems) {
                 "name and keyword must have 1 to 64 letters, digits, '.', '_' and '-'",
             );
         }
+        if label.threshold.is_some_and(|own| !(own > 0.0 && own <= 1.0)) {
+            problems.add(format!("{place}.labels[{at}].threshold"), "must be above 0, at most 1");
+        }
     }
 }
 
@@ -111,6 +136,14 @@ fn unique<'a>(
             problems.add(place, format!("{what} {value:?} occurs twice"));
         }
     }
+}
+
+/// Whether `text` can be the name and version of a bundle, joined as `NAME-VERSION`: then it is
+/// also the plain name of a folder that does not begin with a dot.
+pub(in crate::model) fn is_version_name(text: &str) -> bool {
+    let split = |(at, _)| text.get(..at).zip(text.get(at + 1..));
+    let mut pairs = text.match_indices('-').filter_map(split);
+    !text.starts_with('.') && pairs.any(|(name, version)| is_name(name) && is_name(version))
 }
 
 fn is_name(text: &str) -> bool {

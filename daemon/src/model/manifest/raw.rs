@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use triaged_core::label::{Head, Label};
+use triaged_core::score::Thresholds;
 
 use super::{LongText, Manifest, Reading};
 
@@ -32,6 +33,9 @@ pub(super) struct Raw {
     pub(super) long_text: RawLongText,
     pub(super) files: BTreeMap<String, String>,
     pub(super) signature: Option<String>,
+    pub(super) languages: Option<Vec<String>>,
+    pub(super) least_words: Option<usize>,
+    pub(super) parent: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -61,6 +65,7 @@ pub(super) struct RawHead {
 pub(super) struct RawLabel {
     pub(super) name: String,
     pub(super) keyword: Option<String>,
+    pub(super) threshold: Option<f32>,
 }
 
 /// One variant a rule, so that a rule that this program does not know is refused.
@@ -88,18 +93,22 @@ impl Raw {
             long_text: LongText { head, tail },
             files: self.files,
             signature: self.signature,
+            languages: self.languages.unwrap_or_default(),
+            least_words: self.least_words.unwrap_or_default(),
+            parent: self.parent,
         }
     }
 }
 
 impl RawHead {
     fn into_parts(self) -> (Head, Reading) {
+        let own = self.labels.iter().map(|label| label.threshold).collect();
         let labels = self.labels.into_iter();
-        let labels = labels.map(|RawLabel { name, keyword }| Label { name, keyword }).collect();
+        let labels = labels.map(|RawLabel { name, keyword, .. }| Label { name, keyword }).collect();
         let reading = Reading {
             output: self.output,
             temperature: self.temperature,
-            threshold: self.threshold,
+            thresholds: Thresholds { head: self.threshold, labels: own },
         };
         (Head { name: self.name, labels }, reading)
     }

@@ -44,6 +44,60 @@ fn a_good_manifest_is_read() {
     assert_eq!(head.labels[0].keyword.as_deref(), Some("urgent"));
     assert_eq!(manifest.long_text(), LongText { head: 160, tail: 96 });
     assert_eq!(manifest.signature(), None);
+    assert_eq!(
+        (manifest.languages(), manifest.least_words(), manifest.parent()),
+        (&[][..], 0, None)
+    );
+    assert_eq!(reading.thresholds, Thresholds { head: 0.5, labels: vec![None, None] });
+}
+
+#[test]
+fn what_a_bundle_may_say_and_need_not_is_read() {
+    let mut manifest = manifest();
+    manifest["languages"] = json!(["en", "de"]);
+    manifest["least_words"] = json!(3);
+    manifest["parent"] = json!("default-1");
+    manifest["files"]["card.md"] = json!("0123456789abcdef".repeat(4));
+    manifest["heads"][0]["labels"][0]["threshold"] = json!(0.25);
+    let manifest = parse(&manifest).expect("valid");
+    assert_eq!(
+        (manifest.languages(), manifest.least_words()),
+        (&["en".into(), "de".into()][..], 3)
+    );
+    assert_eq!(manifest.parent(), Some("default-1"));
+    let (_, reading) = manifest.readings().next().expect("one head");
+    assert_eq!(reading.thresholds, Thresholds { head: 0.5, labels: vec![Some(0.25), None] });
+}
+
+#[test]
+fn what_a_bundle_may_say_must_make_sense() {
+    let error = refusal(|manifest| {
+        manifest["languages"] = json!(["en", "English", "en"]);
+        manifest["least_words"] = json!(100_000);
+        manifest["parent"] = json!("../default");
+        manifest["heads"][0]["labels"][0]["threshold"] = json!(0.0);
+        manifest["heads"][0]["labels"][1]["threshold"] = json!(1.1);
+    });
+    insta::assert_snapshot!(error.replace("; ", ";\n"), @r#"
+    bundle/manifest.json: languages: "English" is no language;
+    write two small letters like "en";
+    languages: language "en" occurs twice;
+    least_words: must be 0 to 1000;
+    parent: must be the name and version of a bundle, like "default-1";
+    heads[0].labels[0].threshold: must be above 0, at most 1;
+    heads[0].labels[1].threshold: must be above 0, at most 1
+    "#);
+}
+
+#[test]
+fn a_version_name_is_a_plain_name_with_a_hyphen_inside() {
+    for good in ["default-1", "a-b-2", "x.y_z-10.1"] {
+        assert!(checks::is_version_name(good), "{good}");
+    }
+    let long = format!("{}-1", "a".repeat(65));
+    for bad in ["", "default", "-1", "default-", ".default-1", "..-1", "a/b-1", "a-1/", &long] {
+        assert!(!checks::is_version_name(bad), "{bad}");
+    }
 }
 
 #[test]
@@ -81,7 +135,7 @@ fn all_problems_are_reported_at_once() {
         manifest["files"]["../passwd"] = json!("x");
     });
     insta::assert_snapshot!(error.replace("; ", ";\n"), @r#"
-    bundle/manifest.json: name: must have 1 to 64 letters, digits, '.', '_' and '-';
+    bundle/manifest.json: name: must have 1 to 64 letters, digits, '.', '_' and '-', no '.' at its start;
     long_text: head and tail must be at least 1 and sum to max_tokens;
     files: "../passwd" is not the name of a file of the bundle;
     files.../passwd: must be a SHA-256 in lower-case hexadecimal;

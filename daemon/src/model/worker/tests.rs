@@ -19,7 +19,7 @@ impl<F: FnMut(&str) -> Answer + Send + 'static> Backend for Reader<F> {
 
 /// Running threads with the way in.
 struct Threads {
-    queue: mpsc::Sender<Request>,
+    queue: mpsc::Sender<Command<&'static str>>,
     stop: Arc<AtomicBool>,
     owner: JoinHandle<()>,
 }
@@ -28,15 +28,23 @@ impl Threads {
     fn start(readers: Vec<Box<dyn Backend>>, room: usize) -> Self {
         let (queue, requests) = mpsc::channel(room);
         let stop = Arc::new(AtomicBool::new(false));
-        let owner = spawn(readers, requests, &stop).expect("threads are to be had");
+        let owner = spawn(called("first", readers), requests, &stop).expect("threads are had");
         Self { queue, stop, owner }
     }
 
-    fn ask(&self, texts: &[&str]) -> oneshot::Receiver<Vec<Answer>> {
+    fn ask(&self, texts: &[&str]) -> Asked {
         let (reply, answers) = oneshot::channel();
         let texts = texts.iter().map(|&text| text.to_owned()).collect();
-        self.queue.blocking_send(Request { texts, reply }).expect("the owner lives");
-        answers
+        let request = Command::Read(Request { texts, reply });
+        self.queue.blocking_send(request).expect("the owner lives");
+        Asked(answers)
+    }
+
+    /// Lets others read from now on; what comes back says when they do.
+    fn swap(&self, readers: Readers<&'static str>) -> oneshot::Receiver<io::Result<()>> {
+        let (reply, swapped) = oneshot::channel();
+        self.queue.blocking_send(Command::Swap(readers, reply)).expect("the owner lives");
+        swapped
     }
 
     /// Ends them; returns only when every thread has ended.
@@ -44,6 +52,20 @@ impl Threads {
         drop(self.queue);
         self.owner.join().expect("the owner does not panic");
     }
+}
+
+/// Texts that were asked about.
+struct Asked(oneshot::Receiver<Answered<&'static str>>);
+
+impl Asked {
+    fn answers(self) -> Vec<Answer> {
+        self.0.blocking_recv().expect("answered").answers
+    }
+}
+
+/// Readers of a model of this name.
+fn called(name: &'static str, backends: Vec<Box<dyn Backend>>) -> Readers<&'static str> {
+    Readers { backends, model: Arc::new(name) }
 }
 
 fn reader(read: impl FnMut(&str) -> Answer + Send + 'static) -> Box<dyn Backend> {
@@ -54,7 +76,7 @@ fn reader(read: impl FnMut(&str) -> Answer + Send + 'static) -> Box<dyn Backend>
 #[expect(clippy::unnecessary_wraps, reason = "what a reader returns")]
 fn echo(text: &str) -> Answer {
     let (head, label) = (String::new(), text.to_owned());
-    let head = HeadPrediction { head, label, confidence: 1.0, abstained: false, scores: vec![] };
+    let head = HeadPrediction { head, label, confidence: 1.0, abstained: None, scores: vec![] };
     Ok(Prediction { heads: vec![head] })
 }
 
@@ -67,8 +89,8 @@ fn answers_keep_the_order_of_the_texts_and_of_who_asked() {
     let threads = Threads::start(vec![reader(echo), reader(echo), reader(echo)], 4);
     let first = threads.ask(&["a", "b", "c", "d", "e"]);
     let second = threads.ask(&["f", "g"]);
-    assert_eq!(labels(second.blocking_recv().expect("answered")), ["f", "g"]);
-    assert_eq!(labels(first.blocking_recv().expect("answered")), ["a", "b", "c", "d", "e"]);
+    assert_eq!(labels(second.answers()), ["f", "g"]);
+    assert_eq!(labels(first.answers()), ["a", "b", "c", "d", "e"]);
     threads.end();
 }
 
@@ -83,7 +105,7 @@ fn each_reader_reads_at_the_same_time_as_the_others() {
     };
     let threads = Threads::start(vec![meet(Arc::clone(&both)), meet(both)], 1);
     // Each text waits for the other one: with one at a time this would never end.
-    let answers = threads.ask(&["a", "b"]).blocking_recv().expect("answered");
+    let answers = threads.ask(&["a", "b"]).answers();
     assert_eq!(labels(answers), ["a", "b"]);
     threads.end();
 }
@@ -94,7 +116,7 @@ fn a_panic_is_the_error_of_its_text_and_the_reader_goes_on() {
         vec![reader(|text| if text == "bad" { panic!("as this test wants") } else { echo(text) })],
         1,
     );
-    let answers = threads.ask(&["a", "bad", "b"]).blocking_recv().expect("answered");
+    let answers = threads.ask(&["a", "bad", "b"]).answers();
     assert_eq!(answers, [echo("a"), Err(TextError::Panicked), echo("b")]);
     threads.end();
 }
@@ -102,7 +124,7 @@ fn a_panic_is_the_error_of_its_text_and_the_reader_goes_on() {
 #[test]
 fn a_request_without_texts_is_answered() {
     let threads = Threads::start(vec![reader(echo)], 1);
-    assert!(threads.ask(&[]).blocking_recv().expect("answered").is_empty());
+    assert!(threads.ask(&[]).answers().is_empty());
     threads.end();
 }
 
@@ -125,9 +147,9 @@ fn at_a_stop_the_text_that_is_being_read_is_answered_and_the_others_are_dropped(
     release.send(()).expect("the reader waits");
     threads.end();
     let stopped = || Err(TextError::Stopped);
-    let first = first.blocking_recv().expect("answered");
+    let first = first.answers();
     assert_eq!(first, [echo("a"), stopped(), stopped()]);
-    assert_eq!(second.blocking_recv().expect("answered"), [stopped()]);
+    assert_eq!(second.answers(), [stopped()]);
 }
 
 #[test]
@@ -148,8 +170,8 @@ fn texts_that_nobody_waits_for_are_not_read() {
     let last = threads.ask(&["e"]);
     go.send(()).expect("the reader waits");
     go.send(()).expect("the reader waits");
-    assert_eq!(labels(first.blocking_recv().expect("answered")), ["a"]);
-    assert_eq!(labels(last.blocking_recv().expect("answered")), ["e"]);
+    assert_eq!(labels(first.answers()), ["a"]);
+    assert_eq!(labels(last.answers()), ["e"]);
     threads.end();
     assert_eq!(read.load(Ordering::Relaxed), 2);
 }
@@ -170,9 +192,70 @@ fn whoever_asks_too_much_waits() {
     for _ in 0..100 {
         let (reply, _) = oneshot::channel();
         let texts = vec!["a".to_owned()];
-        refused += usize::from(threads.queue.try_send(Request { texts, reply }).is_err());
+        let request = Command::Read(Request { texts, reply });
+        refused += usize::from(threads.queue.try_send(request).is_err());
     }
     assert!(refused >= 95, "{refused}");
     drop(go);
+    threads.end();
+}
+
+/// A reader that says when it begins, and reads on when it is let; `dropped` tells its end.
+fn gated(
+    started: std::sync::mpsc::Sender<()>,
+    gate: std::sync::mpsc::Receiver<()>,
+    dropped: Arc<AtomicUsize>,
+) -> Box<dyn Backend> {
+    struct Counted(Arc<AtomicUsize>);
+    impl Drop for Counted {
+        fn drop(&mut self) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+    let counted = Counted(dropped);
+    reader(move |text| {
+        let _held = &counted;
+        started.send(()).expect("the test listens");
+        gate.recv().expect("the test opens the gate");
+        echo(text)
+    })
+}
+
+#[test]
+fn what_was_asked_before_a_swap_is_answered_by_the_model_before_to_its_last_text() {
+    let (started, has_started) = channel();
+    let (go, gate) = channel();
+    let dropped = Arc::new(AtomicUsize::new(0));
+    let first = vec![gated(started, gate, Arc::clone(&dropped))];
+    let threads = Threads::start(first, 4);
+    let before = threads.ask(&["a", "b", "c"]);
+    has_started.recv().expect("the first text is read");
+    let mut swapped = threads.swap(called("second", vec![reader(echo)]));
+    let after = threads.ask(&["d"]);
+    assert!(swapped.try_recv().is_err(), "a text is still being read");
+    for _ in 0..3 {
+        go.send(()).expect("the reader waits");
+    }
+    let before = before.0.blocking_recv().expect("answered");
+    assert_eq!((*before.model, labels(before.answers).concat()), ("first", "abc".to_owned()));
+    swapped.blocking_recv().expect("answered").expect("threads are had");
+    assert_eq!(dropped.load(Ordering::Relaxed), 1, "its sessions are gone by then");
+    let after = after.0.blocking_recv().expect("answered");
+    assert_eq!((*after.model, labels(after.answers).concat()), ("second", "d".to_owned()));
+    threads.end();
+}
+
+#[test]
+fn many_swaps_under_load_lose_no_text_and_mix_no_answer() {
+    let threads = Threads::start(vec![reader(echo), reader(echo)], 8);
+    let mut asked = Vec::new();
+    for round in 0..50 {
+        asked.extend((0..4).map(|_| threads.ask(&["a", "b", "c"])));
+        let name = if round % 2 == 0 { "second" } else { "first" };
+        drop(threads.swap(called(name, vec![reader(echo), reader(echo)])));
+    }
+    for one in asked {
+        assert_eq!(labels(one.answers()), ["a", "b", "c"]);
+    }
     threads.end();
 }
