@@ -1,12 +1,16 @@
 """Step: a trained net as one ONNX file.
 
-    python -m training.export --work WORK --precision fp16 --out FOLDER
+    python -m training.export --work WORK --precision fp16 --triaged target/debug/triaged --out FOLDER
 
-`int8` is what the daemon serves on processors; `fp16` and `fp32` are for graphics cards, each a
-bundle of its own. Outputs: the logits of each head, `embedding` at length 1; input: the ids of
-one mail. It deliberately neither trains nor calibrates, and packs nothing: pack.py does.
+makes the bundle of a finished run anew for graphics cards, where int8 buys nothing. `int8` is what
+the daemon serves on processors, and what run.py packs; `fp32` is also what the others are held
+against. Outputs: the logits of each head, `embedding` at length 1; input: the ids of one mail. It
+deliberately neither trains nor calibrates.
 """
 
+import argparse
+import dataclasses
+import json
 import os
 import tempfile
 from collections.abc import Iterable, Sequence
@@ -14,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from training import graph_bert, graph_llama, quantise
+from training import HERE, config, graph_bert, graph_llama, quantise
 from training.graph import Precision, Widths
 
 # ONNX Runtime for Linux reports to its maker unless this is set before it is loaded.
@@ -42,25 +46,25 @@ def single(tensor) -> np.ndarray:
     return tensor.detach().float().cpu().numpy()
 
 
-def check_encoder(config) -> None:
-    """Refuses what the encoder's graph has no nodes for."""
-    if config.hidden_act != "gelu" or config.layer_norm_eps != graph_bert.EPSILON:
+def check_encoder(shape) -> None:
+    """Refuses what the encoder's graph has no nodes for. `shape`: a `BertConfig`."""
+    if shape.hidden_act != "gelu" or shape.layer_norm_eps != graph_bert.EPSILON:
         raise ValueError(
             f"the encoder's config.json: hidden_act has to be 'gelu' and layer_norm_eps {graph_bert.EPSILON}, "
-            f"not {config.hidden_act!r} and {config.layer_norm_eps}"
+            f"not {shape.hidden_act!r} and {shape.layer_norm_eps}"
         )
 
 
 def llama_shape(net) -> graph_llama.Shape:
     """What the decoder's graph has to know beside the arrays."""
-    config, rotary = net.encoder.config, net.encoder.rotary_emb
+    shape, rotary = net.encoder.config, net.encoder.rotary_emb
     return graph_llama.Shape(
-        query_heads=config.num_attention_heads,
-        key_heads=config.num_key_value_heads,
-        epsilon=config.rms_norm_eps,
+        query_heads=shape.num_attention_heads,
+        key_heads=shape.num_key_value_heads,
+        epsilon=shape.rms_norm_eps,
         frequencies=single(rotary.inv_freq).astype(np.float64),
         scaling=float(rotary.attention_scaling),
-        places=min(config.max_position_embeddings, MOST_PLACES),
+        places=min(shape.max_position_embeddings, MOST_PLACES),
     )
 
 
@@ -87,6 +91,9 @@ def int8(net, folder: Path, mails: Iterable[Ids]) -> Path:
         write(net, exact, Precision.SMALL, widths)
         quantise.int8(exact, target)
     return target
+
+
+MAKERS = {Precision.HALF: fp16, Precision.EXACT: fp32}
 
 
 def session(file: Path):
@@ -127,3 +134,51 @@ def parity(net, file: Path, mails: Iterable[Ids]) -> dict[str, float]:
     mails = list(mails)
     packed = outputs(file, mails)
     return {name: float(np.abs(rows - packed[name]).max()) for name, rows in net_outputs(net, mails).items()}
+
+
+def bundle(work: Path, precision: Precision, triaged: Path, out: Path, asked) -> None:
+    """A bundle for graphics cards from what run.py left in `work`: another model.onnx, else the same."""
+    from safetensors.torch import load_file
+
+    from training import net, pack, tokens, weights, wordcounts
+
+    state, calibration = work / "final" / "state.safetensors", work / "calibration.json"
+    missing = [str(file) for file in (state, calibration) if not file.is_file()]
+    if missing:
+        raise SystemExit(f"{', '.join(missing)} is missing; `python -m training.run --work {work}` makes it")
+    folder = weights.pretrained(asked.base, work / "weights")
+    asked = dataclasses.replace(asked, base=dataclasses.replace(asked.base, weights=str(folder)))
+    made = net.Net(asked, asked.labels)
+    made.load_state_dict(load_file(state))
+    made.counts = wordcounts.of_run(work)
+    with tempfile.TemporaryDirectory(dir=work) as scratch:
+        tokenizer = Path(scratch) / "tokenizer.json"
+        tokens.of_base(asked).save(str(tokenizer))
+        content = pack.Content(
+            name=f"{asked.bundle.name}-{precision}",
+            version=asked.bundle.version,
+            model=MAKERS[precision](made, Path(scratch)),
+            tokenizer=tokenizer,
+            calibration=json.loads(calibration.read_text(encoding="utf-8")),
+            embedding_size=pack.embedding_size(Path(scratch) / "model.onnx"),
+            notice=(HERE / "NOTICE").read_text(encoding="utf-8"),
+            card=(work / "card.md").read_text(encoding="utf-8") if (work / "card.md").is_file() else None,
+        )
+        pack.pack(content, asked, triaged, out)
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--work", type=Path, required=True, help="folder of a finished run")
+    parser.add_argument("--precision", type=Precision, choices=list(MAKERS), required=True)
+    parser.add_argument("--triaged", type=Path, required=True, help="the built binary, for `triaged render`")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the bundle")
+    parser.add_argument("--config", type=Path, default=config.DEFAULT)
+    given = parser.parse_args()
+    bundle(given.work, given.precision, given.triaged, given.out, config.read(given.config))
+    print(f"{given.out}: packed in {given.precision}")
+
+
+if __name__ == "__main__":
+    main()

@@ -30,15 +30,13 @@ class Mixture:
     aside: list[Mail]
 
 
-def mix(user: list[Mail], base: list[Mail], seed: int, most_base: int = MOST_BASE) -> Mixture:
-    """Mixes a person's mails with base mails; the same mails and seed give the same mixture."""
-    rng = random.Random(seed)
-    teach, aside = set_aside(user, rng)
-    sampled = sample(base, most_base, rng)
+def mix(user: list[Mail], base: list[Mail], seed: int) -> Mixture:
+    """Mixes a person's mails with a sample of base mails; the same mails and seed give the same mixture."""
+    teach, aside = set_aside(user, random.Random(seed))
     seen = teach * TIMES
-    weighed = user_weight(len(seen), sum(mail.weight for mail in sampled))
+    weighed = user_weight(len(seen), sum(mail.weight for mail in base))
     again = [dataclasses.replace(mail, weight=mail.weight * weighed) for mail in seen]
-    return Mixture(again + sampled, aside)
+    return Mixture(again + base, aside)
 
 
 def user_weight(seen: int, base: float) -> float:
@@ -86,10 +84,11 @@ def labels_of(mails: list[Mail]) -> set[tuple[str, str]]:
     return {pair for mail in mails for pair in mail.labels.items()}
 
 
-def sample(base: list[Mail], most: int, rng: random.Random) -> list[Mail]:
+def sample(base: list[Mail], seed: int, most: int = MOST_BASE) -> list[Mail]:
     """At most `most` base mails, whole groups, the same share of each file: each has its own writer."""
     if len(base) <= most:
         return list(base)
+    rng = random.Random(seed)
     share = most / len(base)
     files = defaultdict(lambda: defaultdict(list))
     for mail in base:

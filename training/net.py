@@ -92,9 +92,9 @@ def prepare(encoder: nn.Module, dropout: float) -> None:
         return
     encoder.set_attn_implementation("sdpa" if torch.cuda.is_available() else attention.NAME)
     for module in list(encoder.modules()):
-        if isinstance(getattr(module, "dropout", None), nn.Dropout):
-            # Not on the attention's probabilities: its quick kernels have no place for it.
-            module.dropout = MailDropout(dropout if module.dropout.p else 0.0)
+        # Not on the attention's probabilities: its quick kernels have no place for it.
+        if isinstance(getattr(module, "dropout", None), nn.Dropout) and module.dropout.p:
+            module.dropout = MailDropout(dropout)
 
 
 def of_base(found: Base, asked: Config) -> Net:

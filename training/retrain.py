@@ -24,10 +24,6 @@ from training.mails import Mail, from_row
 
 HERE = Path(__file__).resolve().parent
 EPOCHS = 4
-FEWEST_FOR_TEMPERATURE = 20  # labelled mails of a head; fewer say more about themselves than about the model
-FEWEST_FOR_THRESHOLD = 200  # a share of right answers that is asked for can not be read off fewer
-PRIOR = 30  # mails that the base's temperature counts for beside the person's own
-UNCALIBRATED = {"temperature": 1.0, "threshold": 0.5}  # where a head is new and its mails are few
 WIDTH_MAILS = 96  # that the channels' widths are measured on before the quantising
 
 
@@ -112,23 +108,26 @@ def asked_of(manifest: dict, settings: Settings) -> Config:
     )
 
 
-def written(folder: Path, triaged: Path, asked: Config, judged: frozenset[str]) -> list[Mail]:
-    """The committed mails of a folder, with those of their labels that the model has.
+def written(triaged: Path, asked: Config, settings: Settings, scratch: Path) -> list[Mail]:
+    """A sample of the committed mails, rendered, with those of their labels that the model has.
 
-    None whose text the parent judges by.
+    None whose text the parent judges by. Only these mails, never a person's, are written to `scratch`.
     """
     from training.prepare import group_of, raw_rows, render
 
-    found = []
-    for file in sorted(folder.glob("*.jsonl")):
-        for row, rendered in zip(raw_rows(file), render(triaged, [file]), strict=True):
-            text = rendered["text"]
+    rows, known = {}, []
+    for file in sorted((HERE / "data").glob("*.jsonl")):
+        for row in raw_rows(file):
             labels = {head: row[head] for head, names in asked.heads.items() if row.get(head) in names}
-            if labels and hashlib.sha256(text.encode()).hexdigest() not in judged:
-                found.append(
-                    Mail(row["id"], file.stem, group_of(row, file), None, text, labels, asked.weights.written, "written")
-                )
-    return found
+            group, weight = group_of(row, file), asked.weights.written
+            rows[row["id"]] = row
+            known += [Mail(row["id"], file.stem, group, None, "", labels, weight, "written")] if labels else []
+    chosen = mixture.sample(known, settings.seed)
+    lines = scratch / "written.jsonl"
+    lines.write_text("".join(json.dumps(rows[mail.id]) + "\n" for mail in chosen), encoding="utf-8")
+    texts = [rendered["text"] for rendered in render(triaged, [lines])]
+    mails = [dataclasses.replace(mail, text=text) for mail, text in zip(chosen, texts, strict=True)]
+    return [mail for mail in mails if hashlib.sha256(mail.text.encode()).hexdigest() not in settings.judged]
 
 
 def ids_of(mails: list[Mail], tokenizer, asked: Config, seed: int) -> list[list[int]]:
@@ -138,48 +137,6 @@ def ids_of(mails: list[Mail], tokenizer, asked: Config, seed: int) -> list[list[
     rng = random.Random(seed)
     texts = [augment.real_domains(mail.text, rng) for mail in mails]
     return [tokens.clip(encoded.ids, asked.text) for encoded in tokenizer.encode_batch(texts)]
-
-
-def calibration(net, mails: list[Mail], ids: list[list[int]], manifest: dict, asked: Config) -> dict[str, dict]:
-    """Head to temperature and thresholds: the base's, moved by mails that trained nothing, as far as these reach.
-
-    The base's own training mails can not help: it knows them by heart, and is too sure of them.
-    """
-    import numpy as np
-
-    from training import predict
-    from training.mails import place
-
-    rows = predict.logits(net, ids) if ids else {}
-    before = {head["name"]: numbers_of(head) for head in manifest["heads"]}
-    found = {}
-    for head in asked.heads:
-        truth = np.array([place(mail, head, asked.labels) for mail in mails], int)
-        known = truth >= 0
-        old = before.get(head, UNCALIBRATED)
-        found[head] = moved(old, rows[head][known], truth[known], head, asked) if known.any() else old
-    return found
-
-
-def numbers_of(head: dict) -> dict:
-    """Temperature and thresholds of one of a manifest's heads, as calibrate.fit gives them."""
-    own = {label["name"]: label["threshold"] for label in head["labels"] if label.get("threshold") is not None}
-    return {key: head[key] for key in UNCALIBRATED} | ({"labels": own} if own else {})
-
-
-def moved(old: dict, logits, truth, head: str, asked: Config) -> dict:
-    """The numbers `old` of a head after a look at mails: `logits` [N, n], `truth` [N]."""
-    from training import calibrate
-
-    count = len(truth)
-    if count < FEWEST_FOR_TEMPERATURE:
-        return old
-    new = calibrate.fit({head: (logits, truth)}, asked)[head]
-    if count >= FEWEST_FOR_THRESHOLD:
-        return new
-    # The mean of their logarithms, as a temperature is a factor.
-    share = count / (count + PRIOR)
-    return old | {"temperature": round(new["temperature"] ** share * old["temperature"] ** (1 - share), 4)}
 
 
 def card(manifest: dict, asked: Config, user: list[Mail], mixed: mixture.Mixture, base: int) -> str:
@@ -210,12 +167,11 @@ def work(parent: Parent, base_folder: Path, out: Path, triaged: Path, scratch: P
     """All of it; the candidate is a bundle when its manifest is there."""
     settings, user = read(parent)
     parent.progress("prepare", 0, 1)
-    from training import base, export, net, pack, tokens, train
+    from training import base, export, net, pack, recalibrate, tokens, train
 
     found = base.from_bundle(base_folder)
     asked = asked_of(found.manifest, settings)
-    known = written(HERE / "data", triaged, asked, settings.judged)
-    mixed = mixture.mix(user, known, settings.seed)
+    mixed = mixture.mix(user, written(triaged, asked, settings, scratch), settings.seed)
     parent.progress("prepare", 1, 1)
 
     tokenizer = tokens.load(base_folder / "tokenizer.json")
@@ -224,7 +180,7 @@ def work(parent: Parent, base_folder: Path, out: Path, triaged: Path, scratch: P
 
     parent.progress("calibrate", 0, 1)
     aside = ids_of(mixed.aside, tokenizer, asked, settings.seed)
-    numbers = calibration(made, mixed.aside, aside, found.manifest, asked)
+    numbers = recalibrate.numbers(made, mixed.aside, aside, found.manifest, asked)
     parent.progress("calibrate", 1, 1)
 
     parent.progress("export", 0, 1)

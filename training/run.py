@@ -131,8 +131,8 @@ def exported(run: Run, prepared: list[Mail]) -> None:
     from training import export
 
     made = trained(run, run.work / "final", prepared, run.asked.train.epochs)
-    counts = counted(run, run.work / "final", prepared)
-    made.counts = dataclasses.replace(counts, scales=wordcounts.kept_factors(run.work)) if counts else None
+    counted(run, run.work / "final", prepared)
+    made.counts = wordcounts.of_run(run.work)
     for name in ("fp32", "int8"):
         (run.work / name).mkdir(exist_ok=True)
     export.fp32(made, run.work / "fp32")

@@ -6,6 +6,7 @@ out-of-fold predictions of both, so that neither is trusted for what it knows by
 form and its place in the ONNX graph are `graph_counts.py`'s.
 """
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -100,6 +101,12 @@ def kept_factors(work: Path) -> Factors:
     """Those that WORK/factors.json keeps; nothing where the model has no counts."""
     file = work / "factors.json"
     return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+
+
+def of_run(work: Path) -> Counts | None:
+    """The counts of WORK's final net with what they weigh beside it, None where it has none."""
+    file = work / "final" / "counts.npz"
+    return dataclasses.replace(read(file), scales=kept_factors(work)) if file.is_file() else None
 
 
 def write(file: Path, counts: Counts) -> None:

@@ -44,6 +44,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("comfy_table", &["cli"]),
     ("indicatif", &["cli"]),
     ("getrandom", &["clock", "store"]),
+    ("libc", &["main"]),
     ("libsqlite3_sys", &["store"]),
     ("mail_parser", &["core"]),
     ("notify", &["reload"]),

@@ -20,14 +20,14 @@ def weight(mails: list[Mail], source: str) -> float:
 
 
 def test_five_hundred_mails_carry_half_of_the_weight() -> None:
-    mixed = mixture.mix([mail(number) for number in range(500)], base(7000), seed=1)
+    mixed = mixture.mix([mail(number) for number in range(500)], mixture.sample(base(7000), seed=1), seed=1)
     mine, written = weight(mixed.train, "user"), weight(mixed.train, "written")
     assert 0.47 < mine / (mine + written) < 0.53
     assert sum(each.source == "written" for each in mixed.train) == 1998  # 666 of each of three files
 
 
 def test_thirty_mails_are_heard_but_do_not_steer() -> None:
-    mixed = mixture.mix([mail(number) for number in range(30)], base(7000), seed=1)
+    mixed = mixture.mix([mail(number) for number in range(30)], mixture.sample(base(7000), seed=1), seed=1)
     mine = weight(mixed.train, "user")
     assert 0.05 < mine / (mine + weight(mixed.train, "written")) < 0.15
 
@@ -63,5 +63,6 @@ def test_a_handful_calibrates_nothing() -> None:
 
 def test_the_same_seed_gives_the_same_mixture() -> None:
     mails, known = [mail(number) for number in range(100)], base(3000)
+    assert mixture.sample(known, seed=4) == mixture.sample(known, seed=4) != mixture.sample(known, seed=5)
     assert mixture.mix(mails, known, seed=4) == mixture.mix(mails, known, seed=4)
     assert mixture.mix(mails, known, seed=4) != mixture.mix(mails, known, seed=5)

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import torch
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from tokenizers import BertWordPieceTokenizer, Tokenizer, decoders, models, pre_tokenizers, trainers
 from torch import nn
 from transformers import BertConfig, BertModel, LlamaConfig, LlamaModel
 
@@ -89,3 +89,13 @@ def mails(count: int = 8, longest: int = 60) -> list[list[int]]:
     generator = torch.Generator().manual_seed(1)
     lengths = [1 + place * (longest - 1) // (count - 1) for place in range(count)]
     return [torch.randint(1, 300, (length,), generator=generator).tolist() for length in lengths]
+
+
+def write_words(target: Path) -> None:
+    """A word-piece tokenizer learnt from the committed mails, with BERT's special tokens."""
+    tokenizer = BertWordPieceTokenizer()
+    lines = (DATA / "plain_everyday.jsonl").read_text(encoding="utf-8").split("\n")
+    tokenizer.train_from_iterator(
+        (json.loads(line)["body"] for line in lines if line), vocab_size=VOCABULARY, show_progress=False
+    )
+    tokenizer.save(str(target))
