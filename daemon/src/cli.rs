@@ -8,6 +8,7 @@ mod feed;
 mod history;
 mod model;
 mod render;
+mod retrain;
 mod run;
 
 use std::path::{Path, PathBuf};
@@ -49,6 +50,8 @@ enum Command {
     History(history::Args),
     /// Show model bundles
     Model(model::Args),
+    /// Train a new version of the model on labelled mails of your own
+    Retrain(retrain::Args),
 }
 
 /// How the command ends; the numbers follow sysexits.h.
@@ -57,10 +60,16 @@ enum Command {
 enum Exit {
     /// All is well.
     Ok = 0,
+    /// A candidate did not pass the gate.
+    Refused = 1,
     /// The command line makes no sense.
     Usage = 64,
+    /// The mails that were given can not be used.
+    Data = 65,
     /// A server can not be reached.
     Unavailable = 69,
+    /// The training failed.
+    Software = 70,
     /// Another daemon holds the state, or the process ended by a defect of its own: in both cases
     /// starting again is right, and systemd does.
     Busy = 75,
@@ -68,6 +77,10 @@ enum Exit {
     LoginRefused = 77,
     /// Configuration, model, library or database.
     Config = 78,
+    /// Ended by SIGINT, in order; by the custom of shells.
+    Interrupted = 130,
+    /// Ended by SIGTERM, in order.
+    Terminated = 143,
 }
 
 /// Why a sub-command did not do what it was asked.
@@ -107,6 +120,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Render(args) => render::run(&args),
         Command::History(args) => history::run(&cli.config, &args),
         Command::Model(args) => model::run(&cli.config, &args),
+        Command::Retrain(args) => retrain::run(&cli.config, &args),
     };
     let exit = ended.unwrap_or_else(|Failure { exit, error }| {
         report(&error);

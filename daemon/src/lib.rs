@@ -17,6 +17,7 @@ pub mod pipeline;
 pub mod pulse;
 pub mod readiness;
 pub mod reload;
+pub mod retrain;
 pub mod secret;
 pub mod store;
 pub mod supervisor;

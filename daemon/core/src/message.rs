@@ -14,6 +14,7 @@ mod flowed;
 mod header;
 mod homoglyph;
 mod html;
+mod links;
 mod mime;
 mod text;
 mod transfer;
@@ -25,6 +26,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 pub use address::Sender;
 pub use defect::Defect;
 use defect::Defects;
+pub use links::{Links, address, links};
 
 /// More of a mail is never looked at, in bytes.
 pub const LONGEST_MAIL: usize = 1024 * 1024;

@@ -2,7 +2,7 @@
 //!
 //! A running daemon notices a change by itself; nothing here speaks to it.
 
-mod change;
+pub(super) mod change;
 mod list;
 mod show;
 

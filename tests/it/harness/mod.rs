@@ -22,7 +22,7 @@ pub(crate) use installation::{Installation, Record};
 pub(crate) use mail::{Mail, fixtures};
 pub(crate) use mailserver::{Format, Mailserver, PASSWORD, Stored, User};
 pub(crate) use ports::free_port;
-pub(crate) use process::group_members;
+pub(crate) use process::{Process, group_members};
 pub(crate) use proxy::Proxy;
 pub(crate) use settings::Settings;
 pub(crate) use version::{Bundle, DEFAULT, FIXTURE};

@@ -47,9 +47,10 @@ impl KeywordsConfig {
     }
 }
 
-/// Most keywords for labels. Dovecot's Maildir keeps 26 keywords a mailbox, other programs' ones
-/// included: triaged takes at most 16, and one of these is for messages that can not be read.
-pub const MOST_KEYWORDS: usize = 15;
+/// Most keywords for labels: the fifteen of the default model, and five of a person's own. Dovecot's
+/// Maildir keeps 26 keywords a mailbox, other programs' ones included: with the one for messages
+/// that can not be read, five are left for those.
+pub const MOST_KEYWORDS: usize = 20;
 /// Longest prefix, in bytes: leaves 20 of a keyword's 50 for the label.
 const LONGEST_PREFIX: usize = 30;
 /// Keywords that are recognised as ours, so that they can be taken off again.

@@ -8,6 +8,7 @@ mod account;
 mod keywords;
 mod problem;
 mod raw;
+mod retrain;
 mod settings;
 #[cfg(test)]
 mod tests;
@@ -20,6 +21,7 @@ use toml::de::DeTable;
 pub use account::{AccountConfig, SecretSource, Tls};
 pub use keywords::{KeywordsConfig, MOST_KEYWORDS, keyword_map, keyword_map_among};
 pub use problem::{Place, Problem, Problems};
+pub use retrain::RetrainConfig;
 pub use settings::{
     HistoryText, HttpConfig, LogConfig, LogFormat, LogLevel, Mode, ModelConfig, Provider,
 };
@@ -38,6 +40,8 @@ pub struct Config {
     pub state: PathBuf,
     /// The model and what it runs on.
     pub model: ModelConfig,
+    /// How a new version of the model is trained.
+    pub retrain: RetrainConfig,
     /// The keywords of labels.
     pub keywords: KeywordsConfig,
     /// Metrics and health.
@@ -56,6 +60,8 @@ impl Config {
         let mut paths = vec![&mut self.state];
         paths.extend(&mut self.model.bundle);
         paths.extend(&mut self.model.library);
+        paths.extend(&mut self.retrain.python);
+        paths.extend(&mut self.retrain.training);
         for account in &mut self.accounts {
             paths.extend(&mut account.ca_file);
             if let SecretSource::File(file) = &mut account.password {
@@ -119,6 +125,7 @@ fn read(mut top: Section<'_>, problems: &mut Problems) -> Option<Config> {
     let history_text = settings::history_text(&mut top, problems);
     let state = settings::path(&mut top, "state", problems);
     let model = settings::model(top.table("model", problems), problems);
+    let retrain = retrain::read(top.table("retrain", problems), problems);
     let keywords = keywords::read(top.table("keywords", problems), problems);
     let http = settings::http(top.table("http", problems), problems);
     let log = settings::log(top.table("log", problems), problems);
@@ -133,6 +140,7 @@ fn read(mut top: Section<'_>, problems: &mut Problems) -> Option<Config> {
         history_text,
         state: state.unwrap_or_else(|| PathBuf::from(STATE)),
         model,
+        retrain,
         keywords: keywords?,
         http,
         log,

@@ -83,12 +83,21 @@ fn the_sample_is_a_valid_file_that_says_every_default() {
     assert!(keyword_map(&config.keywords, &heads()).is_ok());
     let smallest = parse(SMALLEST).expect("valid");
     assert_eq!(
-        (config.mode, config.history_text, config.state, config.model, config.http, config.log),
+        (
+            config.mode,
+            config.history_text,
+            config.state,
+            config.model,
+            config.retrain,
+            config.http,
+            config.log
+        ),
         (
             smallest.mode,
             smallest.history_text,
             smallest.state,
             smallest.model,
+            smallest.retrain,
             smallest.http,
             smallest.log
         )
@@ -151,6 +160,8 @@ fn what_the_sample_leaves_off_is_valid_too() {
         .collect();
     let config = parse(&on).map_err(|problems| problems.to_string()).expect("valid");
     assert!(config.model.bundle.is_some() && config.model.library.is_some());
+    assert!(config.retrain.python.is_some() && config.retrain.training.is_some());
+    assert_eq!(config.retrain.own_labels, [("category".to_owned(), "legal-hold".to_owned())]);
     let map = keyword_map(&config.keywords, &heads()).expect("valid");
     let word = |head, label| map.keyword(head, label).map(Keyword::as_str);
     assert_eq!(word("urgency", "high"), Some("triaged-now"));
@@ -199,9 +210,14 @@ fn keywords_are_compared_with_the_labels_of_the_model() {
          line 4: keywords.labels.\"urgency.high\": \"TRIAGED-SPAM\" stands for category.spam \
          already (choose another name, or false to turn it off)"
     );
+    let mut heads = heads();
+    heads[2].labels.extend(
+        (1..=6).map(|at| Label { name: format!("own-{at}"), keyword: Some(format!("own-{at}")) }),
+    );
+    let config = parse(&format!("[keywords]\n{SMALLEST}")).expect("valid");
     assert_eq!(
-        keywords("labels = { \"urgency.low\" = true }").expect_err("wrong"),
-        "line 1: keywords: 16 labels write a keyword, more than 15 (turn some off, like \
+        keyword_map(&config.keywords, &heads).expect_err("too many").to_string(),
+        "line 1: keywords: 21 labels write a keyword, more than 20 (turn some off, like \
          \"category.personal\" = false: servers keep few keywords)"
     );
 }

@@ -109,7 +109,7 @@ fn is_continued(raw: &[u8], at: usize) -> bool {
 }
 
 /// Where the lines that continue a field end: the next one does not begin with a blank.
-fn folded_end(raw: &[u8], mut at: usize) -> usize {
+pub(super) fn folded_end(raw: &[u8], mut at: usize) -> usize {
     while matches!(raw.get(at), Some(b' ' | b'\t')) {
         let (text, next) = line(raw, at);
         // A line of nothing but blanks ends the header as an empty one does.

@@ -114,7 +114,7 @@ fn rank(exit: Exit) -> u8 {
         Exit::Ok => 0,
         Exit::Unavailable => 1,
         Exit::LoginRefused => 2,
-        Exit::Usage | Exit::Busy | Exit::Config => 3,
+        _ => 3,
     }
 }
 

@@ -20,7 +20,7 @@ pub(super) fn rollback(config: &Path, json: bool) -> Result<String, Failure> {
 }
 
 /// How the command ends where a version can not be found or used.
-pub(super) fn failure(error: VersionError) -> Failure {
+pub(in crate::cli) fn failure(error: VersionError) -> Failure {
     let exit = match error {
         VersionError::Unknown { .. } | VersionError::NothingBefore { .. } => Exit::Usage,
         _ => Exit::Config,
