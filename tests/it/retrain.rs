@@ -304,11 +304,7 @@ fn a_missing_environment_ends_with_78_and_the_one_command() {
     assert_eq!(setup.status.code(), Some(78), "{err}");
     assert!(err.contains("install Python 3.11 or newer"), "{err}");
 
-    school.configure(
-        Path::new("/nowhere/python"),
-        &school.training(),
-        &bundles().join("good"),
-    );
+    school.configure(Path::new("/nowhere/python"), &school.training(), &bundles().join("good"));
     let (code, _, err) = school.run(&[]);
     assert_eq!(code, 78, "{err}");
     assert!(err.contains("/nowhere/python"), "{err}");

@@ -2,7 +2,7 @@
 
 use super::SEED;
 use super::gate::Answer;
-use super::random::SplitMix;
+use crate::random::SplitMix;
 
 /// Resamples of the mails for the question whether a difference is more than luck.
 const RESAMPLES: usize = 1_000;
