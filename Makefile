@@ -77,10 +77,10 @@ train: $(TRAIN_VENV)/ready setup ## The default model, from the mails to models/
 	$(TRAIN_VENV)/bin/python -m training.run --triaged target/release/triaged --work $(TRAIN_WORK) \
 		--out models/default $(if $(TRAIN_EXTRA),--extra $(TRAIN_EXTRA))
 
-train-smoke: $(TRAIN_VENV)/ready setup ## Every step of the training with a tiny random model
+train-smoke: $(TRAIN_VENV)/ready setup ## Every step of the training with tiny random models
 	$(CARGO) build --locked
-	$(TRAIN_VENV)/bin/python -m pytest --quiet -rs -p no:cacheprovider training/tests
-	$(TRAIN_VENV)/bin/python -m training.smoke --triaged target/debug/triaged
+	OMP_NUM_THREADS=1 $(TRAIN_VENV)/bin/python -m pytest --quiet -rs -p no:cacheprovider training/tests
+	OMP_NUM_THREADS=1 $(TRAIN_VENV)/bin/python -m training.smoke --triaged target/debug/triaged
 
 demo: ## Label a dozen mails in a throw-away Dovecot and show the result
 	@sh tests/dovecot/install.sh $(if $(filter no,$(DEMO_INSTALL)),--print)

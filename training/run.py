@@ -142,6 +142,7 @@ def exported(run: Run, prepared: list[Mail]) -> None:
     waiting.mkdir(exist_ok=True)
     export.int8(made, waiting, ids_of(run, watched))
     (waiting / "model.onnx").replace(run.work / "int8" / "model.onnx")
+    waiting.rmdir()
 
 
 def packed(run: Run) -> None:
