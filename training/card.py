@@ -98,7 +98,8 @@ def origin(made: dict) -> str:
 
 def text(made: dict, about: dict, calibration: dict, times: dict, asked: Config) -> str:
     """The whole card."""
-    hours = sum(one["seconds"] for one in times.values()) / 3600
+    # The nets were trained side by side: what each of them took is within what all of them took.
+    hours = sum(one["seconds"] for title, one in times.items() if not title.startswith("net ")) / 3600
     peak = max((one["peak_bytes"] for one in times.values()), default=0) / 1e9
     features = ", ".join(name for name, present in made["processor"].items() if present) or "unknown"
     flips = ", ".join(f"{head} {share:.4f}" for head, share in made["flips"].items())
