@@ -15,7 +15,7 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-from training import HERE, config, evaluate, prepare, random_models, run
+from training import HERE, config, evaluate, nets, prepare, random_models, run
 from training.config import Config
 
 MAILS_A_FILE = 40
@@ -116,7 +116,7 @@ def whole(triaged: Path, scratch: Path, home: Path) -> None:
     random_models.encoder(weights, files[0])
 
     def all_steps() -> None:
-        run.begin(asked(weights), triaged, work, out, files)
+        run.begin(run.Run(asked(weights), triaged, work, out, files, beside=None))
 
     all_steps()
     check_passed_over(work, all_steps)
@@ -136,6 +136,7 @@ def decoder(triaged: Path, scratch: Path, home: Path) -> None:
     prepared, _ = prepare.prepare(triaged, work, files, made.asked)
     plain = {head: {"temperature": 1.0, "threshold": 0.5} for head in made.asked.heads}
     (work / "calibration.json").write_text(json.dumps(plain), encoding="utf-8")
+    nets.make(made.asked, work, nets.FINAL, threads=1)
     run.exported(made, prepared)
     run.packed(made)
     check_served(triaged, work / "bundle")
