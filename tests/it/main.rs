@@ -38,6 +38,7 @@ mod odd_mail;
 mod once_only;
 mod pending;
 mod retrain;
+mod retrain_learns;
 mod secrets;
 mod service;
 mod silence;

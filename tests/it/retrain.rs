@@ -16,27 +16,31 @@ use crate::bundles::fixtures as bundles;
 use crate::harness::{Installation, Process, Settings, group_members, until};
 
 /// In the text of every mail that teaches or judges, and nowhere else.
-const CANARY: &str = "xylograph7f3a";
+pub(crate) const CANARY: &str = "xylograph7f3a";
 /// In the environment of the parent: the trainer has no business with it.
 const SECRET: &str = "swordfish9c1e";
 
 /// An installation with mails to retrain on, and the trainer that learns nothing.
-struct School {
+pub(crate) struct School {
     installation: Installation,
     /// The mails: not searched for canaries.
-    mails: TempDir,
+    pub(crate) mails: TempDir,
     /// The only folder for temporary files.
     scratch: TempDir,
 }
 
 impl School {
-    fn new(behaviour: &str) -> Self {
-        let installation = Installation::new(&Settings::shadow());
-        let school = Self {
-            installation,
+    /// Without mails and without a trainer.
+    pub(crate) fn bare() -> Self {
+        Self {
+            installation: Installation::new(&Settings::shadow()),
             mails: TempDir::with_prefix("triaged-it-mails-").unwrap(),
             scratch: TempDir::with_prefix("triaged-it-scratch-").unwrap(),
-        };
+        }
+    }
+
+    fn new(behaviour: &str) -> Self {
+        let school = Self::bare();
         let training = school.training();
         fs::create_dir_all(training.join("data")).unwrap();
         fs::create_dir_all(training.join("validation")).unwrap();
@@ -58,14 +62,14 @@ impl School {
         fs::write(training.join("data/a.jsonl"), written(0, 60)).unwrap();
         fs::write(training.join("validation/a.jsonl"), written(100, 60)).unwrap();
         school.behave(behaviour);
-        school.configure(&python());
+        school.configure(&python(), &training, &bundles().join("good"));
         school.mail(120);
         school
     }
 
-    fn configure(&self, python: &Path) {
-        let lines = format!("[retrain]\npython = {python:?}\ntraining = {:?}", self.training());
-        let settings = Settings::shadow().bundle(bundles().join("good")).with_nobody();
+    pub(crate) fn configure(&self, python: &Path, training: &Path, bundle: &Path) {
+        let lines = format!("[retrain]\npython = {python:?}\ntraining = {training:?}");
+        let settings = Settings::shadow().bundle(bundle).with_nobody();
         self.installation.configure(&settings.and(&lines));
     }
 
@@ -114,7 +118,7 @@ impl School {
     }
 
     /// Runs it to its end: the exit code, standard output, standard error.
-    fn run(&self, more: &[&str]) -> (i32, String, String) {
+    pub(crate) fn run(&self, more: &[&str]) -> (i32, String, String) {
         let Output { status, stdout, stderr } =
             self.command(&[&self.from(), more].concat()).output().unwrap();
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
@@ -122,15 +126,16 @@ impl School {
     }
 
     /// Starts it, and waits until the trainer has said a word.
-    fn start_until(&self, word: &str) -> (Process, u32) {
+    pub(crate) fn start_until(&self, word: &str) -> (Process, u32) {
         let log = self.installation.folder().join("retrain.log");
+        let _ = fs::remove_file(&log);
         let process = Process::start(&mut self.command(&self.from()), &log);
         until("the trainer says so", || process.output().contains(word).then_some(()));
         let child = until("the trainer is there", || child_of(process.id()));
         (process, child)
     }
 
-    fn models(&self) -> Vec<String> {
+    pub(crate) fn models(&self) -> Vec<String> {
         let folder = self.installation.state().join("models");
         let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
         let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
@@ -140,7 +145,7 @@ impl School {
     }
 
     /// No file of the state, the environment, the temporary folder or the logs has the canary.
-    fn assert_clean(&self) {
+    pub(crate) fn assert_clean(&self) {
         for folder in [self.installation.folder(), self.scratch.path()] {
             let mut waiting = vec![folder.to_owned()];
             while let Some(path) = waiting.pop() {
@@ -156,7 +161,7 @@ impl School {
     }
 
     /// The trainer, and all that it started, is gone.
-    fn assert_gone(&self, child: u32) {
+    pub(crate) fn assert_gone(&self, child: u32) {
         until("the trainer's group is gone", || group_members(child).is_empty().then_some(()));
     }
 }
@@ -178,11 +183,11 @@ fn child_of(parent: u32) -> Option<u32> {
     children.split_whitespace().next()?.parse().ok()
 }
 
-fn kill(process: u32, signal: Signal) {
+pub(crate) fn kill(process: u32, signal: Signal) {
     kill_process(Pid::from_raw(i32::try_from(process).unwrap()).unwrap(), signal).unwrap();
 }
 
-fn object(text: &str) -> Value {
+pub(crate) fn object(text: &str) -> Value {
     serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
 }
 
@@ -299,7 +304,11 @@ fn a_missing_environment_ends_with_78_and_the_one_command() {
     assert_eq!(setup.status.code(), Some(78), "{err}");
     assert!(err.contains("install Python 3.11 or newer"), "{err}");
 
-    school.configure(Path::new("/nowhere/python"));
+    school.configure(
+        Path::new("/nowhere/python"),
+        &school.training(),
+        &bundles().join("good"),
+    );
     let (code, _, err) = school.run(&[]);
     assert_eq!(code, 78, "{err}");
     assert!(err.contains("/nowhere/python"), "{err}");
