@@ -61,10 +61,10 @@ fn middle(mut values: Vec<f64>) -> Option<(f64, f64)> {
 }
 
 /// Steele, Lea, Flood 2014, "Fast Splittable Pseudorandom Number Generators".
-struct SplitMix64(u64);
+pub(crate) struct SplitMix64(pub(crate) u64);
 
 impl SplitMix64 {
-    fn next(&mut self) -> u64 {
+    pub(crate) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
         let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
@@ -72,7 +72,7 @@ impl SplitMix64 {
     }
 
     /// A number below `bound`, by remainder: the bias is 2^-40 for a million mails.
-    fn below(&mut self, bound: usize) -> Option<usize> {
+    pub(crate) fn below(&mut self, bound: usize) -> Option<usize> {
         let bound = u64::try_from(bound).ok()?;
         usize::try_from(self.next().checked_rem(bound)?).ok()
     }

@@ -11,6 +11,7 @@ mod confusion;
 use serde::{Serialize, Serializer};
 
 pub use bootstrap::Bootstrap;
+pub(crate) use bootstrap::SplitMix64;
 pub use calibration::Bin;
 pub use confusion::{Confusion, LabelScores};
 
@@ -215,7 +216,7 @@ impl Reasons {
 
 /// `part` of `whole`; 0 of nothing.
 #[expect(clippy::cast_precision_loss, reason = "nobody counts 2^52 mails")]
-fn share(part: usize, whole: usize) -> f64 {
+pub(crate) fn share(part: usize, whole: usize) -> f64 {
     if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
 }
 

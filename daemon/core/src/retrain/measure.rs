@@ -2,7 +2,8 @@
 
 use super::SEED;
 use super::gate::Answer;
-use super::random::SplitMix;
+use super::random::shuffle;
+use crate::evaluation::{Confusion, SplitMix64, share};
 
 /// Resamples of the mails for the question whether a difference is more than luck.
 const RESAMPLES: usize = 1_000;
@@ -32,10 +33,10 @@ pub(super) fn compared(answers: &[&Answer]) -> Compared {
 /// The share of 1,000 resamples of the mails in which the macro-F1 after is below that before (a
 /// paired bootstrap).
 pub(super) fn lower(answers: &[&Answer]) -> f64 {
-    let mut random = SplitMix::new(SEED);
+    let mut random = SplitMix64(SEED);
     let mut lower = 0;
     for _ in 0..RESAMPLES {
-        let draw = (0..answers.len()).filter_map(|_| answers.get(random.below(answers.len())));
+        let draw = (0..answers.len()).filter_map(|_| answers.get(random.below(answers.len())?));
         let drawn: Vec<&Answer> = draw.copied().collect();
         lower += usize::from(macro_f1(&drawn, after) < macro_f1(&drawn, before) - f64::EPSILON);
     }
@@ -55,26 +56,13 @@ fn accuracy(answers: &[&Answer], found: impl Fn(&Answer) -> usize) -> f64 {
     share(right, answers.len())
 }
 
-/// Unweighted mean of the labels' F1, over those that occur in the truth; 0 without mails.
+/// As `triaged eval` has it: the unweighted mean of F1 over the labels that occur in the truth.
 fn macro_f1(answers: &[&Answer], found: impl Fn(&Answer) -> usize) -> f64 {
+    let number = |label: usize| u8::try_from(label).unwrap_or(u8::MAX);
+    let pairs = answers.iter().map(|answer| (number(answer.truth), number(found(answer))));
     let labels = answers.iter().map(|answer| answer.truth.max(found(answer)) + 1).max();
-    // True, found and both, label by label.
-    let mut counts = vec![(0_usize, 0_usize, 0_usize); labels.unwrap_or(0)];
-    for answer in answers {
-        let (truth, found) = (answer.truth, found(answer));
-        if let Some(count) = counts.get_mut(truth) {
-            count.0 += 1;
-            count.2 += usize::from(truth == found);
-        }
-        if let Some(count) = counts.get_mut(found) {
-            count.1 += 1;
-        }
-    }
-    let occurring = counts.iter().filter(|count| count.0 > 0);
-    let sum: f64 =
-        occurring.clone().map(|(truth, found, both)| share(2 * both, truth + found)).sum();
-    let labels = occurring.count();
-    if labels == 0 { 0.0 } else { sum / number(labels) }
+    let matrix = Confusion::of(labels.unwrap_or(0), pairs);
+    matrix.macro_f1(&matrix.support())
 }
 
 /// Cohen's kappa of the candidate with the truth (Cohen 1960): 0 where they agree as often as
@@ -102,25 +90,15 @@ pub(super) fn kappa(answers: &[&Answer]) -> f64 {
 pub(super) fn luck(answers: &[&Answer]) -> f64 {
     let agreed = answers.iter().filter(|answer| answer.after == answer.truth).count();
     let mut truth: Vec<usize> = answers.iter().map(|answer| answer.truth).collect();
-    let mut random = SplitMix::new(SEED);
+    let mut random = SplitMix64(SEED);
     let mut as_well = 0;
     for _ in 0..SHUFFLES {
-        random.shuffle(&mut truth);
+        shuffle(&mut random, &mut truth);
         let pairs = answers.iter().zip(&truth);
         let by_chance = pairs.filter(|(answer, truth)| answer.after == **truth).count();
         as_well += usize::from(by_chance >= agreed);
     }
     share(as_well, SHUFFLES)
-}
-
-/// The part of a whole, 0 of nothing.
-pub(super) fn share(part: usize, whole: usize) -> f64 {
-    if whole == 0 { 0.0 } else { number(part) / number(whole) }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "counts of mails are far below 2^52")]
-fn number(count: usize) -> f64 {
-    count as f64
 }
 
 #[cfg(test)]

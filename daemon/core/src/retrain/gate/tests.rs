@@ -1,19 +1,25 @@
 use super::*;
-use crate::retrain::random::SplitMix;
+use crate::evaluation::SplitMix64;
+use crate::retrain::random::shuffle;
 
 const LABELS: [&str; 4] = ["billing", "support", "work", "legal-hold"];
 
 /// A mail of a set whose labels come from `truth`, read by two models that are each right with
 /// their probability, and guess otherwise.
-fn answers(random: &mut SplitMix, mails: usize, truth: &[usize], right: (f64, f64)) -> Vec<Answer> {
-    let say = |random: &mut SplitMix, truth: usize, right: f64, known: usize| {
+fn answers(
+    random: &mut SplitMix64,
+    mails: usize,
+    truth: &[usize],
+    right: (f64, f64),
+) -> Vec<Answer> {
+    let say = |random: &mut SplitMix64, truth: usize, right: f64, known: usize| {
         #[expect(clippy::cast_precision_loss, reason = "a number below a thousand")]
-        let lucky = (random.below(1000) as f64) < right * 1000.0;
-        if lucky && truth < known { truth } else { random.below(known) }
+        let lucky = (random.below(1000).unwrap() as f64) < right * 1000.0;
+        if lucky && truth < known { truth } else { random.below(known).unwrap() }
     };
     (0..mails)
         .map(|_| {
-            let truth = truth[random.below(truth.len())];
+            let truth = truth[random.below(truth.len()).unwrap()];
             let before = say(random, truth, right.0, 3);
             let after = say(random, truth, right.1, 4);
             Answer { truth, before, after, by_heart: false }
@@ -27,8 +33,8 @@ fn trial(held_out: Vec<Answer>, check: Vec<Answer>) -> HeadTrial {
 }
 
 /// How many of 60 seeds the gate lets through.
-fn passed(make: impl Fn(&mut SplitMix) -> HeadTrial) -> usize {
-    (0..60).filter(|&seed| gate(&[make(&mut SplitMix::new(seed))]).passes()).count()
+fn passed(make: impl Fn(&mut SplitMix64) -> HeadTrial) -> usize {
+    (0..60).filter(|&seed| gate(&[make(&mut SplitMix64(seed))]).passes()).count()
 }
 
 /// Mails of all labels, the own one among them as one of five.
@@ -60,7 +66,7 @@ fn shuffled_labels_never_pass() {
         let shuffled = passed(|random| {
             let mut held = answers(random, 100, &USUAL, (before, after));
             let mut truth: Vec<usize> = held.iter().map(|answer| answer.truth).collect();
-            random.shuffle(&mut truth);
+            shuffle(random, &mut truth);
             held.iter_mut().zip(truth).for_each(|(answer, truth)| answer.truth = truth);
             trial(held, answers(random, 432, &[0, 1, 2], (0.9, 0.9)))
         });
