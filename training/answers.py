@@ -19,7 +19,9 @@ def answer(chances: np.ndarray, threshold: float, own: list[float | None]) -> tu
     threshold or, where it has none, the head's. `chances`: float32 [n].
     """
     limits = [None if value is None else np.float32(value) for value in own]
-    ratios = [(chances[place] / limit, -place) for place, limit in enumerate(limits) if limit and chances[place] >= limit]
+    ratios = [
+        (chances[place] / limit, -place) for place, limit in enumerate(limits) if limit and chances[place] >= limit
+    ]
     if ratios:
         return -max(ratios)[1], True
     place = int(chances.argmax())

@@ -21,7 +21,10 @@ MISTAKES = 20  # of each head, the most confident
 
 
 def sets_of_bundle(bundle: Path, triaged: Path, files: list[Path], written: set[str]) -> dict[str, dict]:
-    """Set name to the object of `triaged eval --json`, with the worst mistakes; `written`: sets whose text may be shown."""
+    """Set name to the object of `triaged eval --json`, with the worst mistakes.
+
+    `written`: the sets whose text may be shown.
+    """
     made = {}
     for file in progress.track(files, "sets"):
         whole, found = evaluate.evaluate(bundle, triaged, [file])
@@ -45,7 +48,8 @@ def sets_of_folds(work: Path, prepared: list[Mail], manifest: dict, asked: Confi
         if not left:
             continue
         logits = {
-            head: (part[f"logits/{head}"] + factors.get(head, 0.0) * part[f"counts/{head}"])[keep] for head in asked.heads
+            head: (part[f"logits/{head}"] + factors.get(head, 0.0) * part[f"counts/{head}"])[keep]
+            for head in asked.heads
         }
         shown = [{"file": mail.file, "id": mail.id, "text": mail.text, "labels": mail.labels} for mail in left]
         plain = manifest | {"languages": None, "least_words": 0}  # prepared rows do not carry what these ask

@@ -36,14 +36,17 @@ def real_domains(text: str, rng: random.Random) -> str:
 
 
 def no_sender(text: str, _: random.Random) -> str:
+    """Without the line of the sender."""
     return FROM_LINE.sub("", text).lstrip("\n")
 
 
 def domain_only(text: str, _: random.Random) -> str:
+    """Of the sender only the domain."""
     return FROM_LINE.sub(lambda match: f"From: {match['rest']}\n", text)
 
 
 def name_only(text: str, _: random.Random) -> str:
+    """Of the sender only the name, where there is one."""
     return FROM_LINE.sub(lambda match: f"From: {match['name'] or match['rest']}\n", text)
 
 
@@ -55,6 +58,7 @@ def no_subject(text: str, _: random.Random) -> str:
 
 
 def subject_tag(text: str, rng: random.Random) -> str:
+    """With what replies, forwards and gateways put before a subject."""
     tag = rng.choice(phrases.SUBJECT_TAGS)
     return SUBJECT_LINE.sub(lambda match: f"Subject: {tag} {match[0][9:]}", text, count=1)
 
@@ -86,15 +90,18 @@ def plain_marks(text: str, rng: random.Random) -> str:
 
 
 def quoted_history(text: str, rng: random.Random) -> str:
+    """With an earlier mail below it that the rendering did not know for history."""
     quoted = "\n".join(f"> {line}" for line in rng.choice(phrases.HISTORY).split("\n"))
     return f"{text}\n\n{rng.choice(phrases.ATTRIBUTIONS)}\n{quoted}"
 
 
 def signature(text: str, rng: random.Random) -> str:
+    """With a signature below it."""
     return f"{text}\n\n{rng.choice(phrases.SIGNATURES)}"
 
 
 def disclaimer(text: str, rng: random.Random) -> str:
+    """With boilerplate below it."""
     return f"{text}\n\n{rng.choice(phrases.DISCLAIMERS)}"
 
 

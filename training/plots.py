@@ -54,7 +54,9 @@ def reliability(heads: dict[str, dict]) -> str:
             color=GREY,
             alpha=0.4,
         )
-        axes.plot([one["confidence"] for one in bins], [one["accuracy"] for one in bins], "o-", color=BLUE, markersize=4)
+        axes.plot(
+            [one["confidence"] for one in bins], [one["accuracy"] for one in bins], "o-", color=BLUE, markersize=4
+        )
         axes.set(title=f"{name}, error {figures['ece']:.3f}", xlim=(0, 1), ylim=(0, 1), xlabel="confidence")
     places[0][0].set_ylabel("share that is right; grey: share of mails")
     return svg(figure)
@@ -66,12 +68,16 @@ def confusion(figures: dict) -> str:
     size = 1.2 + 0.42 * len(names)
     figure, axes = plt.subplots(figsize=(size, size))
     shares = [[count / max(sum(row), 1) for count in row] for row in counts]
-    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    axes.pcolormesh(shares, cmap="Blues", vmin=0, vmax=1)  # rectangles; an image would be a picture in the text
     for y, row in enumerate(counts):
         for x, count in enumerate(row):
             if count:
-                axes.text(x, y, count, ha="center", va="center", color="white" if shares[y][x] > 0.5 else "black")
-    axes.set_xticks(range(len(names)), names, rotation=60, ha="right")
-    axes.set_yticks(range(len(names)), names)
+                axes.text(
+                    x + 0.5, y + 0.5, count, ha="center", va="center", color="white" if shares[y][x] > 0.5 else "black"
+                )
+    middles = [place + 0.5 for place in range(len(names))]
+    axes.set_xticks(middles, names, rotation=60, ha="right")
+    axes.set_yticks(middles, names)
+    axes.invert_yaxis()
     axes.set(xlabel="found", ylabel="truth")
     return svg(figure)

@@ -47,7 +47,9 @@ def render(triaged: Path, files: list[Path]) -> list[dict]:
     try:
         done = subprocess.run(command, stdout=subprocess.PIPE, check=True, encoding="utf-8")
     except OSError as error:
-        raise SystemExit(f"{triaged}: {error.strerror}; build it with `make build`, or name it with --triaged") from None
+        raise SystemExit(
+            f"{triaged}: {error.strerror}; build it with `make build`, or name it with --triaged"
+        ) from None
     except subprocess.CalledProcessError as error:
         raise SystemExit(f"`{' '.join(command)}` ended with {error.returncode}") from None
     return [json.loads(line) for line in done.stdout.split("\n") if line]
@@ -141,7 +143,12 @@ def describe(file: Path, mails: list[Mail]) -> dict:
     rows = raw_rows(file)
     licences = sorted({row.get("license", "MIT or Apache-2.0" if "source" not in row else "unknown") for row in rows})
     counts = Counter(mail.source for mail in mails if mail.file == file.stem)
-    return {"file": file.stem, "committed": not any("source" in row for row in rows), "mails": dict(counts), "licences": licences}
+    return {
+        "file": file.stem,
+        "committed": not any("source" in row for row in rows),
+        "mails": dict(counts),
+        "licences": licences,
+    }
 
 
 def refuse_doubles(mails: list[Mail]) -> None:
@@ -158,7 +165,10 @@ def prepare(triaged: Path, work: Path, files: Inputs, asked: Config) -> tuple[li
     validation = [mail for file in choose for mail in mails_of(file, triaged, asked, trains=False)]
     refuse_doubles(prepared + validation)
     work.mkdir(parents=True, exist_ok=True)
-    about = {"train": [describe(file, prepared) for file in train], "choose": [describe(file, validation) for file in choose]}
+    about = {
+        "train": [describe(file, prepared) for file in train],
+        "choose": [describe(file, validation) for file in choose],
+    }
     (work / "data.json").write_text(json.dumps(about, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     write_prepared(work / "validation.jsonl", validation)
     write_prepared(work / "prepared.jsonl", prepared)

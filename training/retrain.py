@@ -167,9 +167,12 @@ def work(parent: Parent, base_folder: Path, out: Path, triaged: Path, scratch: P
     """All of it; the candidate is a bundle when its manifest is there."""
     settings, user = read(parent)
     parent.progress("prepare", 0, 1)
-    from training import base, export, net, pack, recalibrate, tokens, train
+    from training import base
 
     found = base.from_bundle(base_folder)
+    # PyTorch takes seconds to load: only now.
+    from training import export, net, pack, recalibrate, tokens, train
+
     asked = asked_of(found.manifest, settings)
     mixed = mixture.mix(user, written(triaged, asked, settings, scratch), settings.seed)
     parent.progress("prepare", 1, 1)

@@ -13,7 +13,6 @@ import dataclasses
 import hashlib
 import json
 import random
-import resource
 import shutil
 import sys
 import time
@@ -21,10 +20,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from training import HERE, augment, calibrate, config, mails, pack, prepare, tokens, weights, wordcounts
+from training import HERE, augment, calibrate, config, mails, nets, pack, prepare, tokens, weights, wordcounts
 from training.config import Config
 from training.graph_counts import Counts
 from training.mails import Mail
+from training.nets import Spent
 
 
 @dataclass(frozen=True)
@@ -45,11 +45,13 @@ class Run:
         print(f"{title}", file=sys.stderr, flush=True)
         started = time.monotonic()
         make()
+        self.note(title, Spent(round(time.monotonic() - started), nets.peak_bytes()))
+
+    def note(self, title: str, spent: Spent) -> None:
+        """Keeps what a step took in times.json."""
         times = self.work / "times.json"
         known = json.loads(times.read_text()) if times.is_file() else {}
-        unit = 1 if sys.platform == "darwin" else 1024  # of the kernel's figure
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-        known[title] = {"seconds": round(time.monotonic() - started), "peak_bytes": peak}
+        known[title] = dataclasses.asdict(spent)
         times.write_text(json.dumps(known, indent=2) + "\n")
 
 
@@ -65,7 +67,8 @@ def claim(work: Path, mark: str) -> None:
     """Refuses a WORK that was begun with another configuration or other mails."""
     file = work / "inputs.sha256"
     if file.is_file() and file.read_text().strip() != mark:
-        raise SystemExit(f"{work}: was begun with another configuration or other mails; name another --work, or remove it")
+        wrong = "was begun with another configuration or other mails; name another --work, or remove it"
+        raise SystemExit(f"{work}: {wrong}")
     work.mkdir(parents=True, exist_ok=True)
     file.write_text(mark + "\n")
 
@@ -77,19 +80,25 @@ def ids_of(run: Run, chosen: list[Mail]) -> list[list[int]]:
     return [tokens.clip(encoded.ids, run.asked.text) for encoded in tokenizer.encode_batch(texts)]
 
 
-def trained(run: Run, folder: Path, learn: list[Mail], epochs: int):
-    """The net trained on these mails for so many epochs; its state is kept in `folder`."""
+def train(run: Run) -> None:
+    """All nets; what each of them took is kept, and what all of them took side by side."""
+    started = time.monotonic()
+    made = nets.make_all(run.asked, run.work)
+    for name, spent in made.items():
+        run.note(f"net {name}", spent)
+    if made:
+        peak = max(spent.peak_bytes for spent in made.values())
+        run.note("nets", Spent(round(time.monotonic() - started), peak))
+
+
+def trained(run: Run, name: str):
+    """The net in WORK/NAME, as it was kept."""
     from safetensors.torch import load_file
 
-    from training import net, train
+    from training import net
 
-    state = folder / "state.safetensors"
-    if not state.is_file():
-        folder.mkdir(parents=True, exist_ok=True)
-        asked = dataclasses.replace(run.asked, train=dataclasses.replace(run.asked.train, epochs=epochs))
-        train.train(net.Net(asked, asked.labels), learn, asked, folder)
     made = net.Net(run.asked, run.asked.labels)
-    made.load_state_dict(load_file(state))
+    made.load_state_dict(load_file(run.work / name / "state.safetensors"))
     return made.eval()
 
 
@@ -105,13 +114,13 @@ def counted(run: Run, folder: Path, learn: list[Mail]) -> Counts | None:
 
 
 def fold(run: Run, name: str, prepared: list[Mail]) -> None:
-    """Learns from all mails but those of the fold, and keeps the logits of those."""
+    """Keeps the logits of a fold's mails, by the net and the word counts that never saw them."""
     from training import predict
 
-    folder = run.work / f"fold-{name}"
+    folder = run.work / nets.folder_of(name)
     learn = [mail for mail in prepared if mail.fold != name]
     left = [mail for mail in prepared if mail.fold == name]
-    made, ids = trained(run, folder, learn, run.asked.train.fold_epochs), ids_of(run, left)
+    made, ids = trained(run, folder.name), ids_of(run, left)
     counts = counted(run, folder, learn)
     rows = wordcounts.logits(counts, ids) if counts else {}
     predict.write_logits(folder / "logits.npz", left, predict.logits(made, ids), rows, run.asked)
@@ -130,8 +139,8 @@ def exported(run: Run, prepared: list[Mail]) -> None:
     """The net of all mails as WORK/fp32/model.onnx and as WORK/int8/model.onnx, the latter last."""
     from training import export
 
-    made = trained(run, run.work / "final", prepared, run.asked.train.epochs)
-    counted(run, run.work / "final", prepared)
+    made = trained(run, nets.FINAL)
+    counted(run, run.work / nets.FINAL, prepared)
     made.counts = wordcounts.of_run(run.work)
     for name in ("fp32", "int8"):
         (run.work / name).mkdir(exist_ok=True)
@@ -177,10 +186,11 @@ def run_all(run: Run) -> None:
     work = run.work
     run.step("prepare", work / "prepared.jsonl", lambda: prepare.prepare(run.triaged, work, run.files, run.asked))
     prepared = mails.read_prepared(work / "prepared.jsonl")
+    train(run)
     for name in run.asked.folds:
         run.step(f"fold {name}", work / f"fold-{name}" / "logits.npz", lambda name=name: fold(run, name, prepared))
     run.step("calibrate", work / "calibration.json", lambda: fit(run))
-    run.step("train and export", work / "int8" / "model.onnx", lambda: exported(run, prepared))
+    run.step("export", work / "int8" / "model.onnx", lambda: exported(run, prepared))
     run.step("pack", work / "bundle" / "manifest.json", lambda: packed(run))
     run.step("figures", work / "figures.json", lambda: assess.assess(work, run.triaged, run.files[1], run.asked))
     run.step("report", work / "report.html", lambda: report.write(work))

@@ -40,8 +40,7 @@ def scores(found: dict) -> str:
     """Precision, recall and F1 of each label, by the most probable label and at the thresholds."""
     titles = ["label", "mails", "precision", "recall", "F1", "answered:", "precision", "recall", "F1"]
     rows = [
-        [one["label"], str(one["mails"]), *three(one["argmax"]), "", *three(one["answered"])]
-        for one in found["labels"]
+        [one["label"], str(one["mails"]), *three(one["argmax"]), "", *three(one["answered"])] for one in found["labels"]
     ]
     return aligned(titles, rows)
 

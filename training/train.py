@@ -1,6 +1,4 @@
-"""Step: train a net on prepared mails.
-
-    python -m training.train --work WORK --run NAME [--without FOLD]
+"""Trains a net on prepared mails; `nets.py` is the step that calls it.
 
 One plain loop: all of a mail's known labels in one pass, AdamW, warm-up and a cosine, and an average
 of the weights over the last steps, which is what is kept. After each epoch a checkpoint; a run that
@@ -9,21 +7,19 @@ adapters are put on before and merged after. It deliberately measures nothing bu
 evaluate.py does.
 """
 
-import argparse
 import csv
 import math
 import random
-import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from training import augment, config, mails, tokens
+from training import augment, tokens
 from training.config import Config
 from training.mails import Mail, place
 from training.progress import track
@@ -276,31 +272,3 @@ def keep(net: nn.Module, file: Path) -> None:
     waiting = file.with_suffix(".part")
     save_file({name: value.float().contiguous() for name, value in net.state_dict().items()}, waiting)
     waiting.replace(file)
-
-
-def main() -> None:
-    """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--work", type=Path, required=True, help="has prepared.jsonl and gets the run")
-    parser.add_argument("--run", required=True, help="name of the run's folder in WORK")
-    parser.add_argument("--without", default="", help="leave this fold out")
-    parser.add_argument("--weights", type=Path, help="folder of the pretrained weights, instead of the configuration's")
-    parser.add_argument("--config", type=Path, default=config.DEFAULT)
-    given = parser.parse_args()
-    from training import weights
-    from training.net import Net
-
-    asked = config.read(given.config)
-    folder = given.weights or weights.pretrained(asked.base, given.work / "weights")
-    epochs = asked.train.fold_epochs if given.without else asked.train.epochs
-    asked = replace(asked, base=replace(asked.base, weights=str(folder)), train=replace(asked.train, epochs=epochs))
-    learn = [mail for mail in mails.read_prepared(given.work / "prepared.jsonl") if mail.fold != (given.without or None)]
-    work = given.work / given.run
-    work.mkdir(parents=True, exist_ok=True)
-    started = time.monotonic()
-    train(Net(asked, asked.labels), learn, asked, work)
-    print(f"{work}: {len(learn)} mails, {time.monotonic() - started:.0f} s")
-
-
-if __name__ == "__main__":
-    main()

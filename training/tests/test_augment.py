@@ -9,7 +9,10 @@ import pytest
 from training import augment, config, phrases
 from training.mails import Mail
 
-TEXT = "From: Dale Haskett @ trimountain.example\nSubject: Valve 3\n\nDon\u2019t open it before tomorrow at 9, \u00a3420 each.\n\nDale"
+TEXT = (
+    "From: Dale Haskett @ trimountain.example\nSubject: Valve 3\n\n"
+    "Don\u2019t open it before tomorrow at 9, \u00a3420 each.\n\nDale"
+)
 # Words that the label guide reads urgency, mood or topic from.
 TELLING = re.compile(
     r"urgent|asap|immediate|today|tomorrow|deadline|overdue|invoice|payment|refund|password|order\b|deliver|unsubscribe|"
@@ -64,7 +67,10 @@ def test_one_written_domain_gets_one_real_ending_wherever_it_occurs() -> None:
 
 
 def test_reserved_domains_become_mail_providers() -> None:
-    assert changed("From: Ann @ example.com\n\nHello", real_domains=1.0).split("\n")[0].split(" @ ")[1] in phrases.PROVIDERS
+    assert (
+        changed("From: Ann @ example.com\n\nHello", real_domains=1.0).split("\n")[0].split(" @ ")[1]
+        in phrases.PROVIDERS
+    )
 
 
 def test_losses_take_the_sender_or_the_subject_and_leave_the_body() -> None:

@@ -47,7 +47,10 @@ def test_the_worked_example(rows: figures.Rows) -> None:
         "answered_accuracy": 0.6,
         "answered_macro_f1": 0.32381,
     }
-    assert found["confusion"] == {"argmax": [[2, 1, 0], [2, 2, 0], [0, 0, 1]], "answered": [[1, 1, 0], [1, 2, 0], [0, 0, 0]]}
+    assert found["confusion"] == {
+        "argmax": [[2, 1, 0], [2, 2, 0], [0, 0, 1]],
+        "answered": [[1, 1, 0], [1, 2, 0], [0, 0, 0]],
+    }
     assert found["labels"][2] == {
         "label": "low",
         "mails": 1,

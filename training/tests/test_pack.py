@@ -12,7 +12,14 @@ CALIBRATION = {head: {"temperature": 1.2, "threshold": 0.5} for head in ASKED.he
 
 
 def content(**more: object) -> pack.Content:
-    plain = {"name": "default", "version": "2", "model": Path(), "tokenizer": Path(), "embedding_size": 384, "notice": ""}
+    plain = {
+        "name": "default",
+        "version": "2",
+        "model": Path(),
+        "tokenizer": Path(),
+        "embedding_size": 384,
+        "notice": "",
+    }
     return pack.Content(calibration=CALIBRATION, **plain | more)
 
 

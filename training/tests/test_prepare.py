@@ -101,7 +101,12 @@ def test_a_binary_that_is_not_there_is_named_with_the_way_to_it(tmp_path: Path) 
 def test_rows_are_rendered_and_kept_as_they_were_read(tmp_path: Path) -> None:
     file, work = tmp_path / "mine.jsonl", tmp_path / "work"
     rows = [
-        row(id="m-1", subject="Where is it?", body="My parcel is late.\n\nOn Monday Ann wrote:\n> Dear A", category="order"),
+        row(
+            id="m-1",
+            subject="Where is it?",
+            body="My parcel is late.\n\nOn Monday Ann wrote:\n> Dear A",
+            category="order",
+        ),
         row(id="m-2", label_source="none"),
         row(id="m-3", urgency=None),
         row(id="m-4", source="corpus x", license="CC0", label_source="rule", sure=False),

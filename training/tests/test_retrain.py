@@ -55,7 +55,11 @@ def settings() -> dict:
     return {
         "type": "settings",
         "version": "2",
-        "labels": {"topic": ["money", "travel", "garden"], "urgency": ["high", "normal", "low"], "tone": ["dry", "warm"]},
+        "labels": {
+            "topic": ["money", "travel", "garden"],
+            "urgency": ["high", "normal", "low"],
+            "tone": ["dry", "warm"],
+        },
         "own": {"topic": {"garden": "garden"}, "tone": {"warm": "warm"}},
         "judged": [],
         "epochs": 1,
@@ -105,21 +109,22 @@ def test_the_candidate_is_a_bundle_with_old_labels_first(made, bundle: Path) -> 
     manifest = json.loads((made[0] / "manifest.json").read_text(encoding="utf-8"))
     assert (manifest["name"], manifest["version"], manifest["parent"]) == ("tiny", "2", "tiny-1")
     heads = {head["name"]: [label["name"] for label in head["labels"]] for head in manifest["heads"]}
-    assert heads == {"urgency": ["high", "normal", "low"], "topic": ["money", "travel", "garden"], "tone": ["dry", "warm"]}
+    assert heads == {
+        "urgency": ["high", "normal", "low"],
+        "topic": ["money", "travel", "garden"],
+        "tone": ["dry", "warm"],
+    }
     keywords = {label["name"]: label["keyword"] for label in manifest["heads"][1]["labels"]}
     assert keywords == {"money": "money", "travel": None, "garden": "garden"}
     assert set(manifest["files"]) == {"model.onnx", "tokenizer.json", "golden.jsonl", "card.md"}
     assert (made[0] / "NOTICE").read_text(encoding="utf-8") == "Where it comes from."
 
 
-def test_it_learnt_the_new_label(made) -> None:
+def test_the_model_answers_with_the_new_label_and_head_too(made) -> None:
     from training import reader
 
-    opened = reader.of_bundle(made[0])
-    logits = [opened.logits(mail(number)["text"])["topic"] for number in range(2, 90, 3)]
-    before = [[row[2] - max(row[:2])] for row in logits]
-    assert len(before) == 30  # a random model of one epoch need not be right, but it has to answer
-    assert all(len(row) == 3 for row in logits)
+    found = reader.of_bundle(made[0]).logits(mail(2)["text"])
+    assert {head: len(row) for head, row in found.items()} == {"urgency": 3, "topic": 3, "tone": 2}
 
 
 def test_progress_goes_through_all_stages_in_order(made) -> None:

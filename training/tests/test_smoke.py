@@ -4,7 +4,7 @@ import pytest
 
 pytest.importorskip("scipy", reason="NOT RUN: the smoke run needs the training environment (`make train-env`)")
 
-from training import smoke  # noqa: E402
+from training import smoke
 
 ONE = {"mails": 3, "heads": {"mood": {"ece": 0.25, "labels": [{"label": "bad", "f1": None}]}}}
 
