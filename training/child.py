@@ -69,6 +69,8 @@ class Parent:
             *whole, rest = (rest + chunk).split(b"\n")
             for line in whole:
                 self.lines.put(line)
+        if os.getpgrp() == os.getpid():
+            os.killpg(0, signal.SIGKILL)  # the parent made the group: what was started here ends, too
         os._exit(PARENT_GONE)
 
     def messages(self):

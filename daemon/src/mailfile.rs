@@ -20,7 +20,7 @@ use serde_json::{Map, Value};
 use thiserror::Error;
 use triaged_core::message::{self, Message};
 
-pub use labels::NoLabel;
+pub use labels::LabelError;
 
 /// One message of a file.
 #[derive(Debug)]

@@ -33,7 +33,7 @@ fn bundle(folder: &Path) -> PathBuf {
     let manifest = bundle.join("manifest.json");
     let mut content: Value = serde_json::from_slice(&fs::read(&manifest).unwrap()).unwrap();
     content["languages"] = json!(["en"]);
-    content["least_words"] = json!(4);
+    content["least_words"] = json!(3);
     fs::write(manifest, content.to_string()).unwrap();
     bundle
 }

@@ -26,6 +26,7 @@ mod eval;
 mod exit_codes;
 mod floors;
 mod harness_itself;
+mod hidden_text;
 mod imap_session;
 mod judgement;
 mod labelling;

@@ -20,7 +20,9 @@ fn trainer() -> Option<PathBuf> {
     let made = top.join(".venv-train/ready").is_file().then(|| top.join(".venv-train/bin/python"));
     let found = named.or(made);
     if found.is_none() {
-        eprintln!("*** NOT RUN: the retraining of a tiny model; `make train-env` fetches what it needs");
+        eprintln!(
+            "*** NOT RUN: the retraining of a tiny model; `make train-env` fetches what it needs"
+        );
     }
     found
 }
@@ -40,7 +42,9 @@ fn the_real_trainer_comes_to_a_verdict_and_leaves_no_line_of_a_mail() {
     school.configure(&python, &tiny.path().join("training"), &tiny.path().join("bundle"));
     fs::copy(tiny.path().join("mails.jsonl"), school.mails.path().join("mails.jsonl")).unwrap();
 
-    for (victim, signal) in [("parent", Signal::TERM), ("parent", Signal::KILL), ("child", Signal::KILL)] {
+    for (victim, signal) in
+        [("parent", Signal::TERM), ("parent", Signal::KILL), ("child", Signal::KILL)]
+    {
         let (mut process, child) = school.start_until("\ntrain");
         if victim == "child" {
             kill(child, signal);

@@ -12,6 +12,7 @@ pub mod label;
 pub mod mailbox;
 pub mod message;
 pub mod outcome;
+mod random;
 pub mod retrain;
 pub mod score;
 pub mod sync;

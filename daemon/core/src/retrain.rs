@@ -12,7 +12,6 @@ mod collection;
 mod gate;
 mod measure;
 mod names;
-mod random;
 mod split;
 
 use std::collections::BTreeMap;

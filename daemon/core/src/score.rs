@@ -20,6 +20,13 @@ impl Prediction {
         self
     }
 
+    /// Why every head abstains, where that lies in the mail and not in the scores.
+    pub fn left_alone(&self) -> Option<Abstention> {
+        let reason = self.heads.first()?.abstained?;
+        let all = self.heads.iter().all(|head| head.abstained == Some(reason));
+        (all && reason != Abstention::Unsure).then_some(reason)
+    }
+
     /// The answer of the head of that name.
     pub fn head(&self, name: &str) -> Option<&HeadPrediction> {
         self.heads.iter().find(|head| head.head == name)
@@ -215,8 +222,10 @@ mod tests {
         let thresholds = Thresholds::of_head(0.7);
         let answer = predict("urgency", &["high", "low"], &[0.9, 0.1], &thresholds).expect("some");
         let prediction = Prediction { heads: vec![answer] }.abstaining(Abstention::Language);
+        assert_eq!(prediction.left_alone(), Some(Abstention::Language));
         let answer = prediction.head("urgency").expect("it is there");
         assert_eq!((answer.label.as_str(), answer.abstained), ("high", Some(Abstention::Language)));
+        assert_eq!(prediction.abstaining(Abstention::Unsure).left_alone(), None);
     }
 
     #[test]

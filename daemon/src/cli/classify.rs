@@ -18,7 +18,8 @@ use super::{Exit, Failure, OrExit, bundle};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "A row shows the answer of each head with its probability; \
-    '?' follows where it is too low for the label to be written to a mailbox.")]
+    '?' follows where it is too low for the label to be written to a mailbox. Behind the file stands \
+    why a mail is left alone (language, too-little-text), and what is odd about it.")]
 pub(super) struct Args {
     /// One JSON object a line: file, the answer of each head, model, defects
     #[arg(long)]

@@ -10,6 +10,7 @@ use jiff::tz::TimeZone;
 use serde_json::{Map, Value, json};
 use triaged::clock::Clock;
 use triaged::store::{History, HistoryAnswer, HistoryRow};
+use triaged_core::score::Abstention;
 
 use super::{Exit, Failure, OrExit};
 
@@ -107,6 +108,12 @@ fn as_line(row: &HistoryRow) -> String {
     for part in [row.model.as_deref(), row.subject.as_deref()].into_iter().flatten() {
         line.push_str("  ");
         line.push_str(&printable(part));
+    }
+    let unsure = [None, Some(Abstention::Unsure)];
+    let reason = row.heads.iter().find(|answer| !unsure.contains(&answer.abstained));
+    if let Some(reason) = reason.and_then(|answer| answer.abstained) {
+        line.push_str("  left alone: ");
+        line.push_str(reason.as_str());
     }
     if !row.defects.is_empty() {
         line.push_str("  defects: ");

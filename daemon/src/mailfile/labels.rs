@@ -1,26 +1,42 @@
 //! What a file says about a message beside its text: which labels it has.
 //!
-//! A line of JSON says it in a field named like the head; a folder says it to all that lies below
-//! by its name, `urgency=high`. It deliberately knows no label: whether a model has one is asked
+//! A line of JSON says it in a field named like the head; a folder says it of all that lies below
+//! by its name, `urgency=high`, as for a retraining. It deliberately knows no label: whether a model has one is asked
 //! where the model is known.
 
-use std::path::{Component, Path};
+use std::path::Path;
 
 use serde_json::Value;
 use thiserror::Error;
+use triaged_core::retrain::folder_labels;
 
 use super::{MailItem, Source};
 
-/// A field that should hold a label and does not.
+/// What a file says about a label, and can not be right.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("{file}: {head} is {found}, which is no label; give a label as text, or null")]
-pub struct NoLabel {
-    /// The file and the line.
-    pub file: String,
-    /// Name of the field.
-    pub head: String,
-    /// What it holds, cut short.
-    pub found: String,
+pub enum LabelError {
+    /// A field that should hold a label and does not.
+    #[error("{file}: {head} is {found}, which is no label; give a label as text, or null")]
+    NoText {
+        /// The file and the line.
+        file: String,
+        /// Name of the field.
+        head: String,
+        /// What it holds, cut short.
+        found: String,
+    },
+    /// Two folders, or a folder and the line, say different things.
+    #[error("{file}: {head} is {first} and {second} at once; a mail has one label of a head")]
+    Two {
+        /// The file and the line.
+        file: String,
+        /// Name of the head.
+        head: String,
+        /// What is said first.
+        first: String,
+        /// What is said then.
+        second: String,
+    },
 }
 
 /// More of a wrong value is not shown: it may be mail.
@@ -35,19 +51,36 @@ impl MailItem {
         }
     }
 
-    /// The label that is known for a head: that of the line, else that of the innermost folder with
-    /// one; `None` where neither says anything.
-    pub fn label(&self, head: &str) -> Result<Option<&str>, NoLabel> {
-        let own = match &self.source {
-            Source::Fields { rest, .. } => rest.get(head).filter(|value| !value.is_null()),
-            Source::Raw { .. } => None,
-        };
-        match own {
-            None => {
-                Ok(self.folder_labels().find(|(name, _)| *name == head).map(|(_, label)| label))
+    /// The label that is known for a head, by the line or by the folders; `None` where they say
+    /// nothing.
+    pub fn label(&self, head: &str) -> Result<Option<&str>, LabelError> {
+        let own = self.own_label(head)?;
+        let mut known: Option<&str> = None;
+        for said in self
+            .folder_labels()
+            .filter(|(name, _)| *name == head)
+            .map(|(_, label)| label)
+            .chain(own)
+        {
+            match known {
+                Some(first) if first != said => {
+                    let (file, head) = (self.file.clone(), head.to_owned());
+                    let (first, second) = (first.to_owned(), said.to_owned());
+                    return Err(LabelError::Two { file, head, first, second });
+                }
+                _ => known = Some(said),
             }
+        }
+        Ok(known)
+    }
+
+    /// What the line says.
+    fn own_label(&self, head: &str) -> Result<Option<&str>, LabelError> {
+        let Source::Fields { rest, .. } = &self.source else { return Ok(None) };
+        match rest.get(head) {
+            None | Some(Value::Null) => Ok(None),
             Some(Value::String(label)) if !label.trim().is_empty() => Ok(Some(label.trim())),
-            Some(other) => Err(NoLabel {
+            Some(other) => Err(LabelError::NoText {
                 file: self.file.clone(),
                 head: head.to_owned(),
                 found: other.to_string().chars().take(LONGEST_SHOWN).collect(),
@@ -55,17 +88,10 @@ impl MailItem {
         }
     }
 
-    /// Heads and labels from the names of the folders that the message lies in, the innermost
-    /// first. A folder of a Maildir has a dot before its name.
-    pub fn folder_labels(&self) -> impl Iterator<Item = (&str, &str)> {
-        let folders = Path::new(&self.file).parent().into_iter().flat_map(Path::components).rev();
-        let names = folders.filter_map(|folder| match folder {
-            Component::Normal(name) => name.to_str(),
-            _ => None,
-        });
-        names
-            .filter_map(|name| name.trim_start_matches('.').split_once('='))
-            .filter(|(head, label)| !head.is_empty() && !label.is_empty())
+    /// Heads and labels from the names of the folders that the message lies in, from outside.
+    fn folder_labels(&self) -> impl Iterator<Item = (&str, &str)> {
+        let folders = Path::new(&self.file).parent().into_iter().flat_map(Path::components);
+        folders.filter_map(|folder| folder.as_os_str().to_str()).flat_map(folder_labels)
     }
 }
 
@@ -105,7 +131,8 @@ mod tests {
 
     #[test]
     fn a_folder_says_the_label_of_all_that_lies_in_it() {
-        let item = mail("in/urgency=high/category=billing/cur/1:2,S");
+        let item = mail("in/urgency=high,mood=bad/category=billing/cur/1:2,S");
+        assert_eq!(item.label("mood"), Ok(Some("bad")));
         assert_eq!(item.label("urgency"), Ok(Some("high")));
         assert_eq!(item.label("category"), Ok(Some("billing")));
         assert_eq!(item.label("sentiment"), Ok(None));
@@ -114,10 +141,15 @@ mod tests {
     }
 
     #[test]
-    fn the_nearer_word_counts() {
-        let item = mail("urgency=high/urgency=low/x.mbox#3");
-        assert_eq!(item.label("urgency"), Ok(Some("low")));
-        let item = line("urgency=high/x.jsonl#3", &json!({ "urgency": "low" }));
-        assert_eq!(item.label("urgency"), Ok(Some("low")));
+    fn what_contradicts_itself_is_an_error() {
+        let item = line("urgency=high/x.jsonl#3", &json!({ "urgency": "high" }));
+        assert_eq!(item.label("urgency"), Ok(Some("high")));
+        for item in [
+            mail("urgency=high/urgency=low/x.mbox#3"),
+            line("urgency=high/x.jsonl#3", &json!({ "urgency": "low" })),
+        ] {
+            let error = item.label("urgency").expect_err("both").to_string();
+            assert!(error.contains("urgency is high and low at once"), "{error}");
+        }
     }
 }

@@ -1,10 +1,12 @@
 //! Bootstrap intervals: how far a figure would move had other mails of the same kind been drawn
 //! (Efron 1979, percentile method).
 //!
-//! The generator is written out here, and again in `training/`, so that both draw the same mails.
+//! The generator is written out in `random`, and again in `training/`, so that both draw the same
+//! mails.
 
 use super::confusion::Confusion;
 use super::share;
+use crate::random::SplitMix;
 
 /// How intervals are drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,14 +36,14 @@ impl Bootstrap {
         if pairs.is_empty() {
             return None;
         }
-        let mut random = SplitMix64(self.seed);
+        let mut random = SplitMix::new(self.seed);
         let mut matrix = Confusion::new(labels);
         let mut accuracies = Vec::with_capacity(self.resamples);
         let mut macro_f1s = Vec::with_capacity(self.resamples);
         for _ in 0..self.resamples {
             matrix.clear();
             for _ in 0..pairs.len() {
-                matrix.add(*pairs.get(random.below(pairs.len())?)?);
+                matrix.add(*pairs.get(random.below(pairs.len()))?);
             }
             accuracies.push(share(matrix.right(), pairs.len()));
             macro_f1s.push(matrix.macro_f1(&matrix.support()));
@@ -60,37 +62,9 @@ fn middle(mut values: Vec<f64>) -> Option<(f64, f64)> {
     Some((at(25)?, at(975)?))
 }
 
-/// Steele, Lea, Flood 2014, "Fast Splittable Pseudorandom Number Generators".
-struct SplitMix64(u64);
-
-impl SplitMix64 {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        mixed ^ (mixed >> 31)
-    }
-
-    /// A number below `bound`, by remainder: the bias is 2^-40 for a million mails.
-    fn below(&mut self, bound: usize) -> Option<usize> {
-        let bound = u64::try_from(bound).ok()?;
-        usize::try_from(self.next().checked_rem(bound)?).ok()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_generator_gives_the_published_numbers() {
-        let mut random = SplitMix64(1_234_567);
-        let three = [random.next(), random.next(), random.next()];
-        assert_eq!(
-            three,
-            [6_457_827_717_110_365_317, 3_203_168_211_198_807_973, 9_817_491_932_198_370_423]
-        );
-    }
 
     #[test]
     fn nothing_has_no_interval() {

@@ -8,8 +8,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::random::place;
 use super::{LabelledMail, SEED};
+use crate::random::place;
 
 /// One of so many mails is held out.
 const ONE_OF: usize = 5;

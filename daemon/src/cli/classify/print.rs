@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use triaged::model::ServedModel;
 use triaged_core::message::Defect;
-use triaged_core::score::{HeadPrediction, Prediction};
+use triaged_core::score::{Abstention, HeadPrediction, Prediction};
 
 /// How messages are printed.
 pub(super) enum Format<'a> {
@@ -63,23 +63,27 @@ impl<'a> Format<'a> {
                     let cell = format!("{} {:.2}{doubt}", head.label, head.confidence);
                     write!(out, "{cell:width$}  ")?;
                 }
-                writeln!(out, "{}", tail(file, defects))
+                writeln!(out, "{}", tail(file, prediction.left_alone(), defects))
             }
         }
     }
 }
 
-/// The name of the file, harmless on a terminal, and what was odd about the message.
-fn tail(file: &str, defects: &[Defect]) -> String {
-    let file: String = file
+/// The name of the file, harmless on a terminal, why the mail was left alone, and what was odd
+/// about it.
+fn tail(file: &str, left_alone: Option<Abstention>, defects: &[Defect]) -> String {
+    let mut tail: String = file
         .chars()
         .map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c })
         .collect();
-    if defects.is_empty() {
-        return file;
+    if let Some(reason) = left_alone {
+        tail = format!("{tail} ({})", reason.as_str());
     }
-    let defects: Vec<_> = defects.iter().map(|defect| defect.as_str()).collect();
-    format!("{file} [{}]", defects.join(", "))
+    if !defects.is_empty() {
+        let defects: Vec<_> = defects.iter().map(|defect| defect.as_str()).collect();
+        tail = format!("{tail} [{}]", defects.join(", "));
+    }
+    tail
 }
 
 /// Tells the person at the terminal about one message that has no row.

@@ -1,5 +1,5 @@
 use super::*;
-use crate::retrain::random::SplitMix;
+use crate::random::SplitMix;
 
 const LABELS: [&str; 4] = ["billing", "support", "work", "legal-hold"];
 
