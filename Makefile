@@ -7,7 +7,9 @@ VENV := .venv-test
 TRAIN_VENV := .venv-train
 # A folder of .jsonl files to train on besides those of training/data.
 TRAIN_EXTRA ?=
-TRAIN_WORK ?= training/runs/default
+TRAIN_WORK ?= training/runs/$(if $(TRAIN_EXTRA),extra,default)
+# The card shows the figures of the run on the committed mails alone, too, where it was made first.
+TRAIN_BESIDE = $(if $(TRAIN_EXTRA),$(patsubst %/figures.json,--beside %,$(wildcard training/runs/default/figures.json)))
 # The demo installs a Dovecot where there is none; DEMO_INSTALL=no only says how.
 DEMO_INSTALL ?= yes
 
@@ -75,12 +77,12 @@ $(TRAIN_VENV)/ready: training/requirements.txt
 train: $(TRAIN_VENV)/ready setup ## The default model, from the mails to models/default; goes on where it ended
 	$(CARGO) build --locked --release
 	$(TRAIN_VENV)/bin/python -m training.run --triaged target/release/triaged --work $(TRAIN_WORK) \
-		--out models/default $(if $(TRAIN_EXTRA),--extra $(TRAIN_EXTRA))
+		--out models/default $(if $(TRAIN_EXTRA),--extra $(TRAIN_EXTRA)) $(TRAIN_BESIDE)
 
-train-smoke: $(TRAIN_VENV)/ready setup ## Every step of the training with a tiny random model
+train-smoke: $(TRAIN_VENV)/ready setup ## Every step of the training with tiny random models
 	$(CARGO) build --locked
-	$(TRAIN_VENV)/bin/python -m pytest --quiet -rs -p no:cacheprovider training/tests
-	$(TRAIN_VENV)/bin/python -m training.smoke --triaged target/debug/triaged
+	OMP_NUM_THREADS=1 $(TRAIN_VENV)/bin/python -m pytest --quiet -rs -p no:cacheprovider training/tests
+	OMP_NUM_THREADS=1 $(TRAIN_VENV)/bin/python -m training.smoke --triaged target/debug/triaged
 
 demo: ## Label a dozen mails in a throw-away Dovecot and show the result
 	@sh tests/dovecot/install.sh $(if $(filter no,$(DEMO_INSTALL)),--print)

@@ -89,6 +89,12 @@ def thresholds(asked: Config, calibration: dict) -> str:
     return table(["head", "temperature", "threshold", "labels with a threshold of their own"], rows)
 
 
+def other_run(other: dict) -> str:
+    """The figures of a run on other mails, in short."""
+    title = f"## The same from {origin(other)}\n\n{other['trained_on']} mails; this file is not that model.\n\n"
+    return title + numbers(other["sets"])
+
+
 def origin(made: dict) -> str:
     """Which mails the shipped file learnt from."""
     if made["extra"]:
@@ -96,8 +102,8 @@ def origin(made: dict) -> str:
     return "the mails of this repository alone"
 
 
-def text(made: dict, about: dict, calibration: dict, times: dict, asked: Config) -> str:
-    """The whole card."""
+def text(made: dict, about: dict, calibration: dict, times: dict, asked: Config, other: dict | None) -> str:
+    """The whole card. `other`: figures.json of a run on other mails."""
     # The nets were trained side by side: what each of them took is within what all of them took.
     hours = sum(one["seconds"] for title, one in times.items() if not title.startswith("net ")) / 3600
     peak = max((one["peak_bytes"] for one in times.values()), default=0) / 1e9
@@ -111,10 +117,12 @@ def text(made: dict, about: dict, calibration: dict, times: dict, asked: Config)
         (HERE / "card_notes.md").read_text(encoding="utf-8").strip(),
         f"## Data\n\n{data(about)}",
         "## Figures\n\nIntervals are of 95 %, by bootstrap. The sets to choose by trained nothing and set no "
-        "threshold. Mails left out were read by nets that never saw their file; together they set temperatures and thresholds.",
+        "threshold. Mails left out were read by nets that never saw their file; together they set "
+        "temperatures and thresholds.",
         numbers(made["sets"]),
         f"### What it has to beat, macro-F1\n\n{beside(made)}",
         f"### Labels on {first}\n\n{classes(made['sets'][first])}",
+        *([other_run(other)] if other else []),
         f"## Calibration\n\n{thresholds(asked, calibration)}",
         f"Share of labels that int8 changes on the sets to choose by: {flips}.",
         f"## Speed\n\nOne thread of a processor with {features}: text to logits in {made['milliseconds']['median']} ms "
@@ -125,12 +133,13 @@ def text(made: dict, about: dict, calibration: dict, times: dict, asked: Config)
     return "\n\n".join(parts) + "\n"
 
 
-def write(work: Path, asked: Config) -> None:
-    """Writes WORK/card.md."""
+def write(work: Path, asked: Config, other: Path | None = None) -> None:
+    """Writes WORK/card.md. `other`: the WORK of a run on other mails, shown beside this one."""
     made, about, calibration, times = (
         json.loads((work / f"{name}.json").read_text(encoding="utf-8"))
         for name in ("figures", "data", "calibration", "times")
     )
+    another = json.loads((other / "figures.json").read_text(encoding="utf-8")) if other else None
     waiting = work / "card.md.part"
-    waiting.write_text(text(made, about, calibration, times, asked), encoding="utf-8")
+    waiting.write_text(text(made, about, calibration, times, asked, another), encoding="utf-8")
     waiting.replace(work / "card.md")

@@ -29,13 +29,18 @@ from training.nets import Spent
 
 @dataclass(frozen=True)
 class Run:
-    """What is asked for. `asked` names the folder of the pretrained weights."""
+    """What is asked for.
+
+    `asked` names the folder of the pretrained weights; `beside` is the WORK of another run, whose
+    figures the card shows, too.
+    """
 
     asked: Config
     triaged: Path
     work: Path
     out: Path
     files: prepare.Inputs
+    beside: Path | None = None
 
     def step(self, title: str, result: Path, make: Callable[[], None]) -> None:
         """Makes `result` unless it is there; how long it took and the peak memory go to times.json."""
@@ -150,6 +155,7 @@ def exported(run: Run, prepared: list[Mail]) -> None:
     waiting.mkdir(exist_ok=True)
     export.int8(made, waiting, ids_of(run, watched))
     (waiting / "model.onnx").replace(run.work / "int8" / "model.onnx")
+    waiting.rmdir()
 
 
 def packed(run: Run) -> None:
@@ -194,17 +200,17 @@ def run_all(run: Run) -> None:
     run.step("pack", work / "bundle" / "manifest.json", lambda: packed(run))
     run.step("figures", work / "figures.json", lambda: assess.assess(work, run.triaged, run.files[1], run.asked))
     run.step("report", work / "report.html", lambda: report.write(work))
-    run.step("card", work / "card.md", lambda: card.write(work, run.asked))
+    card.write(work, run.asked, run.beside)
     published(run)
     print(f"{run.out}: {run.asked.bundle.name}-{run.asked.bundle.version}; report: {work / 'report.html'}")
 
 
-def begin(asked: Config, triaged: Path, work: Path, out: Path, files: prepare.Inputs) -> None:
+def begin(run: Run) -> None:
     """Claims WORK, brings the pretrained weights, and runs every step."""
-    claim(work, digest(asked, files))
-    folder = weights.pretrained(asked.base, work / "weights")
-    asked = dataclasses.replace(asked, base=dataclasses.replace(asked.base, weights=str(folder)))
-    run_all(Run(asked, triaged, work, out, files))
+    claim(run.work, digest(run.asked, run.files))
+    folder = weights.pretrained(run.asked.base, run.work / "weights")
+    asked = dataclasses.replace(run.asked, base=dataclasses.replace(run.asked.base, weights=str(folder)))
+    run_all(dataclasses.replace(run, asked=asked))
 
 
 def main() -> None:
@@ -214,9 +220,11 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True, help="folder for everything on the way")
     parser.add_argument("--out", type=Path, required=True, help="folder of the bundle")
     parser.add_argument("--extra", type=Path, help="folder of .jsonl files that may not be committed")
+    parser.add_argument("--beside", type=Path, help="WORK of another run, whose figures the card shows, too")
     parser.add_argument("--config", type=Path, default=config.DEFAULT)
     given = parser.parse_args()
-    begin(config.read(given.config), given.triaged, given.work, given.out, prepare.inputs(given.extra))
+    files = prepare.inputs(given.extra)
+    begin(Run(config.read(given.config), given.triaged, given.work, given.out, files, given.beside))
 
 
 if __name__ == "__main__":

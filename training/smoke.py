@@ -1,4 +1,4 @@
-"""A training in small: a tiny random model through every step, served by the real binary.
+"""A training in small: tiny random models through every step, served by the real binary.
 
     python -m training.smoke --triaged target/debug/triaged
 
@@ -9,18 +9,18 @@ figures that evaluate.py prints.
 """
 
 import argparse
-import dataclasses
 import json
 import subprocess
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
-from training import HERE, config, evaluate, run
+from training import HERE, config, evaluate, nets, prepare, random_models, run
 from training.config import Config
 
 MAILS_A_FILE = 40
 FILES = {"A": "office_life", "B": "front_desks", "C": "plain_everyday", "D": "voices"}
-WORDS, HIDDEN = 800, 32
+PROJECTIONS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 NOISE = 1e-5  # between two builds of ONNX Runtime, on figures rounded to six digits
 CLOSE = 1e-3  # what the daemon's scores may differ by on the machine that packed
 
@@ -34,40 +34,26 @@ def data(home: Path) -> None:
             (home / folder / f"{name}.jsonl").write_text("".join(lines[:MAILS_A_FILE]), encoding="utf-8")
 
 
-def encoder(home: Path, target: Path) -> None:
-    """A random BERT of two layers with a word-piece tokenizer learnt from the mails."""
-    import torch
-    from tokenizers import BertWordPieceTokenizer
-    from tokenizers.processors import BertProcessing
-    from transformers import BertConfig, BertModel
-
-    torch.manual_seed(1)
-    target.mkdir()
-    tokenizer = BertWordPieceTokenizer()
-    tokenizer.train([str(file) for file in (home / "data").iterdir()], vocab_size=WORDS, show_progress=False)
-    opened, closed = ((word, tokenizer.token_to_id(word)) for word in ("[CLS]", "[SEP]"))
-    tokenizer.post_processor = BertProcessing(closed, opened)
-    tokenizer.enable_truncation(128)  # as a pretrained one comes; the bundle's must not
-    tokenizer.save(str(target / "tokenizer.json"))
-    shape = BertConfig(
-        vocab_size=tokenizer.get_vocab_size(),
-        hidden_size=HIDDEN,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        intermediate_size=2 * HIDDEN,
-    )
-    BertModel(shape, add_pooling_layer=False).save_pretrained(target)
-
-
 def asked(weights: Path) -> Config:
-    """The default configuration with the tiny model, a file a fold and one epoch."""
+    """The default configuration with the tiny encoder, a file a fold and one epoch."""
     read = config.read()
-    return dataclasses.replace(
+    return replace(
         read,
-        base=dataclasses.replace(read.base, weights=str(weights)),
-        bundle=dataclasses.replace(read.bundle, name="smoke"),
-        train=dataclasses.replace(read.train, epochs=1, fold_epochs=1),
+        base=replace(read.base, weights=str(weights)),
+        bundle=replace(read.bundle, name="smoke"),
+        train=replace(read.train, epochs=1, fold_epochs=1),
         folds={fold: (name,) for fold, name in FILES.items()},
+    )
+
+
+def asked_of_decoder(weights: Path) -> Config:
+    """The same with the tiny decoder and adapters on all of its projections."""
+    read = asked(weights)
+    return replace(
+        read,
+        base=replace(read.base, kind="decoder"),
+        train=replace(read.train, method="lora", lora=replace(read.train.lora, rank=4, targets=PROJECTIONS)),
+        counts=replace(read.counts, buckets=0),
     )
 
 
@@ -123,15 +109,14 @@ def check_passed_over(work: Path, again) -> None:
         raise SystemExit(f"{work}: a step whose output was there was run again")
 
 
-def smoke(triaged: Path, scratch: Path) -> None:
-    """Everything, in `scratch`."""
-    home, weights, work, out = (scratch / name for name in ("home", "weights", "work", "bundle"))
-    data(home)
-    encoder(home, weights)
-    files = run.prepare.inputs(None, home)
+def whole(triaged: Path, scratch: Path, home: Path) -> None:
+    """The encoder through every step."""
+    weights, work, out = (scratch / name for name in ("encoder", "work", "bundle"))
+    files = prepare.inputs(None, home)
+    random_models.encoder(weights, files[0])
 
     def all_steps() -> None:
-        run.begin(asked(weights), triaged, work, out, files)
+        run.begin(run.Run(asked(weights), triaged, work, out, files, beside=None))
 
     all_steps()
     check_passed_over(work, all_steps)
@@ -142,6 +127,28 @@ def smoke(triaged: Path, scratch: Path) -> None:
             raise SystemExit(f"{work / name}: is empty")
 
 
+def decoder(triaged: Path, scratch: Path, home: Path) -> None:
+    """The decoder through training, merging, export, quantising and packing, without folds."""
+    weights, work = scratch / "decoder", scratch / "decoder-work"
+    files = prepare.inputs(None, home)
+    random_models.decoder(weights, files[0])
+    made = run.Run(asked_of_decoder(weights), triaged, work, scratch / "decoder-bundle", files)
+    prepared, _ = prepare.prepare(triaged, work, files, made.asked)
+    plain = {head: {"temperature": 1.0, "threshold": 0.5} for head in made.asked.heads}
+    (work / "calibration.json").write_text(json.dumps(plain), encoding="utf-8")
+    nets.make(made.asked, work, nets.FINAL, threads=1)
+    run.exported(made, prepared)
+    run.packed(made)
+    check_served(triaged, work / "bundle")
+
+
+def smoke(triaged: Path, scratch: Path) -> None:
+    """Everything, in `scratch`."""
+    data(scratch / "home")
+    whole(triaged, scratch, scratch / "home")
+    decoder(triaged, scratch, scratch / "home")
+
+
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -149,7 +156,7 @@ def main() -> None:
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="triaged-smoke-") as scratch:
         smoke(given.triaged.absolute(), Path(scratch))
-    print("train-smoke: a tiny model was trained, packed and served")
+    print("train-smoke: a tiny encoder and a tiny decoder were trained, packed and served")
 
 
 if __name__ == "__main__":

@@ -86,7 +86,7 @@ impl School {
         for at in 0..count {
             let mood = ["good", "bad"][at % 2];
             let mail = format!(
-                "From: P{at} <p{at}@x.example>\nSubject: s{at}\n\n{} {CANARY} {at}\n",
+                "From: P{at} <p{at}@x.example>\nSubject: s{at}\n\n{CANARY} {at} {}\n",
                 words(at)
             );
             self.file(&format!("mood={mood}/{at}.eml"), &mail);
@@ -166,15 +166,16 @@ impl School {
     }
 }
 
-/// The fixture's model takes the mood from these words.
+/// The fixture's model takes the mood from the last two words.
 fn words(at: usize) -> &'static str {
     ["good good good good", "bad bad bad bad"][at % 2]
 }
 
+/// The Python itself, not what may stand for it on the search path.
 fn python() -> PathBuf {
-    let path = std::env::var_os("PATH").unwrap();
-    let found = std::env::split_paths(&path).map(|folder| folder.join("python3"));
-    found.into_iter().find(|file| file.is_file()).expect("python3 is needed: make deps")
+    let said = Command::new("python3").args(["-c", "import sys; print(sys.executable)"]).output();
+    let said = said.expect("python3 is needed: make deps").stdout;
+    PathBuf::from(String::from_utf8(said).unwrap().trim())
 }
 
 /// The process that this one started.
@@ -233,7 +234,7 @@ fn shuffled_labels_are_refused() {
     fs::remove_dir_all(school.mails.path().join("mood=bad")).unwrap();
     for at in 0..120 {
         let mood = ["good", "bad"][at / 2 % 2];
-        let mail = format!("From: p{at}@x.example\n\n{} {CANARY} {at}\n", words(at));
+        let mail = format!("From: p{at}@x.example\n\n{CANARY} {at} {}\n", words(at));
         school.file(&format!("mood={mood}/{at}.eml"), &mail);
     }
     let (code, out, _) = school.run(&[]);

@@ -1,5 +1,6 @@
 """A bundle taken up again gives the answers that the bundle gives."""
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -11,7 +12,7 @@ pytest.importorskip("onnx", reason="needs the training's packages: make train-en
 
 from transformers import BertConfig, BertModel  # noqa: E402
 
-from training import base, config, export, quantise, tokens  # noqa: E402
+from training import base, config, export, net, quantise, tokens  # noqa: E402
 from training.tests import tiny  # noqa: E402
 from training.tests.test_export import with_counts  # noqa: E402
 
@@ -21,12 +22,12 @@ DEFAULT = ROOT / "models" / "default"
 
 def taken_up(found: base.Base) -> tiny.Net:
     """A net with the state of a base."""
-    net = tiny.Net(BertModel(BertConfig(**found.shape), add_pooling_layer=False), found.labels).eval()
-    net.load_state_dict({name: torch.from_numpy(values) for name, values in found.state.items()}, strict=True)
-    return net
+    made = tiny.Net(BertModel(BertConfig(**found.shape), add_pooling_layer=False), found.labels).eval()
+    made.load_state_dict({name: torch.from_numpy(values) for name, values in found.state.items()}, strict=True)
+    return made
 
 
-def bundle_of(net: tiny.Net, folder: Path) -> Path:
+def bundle_of(folder: Path) -> Path:
     """As much of a bundle as a base is read from."""
     heads = [
         {"name": head, "output": head, "labels": [{"name": name} for name in names]}
@@ -37,18 +38,18 @@ def bundle_of(net: tiny.Net, folder: Path) -> Path:
 
 
 def test_an_exact_file_comes_back_exactly(tmp_path) -> None:
-    net = tiny.encoder_net()
-    export.fp32(net, tmp_path)
-    again = taken_up(base.from_bundle(bundle_of(net, tmp_path)))
-    before, after = export.net_outputs(net, tiny.mails()), export.net_outputs(again, tiny.mails())
+    made = tiny.encoder_net()
+    export.fp32(made, tmp_path)
+    again = taken_up(base.from_bundle(bundle_of(tmp_path)))
+    before, after = export.net_outputs(made, tiny.mails()), export.net_outputs(again, tiny.mails())
     for name, rows in before.items():
         assert np.abs(rows - after[name]).max() < 1e-5
 
 
 def test_an_int8_file_comes_back_within_its_noise(tmp_path) -> None:
-    net = tiny.encoder_net()
-    file = export.int8(net, tmp_path, tiny.mails())
-    again = taken_up(base.from_bundle(bundle_of(net, tmp_path)))
+    made = tiny.encoder_net()
+    file = export.int8(made, tmp_path, tiny.mails())
+    again = taken_up(base.from_bundle(bundle_of(tmp_path)))
     mails = tiny.mails(40)
     packed, found = export.outputs(file, mails), export.net_outputs(again, mails)
     for head in tiny.LABELS:
@@ -56,27 +57,42 @@ def test_an_int8_file_comes_back_within_its_noise(tmp_path) -> None:
 
 
 def test_word_counts_come_back_as_they_were(tmp_path) -> None:
-    net = with_counts(tiny.encoder_net())
-    export.int8(net, tmp_path, tiny.mails())
-    found = base.from_bundle(bundle_of(net, tmp_path)).counts
-    assert found.scales == net.counts.scales and found.labels == net.counts.labels
-    assert found.buckets == net.counts.buckets
+    made = with_counts(tiny.encoder_net())
+    export.int8(made, tmp_path, tiny.mails())
+    found = base.from_bundle(bundle_of(tmp_path)).counts
+    assert found.scales == made.counts.scales and found.labels == made.counts.labels
+    assert found.buckets == made.counts.buckets
     for part in ("rows", "row_scales", "idf", "bias"):
-        assert np.array_equal(getattr(found, part), getattr(net.counts, part)), part
+        assert np.array_equal(getattr(found, part), getattr(made.counts, part)), part
 
 
 def test_the_default_bundle_answers_alike_when_taken_up() -> None:
-    found = base.from_bundle(DEFAULT)
+    found, asked = base.from_bundle(DEFAULT), config.read()
     assert list(found.labels) == ["sentiment", "urgency", "category"]
-    tokenizer, text = tokens.load(DEFAULT / "tokenizer.json"), config.read().text
+    asked = dataclasses.replace(asked, heads={head: dict.fromkeys(names, "") for head, names in found.labels.items()})
+    tokenizer = tokens.load(DEFAULT / "tokenizer.json")
     lines = (ROOT / "training" / "data" / "plain_everyday.jsonl").read_text(encoding="utf-8").split("\n")
-    mails = [tokens.clip(tokenizer.encode(json.loads(line)["body"]).ids, text) for line in lines[:40]]
-    net = taken_up(found)
-    packed, exact = export.outputs(DEFAULT / "model.onnx", mails), export.net_outputs(net, mails)
-    if found.counts is not None:
-        net.counts = found.counts
+    mails = [tokens.clip(tokenizer.encode(json.loads(line)["body"]).ids, asked.text) for line in lines[:40]]
+    packed = export.outputs(DEFAULT / "model.onnx", mails)
+    exact = export.net_outputs(net.of_base(found, asked), mails)
     for head, share in quantise.flips({head: exact[head] for head in found.labels}, packed).items():
         assert share <= 0.05, head
+
+
+def test_new_labels_come_after_the_old_ones_and_change_none_of_them(tmp_path) -> None:
+    made = with_counts(tiny.encoder_net())
+    export.fp32(made, tmp_path)
+    found, asked = base.from_bundle(bundle_of(tmp_path)), config.read()
+    heads = {head: dict.fromkeys([*names, "own"], "") for head, names in tiny.LABELS.items()}
+    wider = net.of_base(found, dataclasses.replace(asked, heads=heads | {"new": {"a": "", "b": ""}}))
+    before, after = export.outputs(tmp_path / "model.onnx", tiny.mails()), export.net_outputs(wider, tiny.mails())
+    for head, names in tiny.LABELS.items():
+        assert np.abs(before[head] - after[head][:, : len(names)]).max() < 1e-4
+        assert after[head].shape[1] == len(names) + 1
+    assert after["new"].shape[1] == 2
+    again = tmp_path / "again"
+    again.mkdir()
+    assert max(export.parity(wider, export.fp32(wider, again), tiny.mails()).values()) < 1e-3
 
 
 def test_a_folder_that_is_no_bundle_is_refused_with_its_path(tmp_path) -> None:
@@ -85,7 +101,7 @@ def test_a_folder_that_is_no_bundle_is_refused_with_its_path(tmp_path) -> None:
 
 
 def test_a_file_that_is_no_model_is_refused(tmp_path) -> None:
-    bundle_of(tiny.encoder_net(), tmp_path)
+    bundle_of(tmp_path)
     (tmp_path / "model.onnx").write_bytes(b"no protocol buffer")
     with pytest.raises(base.BaseError, match="not an ONNX file"):
         base.from_bundle(tmp_path)
@@ -95,7 +111,7 @@ def test_a_decoder_bundle_is_refused(tmp_path) -> None:
     from training import decoder
 
     tiny.write_decoder(tmp_path)
-    net = tiny.Net(decoder.load(tmp_path)).eval()
-    export.fp32(net, tmp_path)
+    made = tiny.Net(decoder.load(tmp_path)).eval()
+    export.fp32(made, tmp_path)
     with pytest.raises(base.BaseError, match="was not made by this package's encoder"):
-        base.from_bundle(bundle_of(net, tmp_path))
+        base.from_bundle(bundle_of(tmp_path))

@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 
-torch = pytest.importorskip("torch", reason="needs the training's packages: make train-env")
+np = pytest.importorskip("numpy")
+pytest.importorskip("torch", reason="needs the training's packages: make train-env")
 pytest.importorskip("onnx", reason="needs the training's packages: make train-env")
 
-from training import config, decoder, export, lora, pack, reader, tokens  # noqa: E402
-from training.config import Lora, Text  # noqa: E402
+from training import config, export, net, pack, reader, tokens, train  # noqa: E402
+from training.config import Config, Text  # noqa: E402
+from training.mails import Mail  # noqa: E402
 from training.tests import tiny  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -29,22 +31,28 @@ def base(tmp_path_factory) -> Path:
     return folder
 
 
-def train(net: tiny.Net, mails: list[list[int]]) -> list[float]:
-    """Some steps of next to nothing, padded at the right; the loss of each."""
-    longest = max(map(len, mails))
-    ids = torch.tensor([mail + [0] * (longest - len(mail)) for mail in mails])
-    mask = torch.tensor([[1] * len(mail) + [0] * (longest - len(mail)) for mail in mails])
-    optimizer = torch.optim.AdamW([tensor for tensor in net.parameters() if tensor.requires_grad], lr=1e-2)
-    losses = []
-    for _ in range(8):
-        rows = net(ids, mask)
-        truth = {head: torch.arange(len(mails)) % values.shape[1] for head, values in rows.items()}
-        loss = sum(torch.nn.functional.cross_entropy(values, truth[head]) for head, values in rows.items())
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        losses.append(loss.item())
-    return losses
+def mails() -> list[Mail]:
+    """A few, with labels that mean nothing; some lack one."""
+    texts = ("Where is my order?", "Lunch on Friday?", "The roses bloom.", "")
+    topics = ("money", "travel", "garden", "money")
+    return [
+        Mail(str(at), "tiny", str(at), None, text, {"topic": topic} | ({"mood": "bad"} if at else {}), 1.0, "written")
+        for at, (text, topic) in enumerate(zip(texts, topics, strict=True))
+    ]
+
+
+def asked_of(base: Path) -> Config:
+    """The configuration of a decoder with adapters."""
+    asked = config.read()
+    lora = dataclasses.replace(asked.train.lora, rank=4, alpha=8, targets=TARGETS)
+    return dataclasses.replace(
+        asked,
+        base=dataclasses.replace(asked.base, kind="decoder", weights=str(base)),
+        heads=HEADS,
+        text=Text(head=100, tail=60),
+        train=dataclasses.replace(asked.train, method="lora", epochs=3, encoder_rate=1e-2, lora=lora),
+        bundle=dataclasses.replace(asked.bundle, name="tiny", version="1", languages=(), least_words=0),
+    )
 
 
 @pytest.fixture(scope="module")
@@ -52,25 +60,19 @@ def bundle(base: Path, tmp_path_factory) -> Path:
     if not TRIAGED.is_file():
         pytest.skip(f"{TRIAGED} is not built, and only it renders mail: make build")
     work, out = tmp_path_factory.mktemp("work"), tmp_path_factory.mktemp("bundle")
-    decoder.tokenizer(base).save(str(work / "tokenizer.json"))
-    tokenizer = tokens.load(work / "tokenizer.json")
-    mails = [tokenizer.encode(text).ids for text in ("Where is my order?", "Lunch on Friday?", "The roses bloom.", "")]
+    asked = asked_of(base)
+    tokenizer = tokens.of_base(asked)
+    tokenizer.save(str(work / "tokenizer.json"))
+    ids = [tokenizer.encode(mail.text).ids for mail in mails()]
 
-    net = tiny.Net(decoder.load(base))
-    lora.adapt(net, Lora(rank=4, alpha=8, dropout=0.0, targets=TARGETS, four_bit=False))
-    losses = train(net, mails)
-    assert losses[-1] < losses[0]
-    lora.merge(net)
-    assert max(export.parity(net, export.fp32(net, work), mails).values()) < 1e-3
-    export.int8(net, work, mails)
+    made = net.Net(asked, asked.labels)
+    names, before = set(made.state_dict()), export.net_outputs(made, ids)
+    train.train(made, mails() * 8, asked, work)
+    assert set(made.state_dict()) == names
+    assert np.abs(export.net_outputs(made, ids)["topic"] - before["topic"]).max() > 1e-3
+    assert max(export.parity(made, export.fp32(made, work), ids).values()) < 1e-3
+    export.int8(made, work, ids)
 
-    asked = config.read()
-    asked = dataclasses.replace(
-        asked,
-        heads=HEADS,
-        text=Text(head=100, tail=60),
-        bundle=dataclasses.replace(asked.bundle, name="tiny", version="1", languages=(), least_words=0),
-    )
     content = pack.Content(
         name="tiny",
         version="1",

@@ -1,13 +1,22 @@
 """The exported file answers what the net answers, for encoder and decoder."""
 
+import dataclasses
+import json
+import os
+from pathlib import Path
+
 import pytest
 
 torch = pytest.importorskip("torch", reason="needs the training's packages: make train-env")
 np = pytest.importorskip("numpy")
 onnx = pytest.importorskip("onnx", reason="needs the training's packages: make train-env")
 
-from training import decoder, export, graph_counts, quantise  # noqa: E402
+from training import config, decoder, export, graph_counts, net, quantise, train  # noqa: E402
+from training.config import Text  # noqa: E402
 from training.tests import tiny  # noqa: E402
+
+ROOT = Path(__file__).resolve().parents[2]
+TRIAGED = Path(os.environ.get("TRIAGED", ROOT / "target" / "debug" / "triaged"))
 
 
 @pytest.fixture(scope="module")
@@ -17,8 +26,8 @@ def decoder_folder(tmp_path_factory):
     return folder
 
 
-@pytest.fixture(params=["encoder", "decoder"])
-def net(request, decoder_folder) -> tiny.Net:
+@pytest.fixture(params=["encoder", "decoder"], name="made")
+def made_net(request, decoder_folder) -> tiny.Net:
     torch.manual_seed(2)
     return tiny.encoder_net() if request.param == "encoder" else tiny.Net(decoder.load(decoder_folder)).eval()
 
@@ -31,58 +40,58 @@ def with_counts(net: tiny.Net) -> tiny.Net:
     return net
 
 
-def test_fp32_is_the_net(net, tmp_path) -> None:
-    assert max(export.parity(net, export.fp32(net, tmp_path), tiny.mails()).values()) < 1e-4
+def test_fp32_is_the_net(made, tmp_path) -> None:
+    assert max(export.parity(made, export.fp32(made, tmp_path), tiny.mails()).values()) < 1e-4
 
 
-def test_fp16_is_the_net_within_half_precision(net, tmp_path) -> None:
-    file = export.fp16(net, tmp_path)
-    differences = export.parity(net, file, tiny.mails())
-    scale = max(np.abs(rows).max() for rows in export.net_outputs(net, tiny.mails()).values())
+def test_fp16_is_the_net_within_half_precision(made, tmp_path) -> None:
+    file = export.fp16(made, tmp_path)
+    differences = export.parity(made, file, tiny.mails())
+    scale = max(np.abs(rows).max() for rows in export.net_outputs(made, tiny.mails()).values())
     assert max(differences.values()) < 0.02 * scale
-    assert file.stat().st_size < 0.7 * export.fp32(net, tmp_path).stat().st_size
+    assert file.stat().st_size < 0.7 * export.fp32(made, tmp_path).stat().st_size
 
 
-def test_int8_changes_no_label_by_more_than_its_noise(net, tmp_path) -> None:
+def test_int8_changes_no_label_by_more_than_its_noise(made, tmp_path) -> None:
     mails = tiny.mails(40)
-    file = export.int8(net, tmp_path, mails)
-    exact, packed = export.net_outputs(net, mails), export.outputs(file, mails)
+    file = export.int8(made, tmp_path, mails)
+    exact, packed = export.net_outputs(made, mails), export.outputs(file, mails)
     for head in tiny.LABELS:
         spread = exact[head].std(axis=0).mean()
         assert np.abs(exact[head] - packed[head]).mean() < 0.2 * spread
     assert quantise.flips({head: exact[head] for head in tiny.LABELS}, packed)["mood"] <= 0.1
 
 
-def test_int8_leaves_the_heads_as_they_are(net, tmp_path) -> None:
+def test_int8_leaves_the_heads_as_they_are(made, tmp_path) -> None:
     """The quantiser turns each Gemm into a MatMul and takes that, unless it is told not to."""
-    file = export.int8(net, tmp_path, tiny.mails())
+    file = export.int8(made, tmp_path, tiny.mails())
     arrays = {array.name: array.data_type for array in onnx.load(file).graph.initializer}
     assert arrays["mood_matrix"] == onnx.TensorProto.FLOAT
     assert arrays["word_rows"] == onnx.TensorProto.INT8
 
 
-def test_word_counts_are_added_to_each_heads_logits(net, tmp_path) -> None:
-    plain = export.outputs(export.fp32(net, tmp_path), tiny.mails())
-    added = export.outputs(export.fp32(with_counts(net), tmp_path), tiny.mails())
+def test_word_counts_are_added_to_each_heads_logits(made, tmp_path) -> None:
+    plain = export.outputs(export.fp32(made, tmp_path), tiny.mails())
+    added = export.outputs(export.fp32(with_counts(made), tmp_path), tiny.mails())
     for place, ids in enumerate(tiny.mails()):
-        for head, row in graph_counts.logits(net.counts, np.array(ids)).items():
+        for head, row in graph_counts.logits(made.counts, np.array(ids)).items():
             assert np.abs(added[head][place] - plain[head][place] - row).max() < 1e-4
 
 
 def test_a_head_that_is_named_like_an_inner_value_is_refused(tmp_path) -> None:
-    net = tiny.Net(tiny.encoder_net().encoder, {"pooled": ["a", "b"]})
+    made = tiny.Net(tiny.encoder_net().encoder, {"pooled": ["a", "b"]})
     with pytest.raises(ValueError, match="a head can not be named 'pooled'"):
-        export.fp32(net, tmp_path)
+        export.fp32(made, tmp_path)
 
 
-def test_padding_at_the_right_changes_nothing(net) -> None:
+def test_padding_at_the_right_changes_nothing(made) -> None:
     """In training mails are padded, in service they are not."""
     mails = tiny.mails(4, longest=30)
-    alone = export.net_outputs(net, mails)
+    alone = export.net_outputs(made, mails)
     ids = torch.tensor([mail + [0] * (30 - len(mail)) for mail in mails])
     mask = torch.tensor([[1] * len(mail) + [0] * (30 - len(mail)) for mail in mails])
     with torch.inference_mode():
-        for head, rows in net(ids, mask).items():
+        for head, rows in made(ids, mask).items():
             assert np.abs(rows.numpy() - alone[head]).max() < 1e-4
 
 
@@ -103,3 +112,29 @@ def test_a_decoder_that_the_graph_has_no_nodes_for_is_refused(decoder_folder) ->
     config.mlp_bias = True
     with pytest.raises(decoder.DecoderError, match="mlp_bias"):
         decoder.check(config, "here")
+
+
+@pytest.mark.skipif(not TRIAGED.is_file(), reason=f"{TRIAGED} is not built, and only it renders mail: make build")
+def test_a_finished_run_becomes_a_bundle_for_graphics_cards(tmp_path) -> None:
+    weights, work, asked = tmp_path / "weights", tmp_path / "work", config.read()
+    tiny.encoder_net().encoder.save_pretrained(weights)
+    tiny.write_words(weights / "tokenizer.json")
+    asked = dataclasses.replace(
+        asked,
+        base=dataclasses.replace(asked.base, weights=str(weights)),
+        heads={head: dict.fromkeys(names, "") for head, names in tiny.LABELS.items()},
+        text=Text(head=32, tail=16),
+    )
+    (work / "final").mkdir(parents=True)
+    made = net.Net(asked, asked.labels)
+    train.keep(made, work / "final" / "state.safetensors")
+    numbers = {head: {"temperature": 1.0, "threshold": 0.5} for head in asked.heads}
+    (work / "calibration.json").write_text(json.dumps(numbers), encoding="utf-8")
+    export.bundle(work, export.Precision.HALF, TRIAGED, tmp_path / "out", asked)
+    assert json.loads((tmp_path / "out" / "manifest.json").read_text(encoding="utf-8"))["name"] == "default-fp16"
+    assert max(export.parity(made, tmp_path / "out" / "model.onnx", tiny.mails(8, longest=40)).values()) < 0.05
+
+
+def test_a_run_that_is_not_finished_is_refused_with_what_is_missing(tmp_path) -> None:
+    with pytest.raises(SystemExit, match=r"state.safetensors.*is missing; `python -m training.run"):
+        export.bundle(tmp_path, export.Precision.EXACT, TRIAGED, tmp_path / "out", config.read())

@@ -116,6 +116,16 @@ def test_the_card_has_data_numbers_calibration_speed_and_the_way_back(work: Path
     assert not re.search(r"\{[a-z_]+\}", text), "a name was not filled in"
 
 
+def test_the_card_shows_another_run_beside_its_own(work: Path, tmp_path: Path) -> None:
+    other = json.loads((work / "figures.json").read_text()) | {"extra": False, "trained_on": 7_259}
+    (tmp_path / "figures.json").write_text(json.dumps(other))
+    card.write(work, ASKED, tmp_path)
+    text = (work / "card.md").read_text()
+    card.write(work, ASKED)
+    assert "## The same from the mails of this repository alone\n\n7259 mails; this file is not that model." in text
+    assert "The same from" not in (work / "card.md").read_text()
+
+
 def test_every_table_of_the_card_has_rows_of_one_width(work: Path) -> None:
     tables = re.findall(r"(?:^\|.*\n)+", (work / "card.md").read_text(), flags=re.MULTILINE)
     assert len(tables) == 5

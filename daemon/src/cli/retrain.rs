@@ -16,8 +16,9 @@ use triaged::model::{ModelBundle, Versions};
 use triaged::retrain::environment::{self, EnvironmentError};
 use triaged::retrain::{seclusion, trial};
 use triaged_core::config::Config;
-use triaged_core::retrain::gate;
+use triaged_core::retrain::{Verdict, gate};
 
+use self::labour::Tried;
 use self::plan::Plan;
 use self::report::Report;
 use super::model::change::failure;
@@ -91,15 +92,12 @@ pub(super) fn run(config: &Path, args: &Args) -> Result<Exit, Failure> {
     }
     let environment = environment.or_exit(Exit::Config)?;
     versions.make_folder().and_then(|()| versions.remove_strays()).map_err(failure)?;
-    let candidate = versions.reserve(&plan.base_name).map_err(failure)?;
-    let (before, after) = labour::train_and_try(&config, &environment, &plan, &candidate)?;
-    let bundle = ModelBundle::load(candidate.folder()).or_exit(Exit::Software)?;
-    trial::has_labels(&bundle, &plan.dataset.names).or_exit(Exit::Software)?;
-    let verdict = gate(&plan.judges().trials(&plan.dataset.names, &before, &after));
+    let tried = labour::train_and_try(&config, &environment, &plan, &versions)?;
+    let verdict = judge(&plan, &tried)?;
     let passes = verdict.passes();
     report.judged(verdict, Clock.monotonic().duration_since(begun));
     if passes {
-        let version = versions.adopt(candidate).map_err(failure)?;
+        let version = versions.adopt(tried.candidate).map_err(failure)?;
         if args.activate {
             versions.activate(&version).map_err(failure)?;
         }
@@ -108,6 +106,14 @@ pub(super) fn run(config: &Path, args: &Args) -> Result<Exit, Failure> {
     let outcome = if passes { "accepted" } else { "refused" };
     print(&if args.json { report.as_json(outcome) } else { report.verdict_text() });
     Ok(if passes { Exit::Ok } else { Exit::Refused })
+}
+
+/// What the gate says of a candidate that has the right labels.
+fn judge(plan: &Plan, tried: &Tried) -> Result<Verdict, Failure> {
+    let bundle = ModelBundle::load(tried.candidate.folder()).or_exit(Exit::Software)?;
+    let names = &plan.dataset.names;
+    trial::has_labels(&bundle, names).or_exit(Exit::Software)?;
+    Ok(gate(&plan.judges().trials(names, &tried.before, &tried.after)))
 }
 
 fn set_up(config: &Config) -> Result<Exit, Failure> {

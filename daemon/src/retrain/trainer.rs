@@ -4,18 +4,18 @@
 //! word of them. It runs in a group of its own, behind everything else that the machine does, and
 //! ends with its parent: its input ends then, and it leaves. Deliberately absent: what it does.
 
-use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
+use std::pin::pin;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process_group, setpriority_process};
 use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncWrite, AsyncWriteExt, BufReader, BufWriter};
-use tokio::process::{Child, ChildStdin, Command};
+use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 use tokio::time::timeout;
 
 use triaged_core::retrain::{LabelNames, LabelledMail};
@@ -126,24 +126,41 @@ pub async fn train(
     else {
         return Err(TrainingError::Pipe(io::ErrorKind::BrokenPipe.into()));
     };
-    let ended = RefCell::new(false);
-    let hear = async {
-        let complaints = complain(BufReader::new(errors), &told);
-        let (said, ()) = tokio::join!(listen(BufReader::new(output), &told), complaints);
-        ended.replace(true);
-        said
-    };
+    let mut hear = pin!(hear(output, errors, &told));
     let said = tokio::select! {
-        said = hear => said,
+        said = &mut hear => said,
         never = teach(input, lesson) => match never {},
         () = stop => Err(TrainingError::Stopped),
+        _ = child.wait() => {
+            // What it started may still hold the pipes.
+            process.kill();
+            hear.await
+        }
     };
-    let status = process.end(said.is_ok() && *ended.borrow()).await?;
+    let status = process.end(said.is_ok()).await?;
     match said? {
         Said::Done if status.success() => Ok(()),
         Said::Failed(why) => Err(TrainingError::Failed(why)),
         Said::Done | Said::Nothing => Err(TrainingError::Ended(status)),
     }
+}
+
+/// Hears both outputs to their end, or up to something that makes no sense.
+async fn hear(
+    output: ChildStdout,
+    errors: ChildStderr,
+    told: &impl Fn(Told),
+) -> Result<Said, TrainingError> {
+    let mut listening = pin!(listen(BufReader::new(output), told));
+    let mut complaints = pin!(complain(BufReader::new(errors), told));
+    let said = tokio::select! {
+        said = &mut listening => said,
+        () = &mut complaints => return listening.await,
+    };
+    if said.is_ok() {
+        complaints.await;
+    }
+    said
 }
 
 /// The process, which does not outlive this value.

@@ -32,7 +32,7 @@ impl Confusion {
     }
 
     /// The matrix of pairs of truth and found; both are less than `labels`.
-    pub(super) fn of(labels: usize, pairs: impl IntoIterator<Item = (u8, u8)>) -> Self {
+    pub(crate) fn of(labels: usize, pairs: impl IntoIterator<Item = (u8, u8)>) -> Self {
         let mut matrix = Self::new(labels);
         for pair in pairs {
             matrix.add(pair);
@@ -63,12 +63,12 @@ impl Confusion {
     }
 
     /// Mails that were taken for what they are.
-    pub(super) fn right(&self) -> usize {
+    pub(crate) fn right(&self) -> usize {
         self.counts.iter().step_by(self.labels + 1).sum()
     }
 
     /// Mails of each true label.
-    pub(super) fn support(&self) -> Vec<usize> {
+    pub(crate) fn support(&self) -> Vec<usize> {
         self.rows().map(|row| row.iter().sum()).collect()
     }
 
@@ -88,7 +88,7 @@ impl Confusion {
     }
 
     /// Mean F1 of the labels that occur in the truth.
-    pub(super) fn macro_f1(&self, support: &[usize]) -> f64 {
+    pub(crate) fn macro_f1(&self, support: &[usize]) -> f64 {
         let labels = self.counts.iter().step_by(self.labels + 1).zip(support).enumerate();
         let (mut sum, mut occurring) = (0.0, 0_u32);
         for (label, (&right, &mails)) in labels {

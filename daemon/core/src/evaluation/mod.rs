@@ -215,7 +215,7 @@ impl Reasons {
 
 /// `part` of `whole`; 0 of nothing.
 #[expect(clippy::cast_precision_loss, reason = "nobody counts 2^52 mails")]
-fn share(part: usize, whole: usize) -> f64 {
+pub(crate) fn share(part: usize, whole: usize) -> f64 {
     if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
 }
 

@@ -15,7 +15,8 @@
 //! A candidate of which no head could be judged by 1 is refused, too. What is equal is accepted:
 //! with a hundred mails, a better model often can not be told from an equal one.
 
-use super::measure::{Compared, compared, kappa, lower, luck, share};
+use super::measure::{Compared, compared, kappa, lower, luck};
+use crate::evaluation::share;
 
 /// Fewer held-out mails say nothing about a head.
 const FEWEST_HELD: usize = 20;

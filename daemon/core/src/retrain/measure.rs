@@ -2,6 +2,7 @@
 
 use super::SEED;
 use super::gate::Answer;
+use crate::evaluation::{Confusion, share};
 use crate::random::SplitMix;
 
 /// Resamples of the mails for the question whether a difference is more than luck.
@@ -55,26 +56,13 @@ fn accuracy(answers: &[&Answer], found: impl Fn(&Answer) -> usize) -> f64 {
     share(right, answers.len())
 }
 
-/// Unweighted mean of the labels' F1, over those that occur in the truth; 0 without mails.
+/// As `triaged eval` has it: the unweighted mean of F1 over the labels that occur in the truth.
 fn macro_f1(answers: &[&Answer], found: impl Fn(&Answer) -> usize) -> f64 {
+    let number = |label: usize| u8::try_from(label).unwrap_or(u8::MAX);
+    let pairs = answers.iter().map(|answer| (number(answer.truth), number(found(answer))));
     let labels = answers.iter().map(|answer| answer.truth.max(found(answer)) + 1).max();
-    // True, found and both, label by label.
-    let mut counts = vec![(0_usize, 0_usize, 0_usize); labels.unwrap_or(0)];
-    for answer in answers {
-        let (truth, found) = (answer.truth, found(answer));
-        if let Some(count) = counts.get_mut(truth) {
-            count.0 += 1;
-            count.2 += usize::from(truth == found);
-        }
-        if let Some(count) = counts.get_mut(found) {
-            count.1 += 1;
-        }
-    }
-    let occurring = counts.iter().filter(|count| count.0 > 0);
-    let sum: f64 =
-        occurring.clone().map(|(truth, found, both)| share(2 * both, truth + found)).sum();
-    let labels = occurring.count();
-    if labels == 0 { 0.0 } else { sum / number(labels) }
+    let matrix = Confusion::of(labels.unwrap_or(0), pairs);
+    matrix.macro_f1(&matrix.support())
 }
 
 /// Cohen's kappa of the candidate with the truth (Cohen 1960): 0 where they agree as often as
@@ -111,16 +99,6 @@ pub(super) fn luck(answers: &[&Answer]) -> f64 {
         as_well += usize::from(by_chance >= agreed);
     }
     share(as_well, SHUFFLES)
-}
-
-/// The part of a whole, 0 of nothing.
-pub(super) fn share(part: usize, whole: usize) -> f64 {
-    if whole == 0 { 0.0 } else { number(part) / number(whole) }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "counts of mails are far below 2^52")]
-fn number(count: usize) -> f64 {
-    count as f64
 }
 
 #[cfg(test)]

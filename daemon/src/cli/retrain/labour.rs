@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use triaged::lifecycle::Signals;
-use triaged::model::{Candidate, ModelOptions};
+use triaged::model::{Candidate, ModelOptions, Versions};
 use triaged::retrain::environment::Environment;
 use triaged::retrain::trainer::{self, Lesson, TrainingError};
 use triaged::retrain::trial::{self, Answers};
@@ -12,17 +12,27 @@ use triaged_core::config::Config;
 
 use super::plan::Plan;
 use super::progress::Progress;
+use crate::cli::model::change::failure;
 use crate::cli::{Exit, Failure, OrExit, block_on};
 
-/// Trains the candidate; the answers of base and candidate to the mails that judge.
+/// A candidate, and the answers of the base and of itself to the mails that judge.
+pub(super) struct Tried {
+    pub(super) candidate: Candidate,
+    pub(super) before: Answers,
+    pub(super) after: Answers,
+}
+
+/// Trains a candidate and tries it.
 pub(super) fn train_and_try(
     config: &Config,
     environment: &Environment,
     plan: &Plan,
-    candidate: &Candidate,
-) -> Result<(Answers, Answers), Failure> {
+    versions: &Versions,
+) -> Result<Tried, Failure> {
     block_on(async {
+        // Before there is anything that a signal could leave behind.
         let mut signals = Signals::listen().or_exit(Exit::Config)?;
+        let candidate = versions.reserve(&plan.base_name).map_err(failure)?;
         let progress = Progress::new();
         let options = ModelOptions::from(&config.model);
         progress.stage("judge the base");
@@ -46,7 +56,7 @@ pub(super) fn train_and_try(
         progress.stage("judge the candidate");
         let after = read(candidate.folder(), &options, plan, &mut signals).await?;
         progress.finish();
-        Ok((before, after))
+        Ok(Tried { candidate, before, after })
     })?
 }
 
