@@ -42,7 +42,7 @@ def confine(scratch: Path) -> None:
         prctl = ctypes.CDLL(None, use_errno=True).prctl
         prctl(SET_PDEATHSIG, signal.SIGKILL)
         prctl(SET_DUMPABLE, 0)
-    os.nice(POLITE)
+    os.setpriority(os.PRIO_PROCESS, 0, max(POLITE, os.getpriority(os.PRIO_PROCESS, 0)))
     scratch.mkdir(parents=True, exist_ok=True)
     tempfile.tempdir = str(scratch)
     for name in ("TMPDIR", "MPLCONFIGDIR", "HF_HOME", "XDG_CACHE_HOME", "TORCHINDUCTOR_CACHE_DIR"):
