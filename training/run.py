@@ -26,6 +26,8 @@ from training.graph_counts import Counts
 from training.mails import Mail
 from training.nets import Spent
 
+PARITY, PARITY_MAILS = 1e-3, 50  # the most that the exact file may differ from the net, and over how many mails
+
 
 @dataclass(frozen=True)
 class Run:
@@ -149,11 +151,16 @@ def exported(run: Run, prepared: list[Mail]) -> None:
     made.counts = wordcounts.of_run(run.work)
     for name in ("fp32", "int8"):
         (run.work / name).mkdir(exist_ok=True)
-    export.fp32(made, run.work / "fp32")
+    exact = export.fp32(made, run.work / "fp32")
     watched = [mail for mail in prepared if mail.source == "written"][::10]  # whose inputs set the channel widths
+    ids = ids_of(run, watched)
+    parity = export.parity(made, exact, ids[:PARITY_MAILS])
+    (run.work / "parity.json").write_text(json.dumps(parity, indent=2) + "\n")
+    if max(parity.values()) > PARITY:
+        raise SystemExit(f"{exact}: differs from the net by {max(parity.values()):.5f}, more than {PARITY}")
     waiting = run.work / "int8.part"
     waiting.mkdir(exist_ok=True)
-    export.int8(made, waiting, ids_of(run, watched))
+    export.int8(made, waiting, ids)
     (waiting / "model.onnx").replace(run.work / "int8" / "model.onnx")
     waiting.rmdir()
 
