@@ -132,6 +132,24 @@ fn a_version_that_is_gone_is_passed_over_on_the_way_back() {
 }
 
 #[test]
+fn going_back_to_the_installed_bundle_finds_the_one_that_is_installed_by_then() {
+    let house = House::with(&["fixture-8"]);
+    let place = house.0.folder().join("installed");
+    Bundle::copy(FIXTURE, &place);
+    house.0.configure(&Settings::label().with_nobody().bundle(&place));
+    house.versions().activate("fixture-8").unwrap();
+    // A new package brings a version of its own, by the name of one that is there.
+    Bundle::copy(FIXTURE, &place).called("fixture-8");
+    assert_eq!(house.list(), ["fixture-8", "*fixture-8"]);
+    house.versions().rollback().unwrap();
+    assert_eq!(house.list(), ["*fixture-8", "fixture-8"]);
+    house.versions().activate("fixture-8").unwrap();
+    assert_eq!(house.list(), ["fixture-8", "*fixture-8"]);
+    house.versions().activate("installed").unwrap();
+    assert_eq!(house.list(), ["*fixture-8", "fixture-8"]);
+}
+
+#[test]
 fn people_and_programs_get_the_list() {
     let house = House::with(&["fixture-10", "fixture-8"]);
     house.version("other-1").manifest(|manifest| manifest["parent"] = json!("fixture-8"));

@@ -1,5 +1,6 @@
 """Mails are prepared whole: labels, weights, groups and folds follow their rules."""
 
+import dataclasses
 import json
 import os
 from pathlib import Path
@@ -10,7 +11,9 @@ from training import config, mails, prepare
 
 ROOT = Path(__file__).resolve().parents[2]
 TRIAGED = Path(os.environ.get("TRIAGED", ROOT / "target" / "debug" / "triaged"))
-ASKED = config.read()
+READ = config.read()
+WEIGHTS = dataclasses.replace(READ.weights, written=1.0, read=0.9, corpus=0.3, rule=0.2, none=0.0, unsure=0.5)
+ASKED = dataclasses.replace(READ, weights=WEIGHTS, shares=config.Shares(corpus=0.3, rule=1.0))
 FILE = Path("somewhere/front_desks.jsonl")
 
 
@@ -32,6 +35,14 @@ def test_weights_come_from_the_source_and_from_doubt() -> None:
     assert prepare.weight_of(row(), "written", ASKED) == ASKED.weights.written
     assert prepare.weight_of(row(sure=True), "read", ASKED) == ASKED.weights.read
     assert prepare.weight_of(row(sure=False), "corpus", ASKED) == ASKED.weights.corpus * ASKED.weights.unsure
+
+
+def test_of_a_source_with_a_share_the_same_part_is_always_taken() -> None:
+    names = [f"sa-{number}" for number in range(1000)]
+    taken = [name for name in names if prepare.takes_part(name, "corpus", ASKED)]
+    assert 250 < len(taken) < 350
+    assert taken == [name for name in names if prepare.takes_part(name, "corpus", ASKED)]
+    assert all(prepare.takes_part(name, source, ASKED) for name in names for source in ("rule", "read", "written"))
 
 
 @pytest.mark.parametrize(("one", "other"), [("t13-001a", "t13-001b"), ("t13-001", "t13-001d")])

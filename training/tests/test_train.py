@@ -9,7 +9,7 @@ torch = pytest.importorskip("torch", reason="needs the training's packages: make
 from safetensors.torch import load_file  # noqa: E402
 from transformers import BertModel  # noqa: E402
 
-from training import attention, base, config, net, smoke, train  # noqa: E402
+from training import attention, base, config, net, random_models, smoke, train  # noqa: E402
 from training.config import Config  # noqa: E402
 from training.mails import Mail  # noqa: E402
 
@@ -21,7 +21,7 @@ def weights(tmp_path_factory):
     """A folder with a tiny random encoder."""
     home = tmp_path_factory.mktemp("home")
     smoke.data(home)
-    smoke.encoder(home, home / "weights")
+    random_models.encoder(home / "weights", sorted((home / "data").iterdir()))
     return home / "weights"
 
 

@@ -9,28 +9,29 @@
 //! Deliberately absent: the running daemon, which notices by itself, and deleting versions.
 
 mod candidate;
+mod choice;
 mod error;
+mod lock;
 mod record;
 
-use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::fs::{self, DirBuilder};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use triaged_core::config::{Config, KeywordsConfig, Problems, keyword_map_among};
 use triaged_core::label::{Head, KeywordMap};
 
 use super::bundle::ModelBundle;
-use super::engine::{Engine, ModelOptions};
+use super::engine::ModelOptions;
 use super::manifest::{Manifest, is_version_name};
 pub use candidate::Candidate;
+pub use choice::Change;
 pub use error::VersionError;
+use error::io;
 use record::Record;
 
 /// The other name of the installed bundle, which no version can have: it has no hyphen.
 const INSTALLED: &str = "installed";
-
-/// Held by whoever changes something in the folder.
-const LOCK: &str = ".lock";
 
 /// The versions that one configuration can serve. Nothing is read before it is asked for.
 #[derive(Debug, Clone)]
@@ -56,15 +57,6 @@ pub struct Version {
     pub manifest: Result<Manifest, VersionError>,
 }
 
-/// Another version serves from now on.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Change {
-    /// The version until now.
-    pub before: String,
-    /// The version from now on.
-    pub now: String,
-}
-
 impl Versions {
     /// The versions for a configuration: its `[model] bundle` (or one of the usual places) and
     /// those in its state folder.
@@ -85,7 +77,7 @@ impl Versions {
     /// Makes that folder where it is missing.
     pub fn make_folder(&self) -> Result<(), VersionError> {
         let made = DirBuilder::new().recursive(true).mode(0o755).create(&self.folder);
-        made.map_err(|source| self.io("make", &self.folder, source))
+        made.map_err(io("make", &self.folder))
     }
 
     /// Every version: the installed one, then the others by name and number.
@@ -160,52 +152,6 @@ impl Versions {
         }
     }
 
-    /// Lets the version of this name serve, after it was loaded, tried on the largest input and on
-    /// its golden mails, and its keywords were found to fit the configuration.
-    pub fn activate(&self, name: &str) -> Result<Change, VersionError> {
-        let _alone = self.lock()?;
-        // Whoever activates a version by name mends a record that can not be read, too.
-        let record = self.record().unwrap_or_default();
-        let target = self.find(name)?;
-        self.turn_to(target, &record, record.before_this(self.current(&record)))
-    }
-
-    /// Lets the version serve again that served before this one, tried in the same way. Versions
-    /// that are gone are passed over; before the first one that was activated was the installed.
-    pub fn rollback(&self) -> Result<Change, VersionError> {
-        let _alone = self.lock()?;
-        let record = self.record()?;
-        let mut before = record.before.clone();
-        while let Some(name) = before.pop() {
-            match self.find(&name) {
-                Ok(target) if target == record.active => {}
-                Ok(target) => return self.turn_to(target, &record, before),
-                Err(VersionError::Unknown { .. }) => {}
-                Err(error) => return Err(error),
-            }
-        }
-        if record.active.is_none() {
-            return Err(VersionError::NothingBefore { current: self.current(&record) });
-        }
-        self.turn_to(None, &record, before)
-    }
-
-    /// Tries a version (`None`: the installed one) and writes down that it serves.
-    fn turn_to(
-        &self,
-        target: Option<String>,
-        now: &Record,
-        before: Vec<String>,
-    ) -> Result<Change, VersionError> {
-        let folder =
-            target.as_ref().map_or_else(|| self.installed.clone(), |name| self.folder.join(name));
-        let (bundle, keywords) = self.load(&folder)?;
-        let name = bundle.version();
-        Engine::try_out(bundle, keywords, &ModelOptions { threads: 1, ..self.options.clone() })?;
-        Record { active: target, before }.write(&self.folder)?;
-        Ok(Change { before: self.current(now), now: name })
-    }
-
     /// `None` for the installed bundle, the name of a folder for another one.
     fn find(&self, name: &str) -> Result<Option<String>, VersionError> {
         let names = self.names()?;
@@ -225,7 +171,7 @@ impl Versions {
         let entries = match fs::read_dir(&self.folder) {
             Ok(entries) => entries,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(source) => return Err(self.io("read", &self.folder, source)),
+            Err(error) => return Err(io("read", &self.folder)(error)),
         };
         let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
         let mut names: Vec<String> = names.filter(|name| is_version_name(name)).collect();
@@ -250,7 +196,7 @@ impl Versions {
 
     /// A link could lead out of the folder that nobody else may write to.
     fn plain_folder(&self, folder: &Path) -> Result<(), VersionError> {
-        let found = fs::symlink_metadata(folder).map_err(|error| self.io("read", folder, error))?;
+        let found = fs::symlink_metadata(folder).map_err(io("read", folder))?;
         if found.is_dir() {
             return Ok(());
         }
@@ -260,55 +206,19 @@ impl Versions {
     /// The labels of every version that can be read: what the configuration says about them is no
     /// mistake.
     fn all_heads(&self) -> Vec<Head> {
-        let versions = self.list().unwrap_or_default();
-        let manifests = versions.into_iter().filter_map(|version| version.manifest.ok());
-        manifests.flat_map(|manifest| manifest.heads().to_vec()).collect()
+        let names = self.names().unwrap_or_default();
+        let manifests = names.iter().filter_map(|name| self.manifest(name).ok());
+        let installed = ModelBundle::manifest_in(&self.installed).ok();
+        manifests.chain(installed).flat_map(|manifest| manifest.heads().to_vec()).collect()
     }
 
     fn record(&self) -> Result<Record, VersionError> {
         Record::read(&self.folder)
     }
 
-    fn current(&self, record: &Record) -> String {
-        record.active.clone().unwrap_or_else(|| self.installed_name())
-    }
-
     fn installed_name(&self) -> String {
         let manifest = ModelBundle::manifest_in(&self.installed);
         manifest.map_or_else(|_| INSTALLED.to_owned(), |manifest| manifest.full_name())
-    }
-
-    /// Waits until nobody else changes anything here, and keeps them waiting while the file lives.
-    fn lock(&self) -> Result<File, VersionError> {
-        self.make_folder()?;
-        let path = self.folder.join(LOCK);
-        let file = self.lock_file(&path)?;
-        file.lock().map_err(|source| self.io("lock", &path, source))?;
-        Ok(file)
-    }
-
-    /// The same for whoever does not want to wait: `None` while somebody changes something.
-    fn try_lock(&self) -> Result<Option<File>, VersionError> {
-        self.make_folder()?;
-        let path = self.folder.join(LOCK);
-        let file = self.lock_file(&path)?;
-        match file.try_lock() {
-            Ok(()) => Ok(Some(file)),
-            Err(TryLockError::WouldBlock) => Ok(None),
-            Err(TryLockError::Error(source)) => Err(self.io("lock", &path, source)),
-        }
-    }
-
-    fn lock_file(&self, path: &Path) -> Result<File, VersionError> {
-        // To read is enough for a lock, so one that root made serves the daemon's user, too.
-        let made = || OpenOptions::new().create(true).append(true).mode(0o644).open(path);
-        let file = File::open(path).or_else(|_| made());
-        file.map_err(|source| self.io("open", path, source))
-    }
-
-    #[expect(clippy::unused_self, reason = "reads like the other steps")]
-    fn io(&self, verb: &'static str, path: &Path, source: std::io::Error) -> VersionError {
-        VersionError::Io { verb, path: path.to_owned(), source }
     }
 }
 

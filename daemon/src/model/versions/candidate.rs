@@ -6,11 +6,12 @@
 //! nobody else can look into it, and nothing but the files of the bundle is taken over.
 
 use std::fs::{self, DirBuilder, File, Permissions};
-use std::io;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process;
 
+use super::error::io;
+use super::lock;
 use super::{VersionError, Versions, numbered};
 use crate::model::bundle::{MANIFEST, ModelBundle};
 use crate::model::manifest::{Manifest, is_version_name};
@@ -55,7 +56,8 @@ impl Versions {
     /// The next number for bundles of this name, with an empty folder to make it in; nobody else
     /// gets the same number while the candidate lives.
     pub fn reserve(&self, name: &str) -> Result<Candidate, VersionError> {
-        let _alone = self.lock()?;
+        self.make_folder()?;
+        let _alone = lock::wait(&self.folder)?;
         if !is_version_name(&format!("{name}-1")) {
             return Err(VersionError::Name { name: name.to_owned() });
         }
@@ -72,14 +74,15 @@ impl Versions {
             lock.lock()?;
             Ok(lock)
         };
-        let lock = made().map_err(|source| self.io("make", &folder, source))?;
+        let lock = made().map_err(io("make", &folder))?;
         Ok(Candidate { name: name.to_owned(), number, folder, _lock: lock })
     }
 
     /// Takes the finished bundle over as a version, which serves once it is activated. All files
     /// are verified and on disk before it has its name; what else is in the folder is removed.
     pub fn adopt(&self, candidate: Candidate) -> Result<String, VersionError> {
-        let _alone = self.lock()?;
+        self.make_folder()?;
+        let _alone = lock::wait(&self.folder)?;
         let bundle = ModelBundle::load(&candidate.folder)?;
         let name = candidate.full_name();
         if bundle.version() != name {
@@ -93,19 +96,20 @@ impl Versions {
         settle(&candidate.folder, bundle.manifest())
             .and_then(|()| fs::rename(&candidate.folder, &place))
             .and_then(|()| File::open(&self.folder)?.sync_all())
-            .map_err(|source| self.io("make", &place, source))?;
+            .map_err(io("make", &place))?;
         Ok(name)
     }
 
     /// Removes what processes left that died while they made a version; how many there were.
     /// While somebody else changes something here, nothing is done.
     pub fn remove_strays(&self) -> Result<usize, VersionError> {
-        let Some(_alone) = self.try_lock()? else { return Ok(0) };
+        self.make_folder()?;
+        let Some(_alone) = lock::attempt(&self.folder)? else { return Ok(0) };
         let mut removed = 0;
         for folder in self.candidate_folders()? {
             let has_owner = File::open(&folder).is_ok_and(|file| file.try_lock().is_err());
             if !has_owner {
-                fs::remove_dir_all(&folder).map_err(|error| self.io("remove", &folder, error))?;
+                fs::remove_dir_all(&folder).map_err(io("remove", &folder))?;
                 removed += 1;
             }
         }
@@ -124,8 +128,7 @@ impl Versions {
     }
 
     fn candidate_folders(&self) -> Result<Vec<PathBuf>, VersionError> {
-        let entries =
-            fs::read_dir(&self.folder).map_err(|error| self.io("read", &self.folder, error))?;
+        let entries = fs::read_dir(&self.folder).map_err(io("read", &self.folder))?;
         let entries = entries.filter_map(Result::ok);
         let candidates = entries.filter(|entry| {
             entry.file_name().to_str().is_some_and(|name| name.starts_with(PREFIX))
@@ -136,7 +139,7 @@ impl Versions {
 
 /// Leaves only the files of the bundle, readable for the daemon's user whoever made them, and on
 /// disk.
-fn settle(folder: &Path, manifest: &Manifest) -> io::Result<()> {
+fn settle(folder: &Path, manifest: &Manifest) -> std::io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
         let name = entry.file_name();

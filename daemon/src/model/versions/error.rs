@@ -1,7 +1,7 @@
 //! Why a version of the model can not be found, used or made.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use triaged_core::config::Problems;
 
@@ -82,4 +82,9 @@ pub enum VersionError {
         /// What the system said.
         source: io::Error,
     },
+}
+
+/// What a failed call of the system becomes.
+pub(super) fn io(verb: &'static str, path: &Path) -> impl FnOnce(io::Error) -> VersionError {
+    move |source| VersionError::Io { verb, path: path.to_owned(), source }
 }

@@ -1,7 +1,7 @@
 //! `active.json`: which version serves, and which ones served before it.
 //!
-//! `{"active": "default-2", "before": ["default-1"]}`; `null` or no file at all is the installed
-//! bundle. The file is replaced as a whole and is on disk before the change counts, so a crash
+//! `{"active": "default-3", "before": ["installed", "default-2"]}`; as `active`, `null` or no file
+//! at all is the installed bundle. The file is replaced as a whole and is on disk before the change counts, so a crash
 //! leaves the old one or the new one.
 
 use std::fs::{self, File, OpenOptions};
@@ -31,7 +31,8 @@ const MOST_BEFORE: usize = 20;
 pub(super) struct Record {
     /// `None`: the installed bundle.
     pub(super) active: Option<String>,
-    /// What served before, the last one last; the installed bundle by the name that it had then.
+    /// What served before, the last one last; the installed bundle by that word, because another
+    /// one may be installed by then.
     #[serde(default)]
     pub(super) before: Vec<String>,
 }
@@ -57,11 +58,12 @@ impl Record {
         }
     }
 
-    /// What served before, once the version `current` has ended to serve.
-    pub(super) fn before_this(&self, current: String) -> Vec<String> {
+    /// What served before, once the version that serves has ended to.
+    pub(super) fn before_this(&self) -> Vec<String> {
         let mut before = self.before.clone();
-        if before.last() != Some(&current) {
-            before.push(current);
+        let current = self.active.as_deref().unwrap_or(super::INSTALLED);
+        if before.last().map(String::as_str) != Some(current) {
+            before.push(current.to_owned());
         }
         before.split_off(before.len().saturating_sub(MOST_BEFORE))
     }
@@ -82,6 +84,6 @@ impl Record {
             fs::rename(&new, &path)?;
             File::open(folder)?.sync_all()
         };
-        written().map_err(|source| VersionError::Io { verb: "write", path: path.clone(), source })
+        written().map_err(super::error::io("write", &path))
     }
 }
