@@ -100,10 +100,16 @@ def asked_of(manifest: dict, settings: Settings) -> Config:
         languages=tuple(manifest.get("languages", ())),
         least_words=manifest.get("least_words", 0),
     )
+    heads = heads_of(manifest, settings)
+    own = {
+        head: {label: wanted for label, wanted in labels.items() if label in heads.get(head, {})}
+        for head, labels in found.calibrate.own.items()
+    }
     return dataclasses.replace(
         found,
         bundle=bundle,
-        heads=heads_of(manifest, settings),
+        heads=heads,
+        calibrate=dataclasses.replace(found.calibrate, own=own),
         text=config.Text(rule["head"], rule["tail"]),
         train=dataclasses.replace(
             found.train, method="lora", encoder_rate=ADAPTER_RATE, epochs=settings.epochs, seed=settings.seed

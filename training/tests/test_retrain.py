@@ -157,6 +157,19 @@ def test_a_candidate_can_be_the_next_base(made) -> None:
     assert tokens.load(made[0] / "tokenizer.json").encode("money").ids
 
 
+def test_a_base_without_the_default_labels_is_asked_for_none_of_their_thresholds() -> None:
+    manifest = {
+        "name": "mine",
+        "heads": [
+            {"name": "urgency", "labels": [{"name": "now", "keyword": "now"}, {"name": "later", "keyword": None}]}
+        ],
+        "long_text": {"rule": "head_tail", "head": 32, "tail": 16},
+    }
+    asked = retraining.asked_of(manifest, retraining.settings_of(settings() | {"labels": {}, "own": {}}))
+    assert asked.labels == {"urgency": ["now", "later"]}
+    assert asked.calibrate.own == {"urgency": {}}
+
+
 @pytest.mark.skipif(not TRIAGED.is_file(), reason=f"{TRIAGED} is not built, and only it renders mail: make build")
 def test_no_written_mail_repeats_what_the_parent_judges_by(tmp_path) -> None:
     asked, wanted = config.read(), retraining.settings_of(settings())
