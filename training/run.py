@@ -80,10 +80,10 @@ def claim(work: Path, mark: str) -> None:
     file.write_text(mark + "\n")
 
 
-def ids_of(run: Run, chosen: list[Mail]) -> list[list[int]]:
-    """The clipped token ids of mails, under real domains as they would come in service."""
+def ids_of(run: Run, chosen: list[Mail], real: float = 1.0) -> list[list[int]]:
+    """The clipped token ids of mails, this share of them under real domains as they would come in service."""
     tokenizer, rng = tokens.of_base(run.asked), random.Random(run.asked.train.seed)
-    texts = [augment.real_domains(mail.text, rng) for mail in chosen]
+    texts = [augment.real_domains(mail.text, rng) if rng.random() < real else mail.text for mail in chosen]
     return [tokens.clip(encoded.ids, run.asked.text) for encoded in tokenizer.encode_batch(texts)]
 
 
@@ -116,7 +116,8 @@ def counted(run: Run, folder: Path, learn: list[Mail]) -> Counts | None:
     file = folder / "counts.npz"
     if not file.is_file():
         words = tokens.of_base(run.asked).get_vocab_size(with_added_tokens=True)
-        wordcounts.write(file, wordcounts.fit(learn, ids_of(run, learn), words, run.asked))
+        ids = ids_of(run, learn, run.asked.counts.real_domains)
+        wordcounts.write(file, wordcounts.fit(learn, ids, words, run.asked))
     return wordcounts.read(file)
 
 
