@@ -102,15 +102,15 @@ impl Models {
         mut hangup: Hangup,
         stop: CancellationToken,
     ) -> Result<(), Infallible> {
-        let (changed, mut changes) = mpsc::channel(1);
+        let (changed, mut word) = mpsc::channel(1);
         let _watcher = self.watch(changed);
         loop {
             let asked = tokio::select! {
                 () = stop.cancelled() => return Ok(()),
                 Some(()) = hangup.0.recv() => true,
-                Some(()) = changes.recv() => false,
+                Some(()) = word.recv() => false,
             };
-            while !asked && tokio::time::timeout(QUIET, changes.recv()).await.is_ok() {}
+            while !asked && tokio::time::timeout(QUIET, word.recv()).await.is_ok() {}
             if asked {
                 self.refused = None;
             }
