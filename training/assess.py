@@ -121,6 +121,7 @@ def assess(work: Path, triaged: Path, files: list[Path], asked: Config) -> None:
         "sets": sets | sets_of_folds(work, prepared, manifest, asked),
         "baselines": sets_of_baselines(prepared, validation, asked),
         "flips": flips(work, validation, asked),
+        "parity": max(json.loads((work / "parity.json").read_text()).values()),
         "milliseconds": speed(bundle, [mail.text for mail in validation]),
         "processor": reader.processor(),
     }

@@ -124,7 +124,8 @@ def text(made: dict, about: dict, calibration: dict, times: dict, asked: Config,
         f"### Labels on {first}\n\n{classes(made['sets'][first])}",
         *([other_run(other)] if other else []),
         f"## Calibration\n\n{thresholds(asked, calibration)}",
-        f"Share of labels that int8 changes on the sets to choose by: {flips}.",
+        f"Share of labels that int8 changes on the sets to choose by: {flips}. The net and its exact file differ by "
+        f"{made['parity']:.1e} at most.",
         f"## Speed\n\nOne thread of a processor with {features}: text to logits in {made['milliseconds']['median']} ms "
         f"(median), {made['milliseconds']['p99']} ms (99th of 100), on the sets to choose by, by Python's onnxruntime.",
         f"## How to make it again\n\n`make train`{' with `TRAIN_EXTRA=DIR`' if made['extra'] else ''}: "

@@ -24,6 +24,7 @@ from training.mails import Mail, from_row
 
 HERE = Path(__file__).resolve().parent
 EPOCHS = 4
+ADAPTER_RATE = 5e-4  # higher than that of full training, as adapters start at zero; lower than the heads'
 WIDTH_MAILS = 96  # that the channels' widths are measured on before the quantising
 
 
@@ -99,12 +100,20 @@ def asked_of(manifest: dict, settings: Settings) -> Config:
         languages=tuple(manifest.get("languages", ())),
         least_words=manifest.get("least_words", 0),
     )
+    heads = heads_of(manifest, settings)
+    own = {
+        head: {label: wanted for label, wanted in labels.items() if label in heads.get(head, {})}
+        for head, labels in found.calibrate.own.items()
+    }
     return dataclasses.replace(
         found,
         bundle=bundle,
-        heads=heads_of(manifest, settings),
+        heads=heads,
+        calibrate=dataclasses.replace(found.calibrate, own=own),
         text=config.Text(rule["head"], rule["tail"]),
-        train=dataclasses.replace(found.train, method="lora", epochs=settings.epochs, seed=settings.seed),
+        train=dataclasses.replace(
+            found.train, method="lora", encoder_rate=ADAPTER_RATE, epochs=settings.epochs, seed=settings.seed
+        ),
     )
 
 
@@ -171,7 +180,7 @@ def work(parent: Parent, base_folder: Path, out: Path, triaged: Path, scratch: P
 
     found = base.from_bundle(base_folder)
     # PyTorch takes seconds to load: only now.
-    from training import export, net, pack, recalibrate, tokens, train
+    from training import export, net, newlabels, pack, recalibrate, tokens, train
 
     asked = asked_of(found.manifest, settings)
     mixed = mixture.mix(user, written(triaged, asked, settings, scratch), settings.seed)
@@ -179,6 +188,7 @@ def work(parent: Parent, base_folder: Path, out: Path, triaged: Path, scratch: P
 
     tokenizer = tokens.load(base_folder / "tokenizer.json")
     made = net.of_base(found, asked)
+    newlabels.begin(made, found.labels, user, ids_of(user, tokenizer, asked, settings.seed), asked)
     train.train(made, mixed.train, asked, scratch, tokenizer, told=lambda done, of: parent.progress("train", done, of))
 
     parent.progress("calibrate", 0, 1)

@@ -26,6 +26,8 @@ from training.graph_counts import Counts
 from training.mails import Mail
 from training.nets import Spent
 
+PARITY, PARITY_MAILS = 1e-3, 50  # the most that the exact file may differ from the net, and over how many mails
+
 
 @dataclass(frozen=True)
 class Run:
@@ -78,10 +80,10 @@ def claim(work: Path, mark: str) -> None:
     file.write_text(mark + "\n")
 
 
-def ids_of(run: Run, chosen: list[Mail]) -> list[list[int]]:
-    """The clipped token ids of mails, under real domains as they would come in service."""
+def ids_of(run: Run, chosen: list[Mail], real: float = 1.0) -> list[list[int]]:
+    """The clipped token ids of mails, this share of them under real domains as they would come in service."""
     tokenizer, rng = tokens.of_base(run.asked), random.Random(run.asked.train.seed)
-    texts = [augment.real_domains(mail.text, rng) for mail in chosen]
+    texts = [augment.real_domains(mail.text, rng) if rng.random() < real else mail.text for mail in chosen]
     return [tokens.clip(encoded.ids, run.asked.text) for encoded in tokenizer.encode_batch(texts)]
 
 
@@ -114,7 +116,8 @@ def counted(run: Run, folder: Path, learn: list[Mail]) -> Counts | None:
     file = folder / "counts.npz"
     if not file.is_file():
         words = tokens.of_base(run.asked).get_vocab_size(with_added_tokens=True)
-        wordcounts.write(file, wordcounts.fit(learn, ids_of(run, learn), words, run.asked))
+        ids = ids_of(run, learn, run.asked.counts.real_domains)
+        wordcounts.write(file, wordcounts.fit(learn, ids, words, run.asked))
     return wordcounts.read(file)
 
 
@@ -149,11 +152,16 @@ def exported(run: Run, prepared: list[Mail]) -> None:
     made.counts = wordcounts.of_run(run.work)
     for name in ("fp32", "int8"):
         (run.work / name).mkdir(exist_ok=True)
-    export.fp32(made, run.work / "fp32")
+    exact = export.fp32(made, run.work / "fp32")
     watched = [mail for mail in prepared if mail.source == "written"][::10]  # whose inputs set the channel widths
+    ids = ids_of(run, watched)
+    parity = export.parity(made, exact, ids[:PARITY_MAILS])
+    (run.work / "parity.json").write_text(json.dumps(parity, indent=2) + "\n")
+    if max(parity.values()) > PARITY:
+        raise SystemExit(f"{exact}: differs from the net by {max(parity.values()):.5f}, more than {PARITY}")
     waiting = run.work / "int8.part"
     waiting.mkdir(exist_ok=True)
-    export.int8(made, waiting, ids_of(run, watched))
+    export.int8(made, waiting, ids)
     (waiting / "model.onnx").replace(run.work / "int8" / "model.onnx")
     waiting.rmdir()
 

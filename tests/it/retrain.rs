@@ -7,18 +7,22 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::bundles::fixtures as bundles;
-use crate::harness::{Installation, Process, Settings, group_members, until};
+use crate::harness::{Installation, Process, Settings, group_members, until, until_within};
 
 /// In the text of every mail that teaches or judges, and nowhere else.
 pub(crate) const CANARY: &str = "xylograph7f3a";
 /// In the environment of the parent: the trainer has no business with it.
 const SECRET: &str = "swordfish9c1e";
+
+/// The real trainer gives way to everything else that the machine does.
+const TRAINING: Duration = Duration::from_mins(10);
 
 /// An installation with mails to retrain on, and the trainer that learns nothing.
 pub(crate) struct School {
@@ -130,7 +134,8 @@ impl School {
         let log = self.installation.folder().join("retrain.log");
         let _ = fs::remove_file(&log);
         let process = Process::start(&mut self.command(&self.from()), &log);
-        until("the trainer says so", || process.output().contains(word).then_some(()));
+        let is_said = || process.output().contains(word).then_some(());
+        until_within(TRAINING, "the trainer says so", is_said);
         let child = until("the trainer is there", || child_of(process.id()));
         (process, child)
     }

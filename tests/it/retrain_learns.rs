@@ -60,7 +60,8 @@ fn the_real_trainer_comes_to_a_verdict_and_leaves_no_line_of_a_mail() {
     let (code, out, err) = school.run(&["--json"]);
     assert!(code == 0 || code == 1, "{code}: {out}\n{err}");
     let report = object(&out);
-    assert_eq!(report["heads"]["category"]["own"][0]["label"], "grant-application", "{report}");
+    assert_eq!(report["heads"]["topic"]["own"][0]["label"], "garden", "{report}");
+    assert_eq!(report["base"], "tiny-1", "{report}");
     assert_eq!(school.models().len(), usize::from(code == 0), "{:?}", school.models());
     school.assert_clean();
 }

@@ -48,6 +48,7 @@ def work(tmp_path_factory) -> Path:
                 },
                 "baselines": {"careful_mix": {"urgency": {"naive Bayes": head(4), "word counts": head(5)}}},
                 "flips": {"urgency": 0.004},
+                "parity": 3.4e-5,
                 "milliseconds": {"median": 7.1, "p99": 20.2},
                 "processor": {"avx2": True, "avx512_vnni": False},
             }
@@ -111,6 +112,7 @@ def test_the_card_has_data_numbers_calibration_speed_and_the_way_back(work: Path
         assert part in text
     assert "| urgency | 1.300 | 0.40 | high 0.31 |" in text
     assert "further ones that may not be committed" in text
+    assert "differ by 3.4e-05 at most" in text
     assert "1.5 hours and 3.0 GB" in text
     assert "processor with avx2:" in text
     assert not re.search(r"\{[a-z_]+\}", text), "a name was not filled in"

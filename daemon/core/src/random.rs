@@ -1,6 +1,6 @@
 //! Numbers that look like chance and are the same on every machine.
 
-/// SplitMix64 (Steele, Lea and Flood 2014, "Fast splittable pseudorandom number generators").
+/// `SplitMix64` (Steele, Lea and Flood 2014, "Fast splittable pseudorandom number generators").
 pub(crate) struct SplitMix(u64);
 
 impl SplitMix {

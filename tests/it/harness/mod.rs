@@ -26,7 +26,7 @@ pub(crate) use process::{Process, group_members};
 pub(crate) use proxy::Proxy;
 pub(crate) use settings::Settings;
 pub(crate) use version::{Bundle, DEFAULT, FIXTURE};
-pub(crate) use wait::until;
+pub(crate) use wait::{until, until_within};
 
 /// Makes two tests of each function, one on a Dovecot that stores sdbox and one with Maildir.
 ///

@@ -220,23 +220,23 @@ fn judge(trial: &HeadTrial, refusals: &mut Vec<Refusal>) -> HeadVerdict {
     }
 }
 
-fn learnt(trial: &HeadTrial, held: &[&Answer], refusals: &mut Vec<Refusal>) -> Option<f64> {
-    let of = |label| held.iter().filter(|answer| answer.truth == label).count();
+fn learnt(trial: &HeadTrial, answers: &[&Answer], refusals: &mut Vec<Refusal>) -> Option<f64> {
+    let of = |label| answers.iter().filter(|answer| answer.truth == label).count();
     let commonest = (0..trial.labels.len()).map(of).max().unwrap_or(0);
-    if held.len() < FEWEST_HELD || held.len() - commonest < FEWEST_OTHERS {
+    if answers.len() < FEWEST_HELD || answers.len() - commonest < FEWEST_OTHERS {
         return None;
     }
-    let (kappa, luck) = (kappa(held), luck(held));
+    let (kappa, luck) = (kappa(answers), luck(answers));
     if kappa < LEAST_KAPPA || luck > MOST_LUCK {
-        let (head, mails) = (trial.head.clone(), held.len());
+        let (head, mails) = (trial.head.clone(), answers.len());
         refusals.push(Refusal::NotLearnt { head, mails, kappa, luck: luck * 100.0 });
     }
     Some(kappa)
 }
 
-fn not_worse(trial: &HeadTrial, held: &[&Answer], refusals: &mut Vec<Refusal>) -> Option<Fresh> {
+fn not_worse(trial: &HeadTrial, answers: &[&Answer], refusals: &mut Vec<Refusal>) -> Option<Fresh> {
     let counts = |answer: &&Answer| !answer.by_heart && !trial.own.contains(&answer.truth);
-    let fresh: Vec<&Answer> = held.iter().copied().filter(counts).collect();
+    let fresh: Vec<&Answer> = answers.iter().copied().filter(counts).collect();
     if fresh.len() < FEWEST_HELD {
         return None;
     }
@@ -250,13 +250,14 @@ fn not_worse(trial: &HeadTrial, held: &[&Answer], refusals: &mut Vec<Refusal>) -
     Some(Fresh { found, lower })
 }
 
-fn own(trial: &HeadTrial, held: &[&Answer], refusals: &mut Vec<Refusal>) -> Vec<OwnLabel> {
+fn own(trial: &HeadTrial, answers: &[&Answer], refusals: &mut Vec<Refusal>) -> Vec<OwnLabel> {
     let mut all = Vec::new();
     for &own in &trial.own {
         let Some(label) = trial.labels.get(own) else { continue };
-        let mails = held.iter().filter(|answer| answer.truth == own).count();
-        let taken = held.iter().filter(|answer| answer.after == own).count();
-        let right = held.iter().filter(|answer| answer.truth == own && answer.after == own).count();
+        let mails = answers.iter().filter(|answer| answer.truth == own).count();
+        let taken = answers.iter().filter(|answer| answer.after == own).count();
+        let right =
+            answers.iter().filter(|answer| answer.truth == own && answer.after == own).count();
         let found = OwnLabel {
             label: label.clone(),
             mails,

@@ -61,7 +61,9 @@ fn shuffled_labels_never_pass() {
             let mut held = answers(random, 100, &USUAL, (before, after));
             let mut truth: Vec<usize> = held.iter().map(|answer| answer.truth).collect();
             random.shuffle(&mut truth);
-            held.iter_mut().zip(truth).for_each(|(answer, truth)| answer.truth = truth);
+            for (answer, truth) in held.iter_mut().zip(truth) {
+                answer.truth = truth;
+            }
             trial(held, answers(random, 432, &[0, 1, 2], (0.9, 0.9)))
         });
         assert_eq!(shuffled, 0, "{after}");
@@ -73,7 +75,9 @@ fn shuffled_labels_never_pass() {
 fn always_saying_the_commonest_label_never_passes() {
     let stuck = passed(|random| {
         let mut held = answers(random, 100, &[2, 2, 2, 0, 1], (0.5, 0.0));
-        held.iter_mut().for_each(|answer| answer.after = 2);
+        for answer in &mut held {
+            answer.after = 2;
+        }
         HeadTrial { own: vec![], ..trial(held, vec![]) }
     });
     assert_eq!(stuck, 0);
@@ -142,7 +146,9 @@ fn each_refusal_says_its_numbers() {
 #[test]
 fn what_the_base_knows_by_heart_does_not_speak_for_it() {
     let mut rows = exact(&[(30, 0, 0, 0), (20, 1, 1, 1), (10, 1, 1, 0), (10, 3, 2, 3)]);
-    rows.iter_mut().for_each(|answer| answer.by_heart = true);
+    for answer in &mut rows {
+        answer.by_heart = true;
+    }
     assert_eq!(said(trial(rows, vec![])), "");
 }
 
