@@ -28,6 +28,7 @@ def sets_of_bundle(bundle: Path, triaged: Path, files: list[Path], written: set[
     made = {}
     for file in progress.track(files, "sets"):
         whole, found = evaluate.evaluate(bundle, triaged, [file])
+        whole["heads"] = {head: whole["heads"][head] for head in found}  # a file need not label every head
         for head, one in found.items():
             whole["heads"][head]["mistakes"] = evaluate.mistakes(one, MISTAKES, text=file.stem in written)
         made[file.stem] = whole
@@ -72,17 +73,19 @@ def sets_of_baselines(prepared: list[Mail], validation: list[Mail], asked: Confi
     labels, made = asked.labels, {}
     jobs = [(name, head) for name in baselines.BASELINES for head in labels]
     for name, head in progress.track(jobs, "baselines"):
-        for file in sorted({mail.file for mail in validation}):
-            judge = [mail for mail in validation if mail.file == file]
+        known = [mail for mail in validation if head in mail.labels]
+        for file in sorted({mail.file for mail in known}):
+            judge = [mail for mail in known if mail.file == file]
             found = figures.of_head(baselines.rows(name, head, labels, prepared, judge))
             made.setdefault(file, {}).setdefault(head, {})[name] = found
+        written = [mail for mail in prepared if head in mail.labels and mail.source == "written"]
         parts = []
-        for fold in asked.folds:
+        for fold in sorted({mail.fold for mail in written}):
             learn = [mail for mail in prepared if mail.fold != fold]
-            judge = [mail for mail in prepared if mail.fold == fold and mail.source == "written"]
-            parts += [baselines.rows(name, head, labels, learn, judge)] if judge else []
-        found = figures.of_head(whole_rows(parts))
-        made.setdefault("left out, written", {}).setdefault(head, {})[name] = found
+            judge = [mail for mail in written if mail.fold == fold]
+            parts.append(baselines.rows(name, head, labels, learn, judge))
+        if parts:
+            made.setdefault("left out, written", {}).setdefault(head, {})[name] = figures.of_head(whole_rows(parts))
     return made
 
 

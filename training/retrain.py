@@ -97,8 +97,8 @@ def asked_of(manifest: dict, settings: Settings) -> Config:
         found.bundle,
         name=manifest["name"],
         version=settings.version,
-        languages=tuple(manifest.get("languages", ())),
-        least_words=manifest.get("least_words", 0),
+        languages=tuple(manifest.get("languages") or ()),
+        least_words=manifest.get("least_words") or 0,
     )
     heads = heads_of(manifest, settings)
     own = {

@@ -160,6 +160,8 @@ def test_a_candidate_can_be_the_next_base(made) -> None:
 def test_a_base_without_the_default_labels_is_asked_for_none_of_their_thresholds() -> None:
     manifest = {
         "name": "mine",
+        "languages": None,
+        "least_words": None,
         "heads": [
             {"name": "urgency", "labels": [{"name": "now", "keyword": "now"}, {"name": "later", "keyword": None}]}
         ],
@@ -168,6 +170,7 @@ def test_a_base_without_the_default_labels_is_asked_for_none_of_their_thresholds
     asked = retraining.asked_of(manifest, retraining.settings_of(settings() | {"labels": {}, "own": {}}))
     assert asked.labels == {"urgency": ["now", "later"]}
     assert asked.calibrate.own == {"urgency": {}}
+    assert (asked.bundle.languages, asked.bundle.least_words) == ((), 0)
 
 
 @pytest.mark.skipif(not TRIAGED.is_file(), reason=f"{TRIAGED} is not built, and only it renders mail: make build")
