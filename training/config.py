@@ -80,12 +80,14 @@ class Train:
 class Counts:
     """Word counts beside the net: pairs are hashed into `buckets`, 0 for no counts; `strength` is their C.
 
-    `real_domains`: the share of the written mails that they read under real domains.
+    `real_domains`: the share of the written mails that they read under real domains. `trust`: of the
+    factor found beside the folds' nets, what they get beside the final one.
     """
 
     buckets: int
     strength: float
     real_domains: float
+    trust: float
 
 
 @dataclass(frozen=True)

@@ -137,7 +137,8 @@ def fit(run: Run) -> None:
     """What the counts weigh beside the net, temperatures and thresholds, on the predictions of all folds."""
     pairs = calibrate.out_of_fold(run.work, run.asked)
     if run.asked.counts.buckets:
-        (run.work / "factors.json").write_text(json.dumps(wordcounts.factors(pairs), indent=2) + "\n")
+        weighed = {head: factor * run.asked.counts.trust for head, factor in wordcounts.factors(pairs).items()}
+        (run.work / "factors.json").write_text(json.dumps(weighed, indent=2) + "\n")
     found = calibrate.fit(calibrate.together(pairs, wordcounts.kept_factors(run.work)), run.asked)
     (run.work / "calibration.json").write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
 

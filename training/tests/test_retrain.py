@@ -140,7 +140,7 @@ def test_numbers_of_a_head_without_new_mails_stay_and_a_new_head_gets_some(made)
     manifest = json.loads((made[0] / "manifest.json").read_text(encoding="utf-8"))
     numbers = {head["name"]: (head["temperature"], head["threshold"]) for head in manifest["heads"]}
     assert numbers["urgency"] == (1.5, 0.4)
-    assert numbers["tone"] == (1.0, 0.5)
+    assert numbers["tone"] == (pytest.approx(1.0, abs=0.1), 0.5)  # eight mails, of which few are set aside
 
 
 def test_nothing_of_a_mail_is_left_in_the_candidates_folder(made) -> None:
