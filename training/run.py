@@ -94,8 +94,7 @@ def train(run: Run) -> None:
     for name, spent in made.items():
         run.note(f"net {name}", spent)
     if made:
-        peak = max(spent.peak_bytes for spent in made.values())
-        run.note("nets", Spent(round(time.monotonic() - started), peak))
+        run.note("nets", Spent(round(time.monotonic() - started), nets.peak_together(made.values())))
 
 
 def trained(run: Run, name: str):
