@@ -20,7 +20,7 @@ export ORT_TELEMETRY_DISABLED = 1
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help setup deps build test lint test-python test-rust test-training demo bench clean \
-	train-env train train-smoke
+	train-env train train-smoke bench-retrain
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -94,6 +94,10 @@ demo: ## Label a dozen mails in a throw-away Dovecot and show the result
 bench: setup ## Compare the release build with Python's onnxruntime over the training data
 	$(CARGO) build --locked --release
 	$(PYTHON) tests/bench/classify.py
+
+bench-retrain: $(TRAIN_VENV)/ready setup ## The long honest run of `triaged retrain`: one set accepted, one refused
+	$(CARGO) build --locked --release
+	$(PYTHON) tests/bench/retrain.py
 
 clean: ## Remove everything that was built or fetched here
 	$(CARGO) clean

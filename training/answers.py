@@ -31,7 +31,7 @@ def answer(chances: np.ndarray, threshold: float, own: list[float | None]) -> tu
 
 def reason(mail: dict, manifest: dict) -> str:
     """Why no head answers this mail, by what `triaged render` says of it; "" where they may."""
-    if mail.get("words", 0) < manifest.get("least_words", 0):
+    if mail.get("words", 0) < (manifest.get("least_words") or 0):
         return TOO_LITTLE
     languages = manifest.get("languages") or []
     if languages and mail.get("language") and mail["language"] not in languages:

@@ -12,26 +12,48 @@ from pathlib import Path
 
 import numpy as np
 
-from training import baselines, evaluate, figures, mails, predict, progress, reader, wordcounts
+from training import baselines, evaluate, figures, mails, overlap, predict, progress, reader, wordcounts
 from training.config import Config
+from training.evaluate import Judged
 from training.figures import Rows
 from training.mails import Mail
 
 MISTAKES = 20  # of each head, the most confident
 
 
-def sets_of_bundle(bundle: Path, triaged: Path, files: list[Path], written: set[str]) -> dict[str, dict]:
+def sets_of_bundle(
+    bundle: Path, triaged: Path, files: list[Path], written: set[str], learn: list[str]
+) -> dict[str, dict]:
     """Set name to the object of `triaged eval --json`, with the worst mistakes.
 
-    `written`: the sets whose text may be shown.
+    `written`: the sets whose text may be shown. `learn`: the texts that trained; a set that repeats
+    some of them is there twice, the second time without those mails.
     """
     made = {}
     for file in progress.track(files, "sets"):
         whole, found = evaluate.evaluate(bundle, triaged, [file])
+        whole["heads"] = {head: whole["heads"][head] for head in found}  # a file need not label every head
         for head, one in found.items():
             whole["heads"][head]["mistakes"] = evaluate.mistakes(one, MISTAKES, text=file.stem in written)
         made[file.stem] = whole
+        if rest := without_copies(found, learn):
+            made[f"{file.stem}, without copies of what trained"] = rest
     return made
+
+
+def without_copies(found: dict[str, Judged], learn: list[str]) -> dict | None:
+    """The figures of a set without the mails that repeat a text of `learn`; None where none does."""
+    texts = {mail["file"]: mail["text"] for one in found.values() for mail in one.mails}
+    copies = {name for name, copied in zip(texts, overlap.repeated(texts.values(), learn), strict=True) if copied}
+    if not copies or len(copies) == len(texts):
+        return None
+    heads = {}
+    for head, one in found.items():
+        keep = np.array([mail["file"] not in copies for mail in one.mails])
+        if keep.any():
+            columns = (getattr(one.rows, name)[keep] for name in ("chances", "truth", "answer", "reason"))
+            heads[head] = figures.of_head(Rows(one.rows.labels, *columns))
+    return {"mails": len(texts) - len(copies), "heads": heads}
 
 
 def sets_of_folds(work: Path, prepared: list[Mail], manifest: dict, asked: Config) -> dict[str, dict]:
@@ -72,17 +94,19 @@ def sets_of_baselines(prepared: list[Mail], validation: list[Mail], asked: Confi
     labels, made = asked.labels, {}
     jobs = [(name, head) for name in baselines.BASELINES for head in labels]
     for name, head in progress.track(jobs, "baselines"):
-        for file in sorted({mail.file for mail in validation}):
-            judge = [mail for mail in validation if mail.file == file]
+        known = [mail for mail in validation if head in mail.labels]
+        for file in sorted({mail.file for mail in known}):
+            judge = [mail for mail in known if mail.file == file]
             found = figures.of_head(baselines.rows(name, head, labels, prepared, judge))
             made.setdefault(file, {}).setdefault(head, {})[name] = found
+        written = [mail for mail in prepared if head in mail.labels and mail.source == "written"]
         parts = []
-        for fold in asked.folds:
+        for fold in sorted({mail.fold for mail in written}):
             learn = [mail for mail in prepared if mail.fold != fold]
-            judge = [mail for mail in prepared if mail.fold == fold and mail.source == "written"]
-            parts += [baselines.rows(name, head, labels, learn, judge)] if judge else []
-        found = figures.of_head(whole_rows(parts))
-        made.setdefault("left out, written", {}).setdefault(head, {})[name] = found
+            judge = [mail for mail in written if mail.fold == fold]
+            parts.append(baselines.rows(name, head, labels, learn, judge))
+        if parts:
+            made.setdefault("left out, written", {}).setdefault(head, {})[name] = figures.of_head(whole_rows(parts))
     return made
 
 
@@ -112,7 +136,7 @@ def assess(work: Path, triaged: Path, files: list[Path], asked: Config) -> None:
     manifest = reader.read_manifest(bundle)
     prepared, validation = (mails.read_prepared(work / f"{name}.jsonl") for name in ("prepared", "validation"))
     written = {mail.file for mail in validation if mail.source == "written"}
-    sets = sets_of_bundle(bundle, triaged, files, written)
+    sets = sets_of_bundle(bundle, triaged, files, written, [mail.text for mail in prepared])
     made = {
         "model": f"{manifest['name']}-{manifest['version']}",
         "created": manifest["created"],

@@ -160,7 +160,9 @@ def counts_of(arrays: Arrays, manifest: dict) -> Counts | None:
     """The word counts as the file keeps them, or None where it has none."""
     if "counts_rows" not in arrays:
         return None
-    sizes, names = arrays["counts_sizes"].tolist(), [head["name"] for head in manifest["heads"]]
+    sizes = arrays["counts_sizes"].tolist()
+    # A head that a retraining added has no counts; it comes after those that have.
+    names = [head["name"] for head in manifest["heads"]][: len(sizes)]
     starts = np.cumsum([0, *sizes[:-1]])
     factors = {name: float(arrays["counts_factors"][start]) for name, start in zip(names, starts, strict=True)}
     labels = dict(zip(names, sizes, strict=True))

@@ -117,8 +117,8 @@ def text(made: dict, about: dict, calibration: dict, times: dict, asked: Config,
         (HERE / "card_notes.md").read_text(encoding="utf-8").strip(),
         f"## Data\n\n{data(about)}",
         "## Figures\n\nIntervals are of 95 %, by bootstrap. The sets to choose by trained nothing and set no "
-        "threshold. Mails left out were read by nets that never saw their file; together they set "
-        "temperatures and thresholds.",
+        "threshold. Mails left out were read by nets that never saw them: of written ones the whole file, and so the "
+        "writer, of others only the thread or subject. Together they set temperatures and thresholds.",
         numbers(made["sets"]),
         f"### What it has to beat, macro-F1\n\n{beside(made)}",
         f"### Labels on {first}\n\n{classes(made['sets'][first])}",

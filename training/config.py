@@ -78,10 +78,16 @@ class Train:
 
 @dataclass(frozen=True)
 class Counts:
-    """Word counts beside the net: pairs are hashed into `buckets`, 0 for no counts; `strength` is their C."""
+    """Word counts beside the net: pairs are hashed into `buckets`, 0 for no counts; `strength` is their C.
+
+    `real_domains`: the share of the written mails that they read under real domains. `trust`: of the
+    factor found beside the folds' nets, what they get beside the final one.
+    """
 
     buckets: int
     strength: float
+    real_domains: float
+    trust: float
 
 
 @dataclass(frozen=True)
@@ -239,9 +245,10 @@ def check(config: Config) -> None:
     keywords = [keyword for labels in config.heads.values() for keyword in labels.values() if keyword]
     for keyword in keywords:
         expect(keywords.count(keyword) == 1, "heads", "keywords that differ", keyword)
-    for title in ("augment", "shares"):
-        for name, share in dataclasses.asdict(getattr(config, title)).items():
-            expect(0 <= share <= 1, f"{title}.{name}", "a share from 0 to 1", share)
+    tables = {title: vars(getattr(config, title)) for title in ("augment", "shares")}
+    shares = {f"{title}.{name}": share for title, table in tables.items() for name, share in table.items()}
+    for path, share in (shares | {"counts.real_domains": config.counts.real_domains}).items():
+        expect(0 <= share <= 1, path, "a share from 0 to 1", share)
     for name, weight in dataclasses.asdict(config.weights).items():
         expect(weight >= 0, f"weights.{name}", "0 or more", weight)
     for head, labels in config.calibrate.own.items():

@@ -62,10 +62,6 @@ class Graph:
         self.nodes.append(helper.make_node(operator, inputs, outputs, name=name, domain=domain, **attributes))
         return outputs
 
-    def float_type(self) -> int:
-        """ONNX's number of the type that the encoder's own work is done in."""
-        return TensorProto.FLOAT16 if self.precision is Precision.HALF else TensorProto.FLOAT
-
 
 def words(graph: Graph, table: np.ndarray) -> str:
     """Token ids [1, L] to vectors [1, L, H].

@@ -98,6 +98,20 @@ def widened(counts: Counts, labels: dict[str, int]) -> Counts:
     )
 
 
+def mixed(counts: Counts, head: str, place: int, shares: np.ndarray) -> Counts:
+    """The counts with the column of a head's label at `place` as the mean of the head's first columns.
+
+    `shares` [n] sum to 1 and weigh the first n labels.
+    """
+    heads = list(counts.labels)
+    start = sum(counts.labels[before] for before in heads[: heads.index(head)])
+    first = slice(start, start + len(shares))
+    rows, bias = counts.rows.copy(), counts.bias.copy()
+    rows[:, start + place] = np.round(rows[:, first] @ shares).astype(np.int8)
+    bias[start + place] = bias[first] @ shares
+    return replace(counts, rows=rows, bias=bias)
+
+
 def add(graph: Graph, counts: Counts | None) -> dict[str, str]:
     """The nodes of `logits`: head to the name of what is added to its logits, [1, n]; nothing without counts."""
     if counts is None:

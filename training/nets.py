@@ -13,7 +13,9 @@ import multiprocessing
 import os
 import resource
 import sys
+import threading
 import time
+from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -68,6 +70,16 @@ class Lines:
             say(self.title, done, steps, now - self.started)
 
 
+def end_with_parent() -> None:
+    """Ends this process when the one that started it is gone: two runs must not write to one folder."""
+
+    def wait() -> None:
+        multiprocessing.parent_process().join()
+        os._exit(1)
+
+    threading.Thread(target=wait, name="parent", daemon=True).start()
+
+
 def make(asked: Config, work: Path, name: str, threads: int | None) -> Spent:
     """Trains one net in this process; WORK/NAME/state.safetensors is there when it returns."""
     import torch
@@ -91,11 +103,22 @@ def make_all(asked: Config, work: Path) -> dict[str, Spent]:
     spent: dict[str, Spent] = {}
     # Fresh processes: PyTorch's threads do not survive a fork.
     fresh = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(together, mp_context=fresh, max_tasks_per_child=1) as pool:
+    with ProcessPoolExecutor(together, fresh, initializer=end_with_parent, max_tasks_per_child=1) as pool:
         begun = {pool.submit(make, asked, work, name, threads): name for name in missing}
-        for done in as_completed(begun):
-            spent[begun[done]] = done.result()
+        try:
+            for done in as_completed(begun):
+                spent[begun[done]] = done.result()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)  # only those in the making come to their end
+            raise
     return spent
+
+
+def peak_together(spent: Iterable[Spent]) -> int:
+    """The most memory that these nets can have had, trained side by side: that of the largest ones at once."""
+    peaks = sorted((one.peak_bytes for one in spent), reverse=True)
+    together, _ = shared(len(peaks))
+    return sum(peaks[:together])
 
 
 def shared(count: int) -> tuple[int, int | None]:

@@ -130,9 +130,19 @@ def inputs(extra: Path | None, home: Path = HERE) -> Inputs:
         further = sorted(extra.glob("*.jsonl"))
         if not further:
             raise SystemExit(f"{extra}: holds no .jsonl file; TRAIN_EXTRA or --extra has to name a folder of them")
+        for file in further:
+            refuse_without_source(file)
         train += [file for file in further if "validation" not in file.stem]
         choose += [file for file in further if "validation" in file.stem]
     return train, choose
+
+
+def refuse_without_source(file: Path) -> None:
+    """A further mail that did not say where it comes from would count as written for this project, text and all."""
+    for number, row in enumerate(raw_rows(file), 1):
+        if not row.get("source"):
+            wrong = 'lacks "source"; a mail that is not of this repository has to say where it comes from'
+            raise SystemExit(f"{file}, line {number}: {wrong}")
 
 
 def describe(file: Path, mails: list[Mail]) -> dict:

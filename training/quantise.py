@@ -21,7 +21,6 @@ SMOOTHING = np.float32(0.7)  # how much of the inputs' outliers moves into the w
 # that smoothing alone does not take out. They cost 5 MB and a fifth of the speed, and bring the
 # categories that int8 changes from 2 % under 1 %.
 EXACT = ("l0_narrow_node", "l1_narrow_node", "l2_narrow_node")
-FEWEST_MAILS = 64  # that channel widths are measured on; fewer show too few outliers
 
 
 def channel_widths(largest: Widths) -> Widths:

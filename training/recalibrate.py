@@ -6,14 +6,15 @@ deliberately uses none of the mails that the parent judges by.
 """
 
 import numpy as np
+from scipy.optimize import minimize_scalar
 
 from training import calibrate, predict
 from training.config import Config
 from training.mails import Mail, place
 
-FEWEST_FOR_TEMPERATURE = 20  # labelled mails of a head; fewer say more about themselves than about the model
 FEWEST_FOR_THRESHOLD = 200  # a share of right answers that is asked for can not be read off fewer
-PRIOR = 30  # mails that the base's temperature counts for beside the person's own
+SPREAD = 0.25  # of the logarithm of temperatures round the base's, before a mail is seen: within a quarter
+COLDEST, HOTTEST = 0.1, 10.0
 UNCALIBRATED = {"temperature": 1.0, "threshold": 0.5}  # where a head is new and its mails are few
 
 
@@ -41,12 +42,24 @@ def of_head(head: dict) -> dict:
 
 def moved(old: dict, logits: np.ndarray, truth: np.ndarray, head: str, asked: Config) -> dict:
     """The numbers `old` of a head after a look at N mails: `logits` [N, n], `truth` [N]."""
-    count = len(truth)
-    if count < FEWEST_FOR_TEMPERATURE:
-        return old
-    new = calibrate.fit({head: (logits, truth)}, asked)[head]
-    if count >= FEWEST_FOR_THRESHOLD:
-        return new
-    # The mean of their logarithms, as a temperature is a factor.
-    share = count / (count + PRIOR)
-    return old | {"temperature": round(new["temperature"] ** share * old["temperature"] ** (1 - share), 4)}
+    if len(truth) >= FEWEST_FOR_THRESHOLD:
+        return calibrate.fit({head: (logits, truth)}, asked)[head]
+    return old | {"temperature": temperature(logits, truth, old["temperature"])}
+
+
+def temperature(logits: np.ndarray, truth: np.ndarray, base: float) -> float:
+    """The likeliest temperature by these mails and by where the base's is.
+
+    By the mails alone, two dozen that are all right would make the model sure of everything.
+    """
+    exact = logits.astype(np.float64)
+
+    def surprise(log_temperature: float) -> float:
+        scaled = exact / np.exp(log_temperature)
+        top = scaled.max(axis=1)
+        whole = top + np.log(np.exp(scaled - top[:, None]).sum(axis=1))
+        mails = (whole - scaled[np.arange(len(truth)), truth]).sum()
+        return float(mails + (log_temperature - np.log(base)) ** 2 / (2 * SPREAD**2))
+
+    bounds = (np.log(COLDEST), np.log(HOTTEST))
+    return round(float(np.exp(minimize_scalar(surprise, bounds=bounds, method="bounded").x)), 4)

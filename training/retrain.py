@@ -97,8 +97,8 @@ def asked_of(manifest: dict, settings: Settings) -> Config:
         found.bundle,
         name=manifest["name"],
         version=settings.version,
-        languages=tuple(manifest.get("languages", ())),
-        least_words=manifest.get("least_words", 0),
+        languages=tuple(manifest.get("languages") or ()),
+        least_words=manifest.get("least_words") or 0,
     )
     heads = heads_of(manifest, settings)
     own = {
@@ -180,7 +180,7 @@ def work(parent: Parent, base_folder: Path, out: Path, triaged: Path, scratch: P
 
     found = base.from_bundle(base_folder)
     # PyTorch takes seconds to load: only now.
-    from training import export, net, pack, recalibrate, tokens, train
+    from training import export, net, newlabels, pack, recalibrate, tokens, train
 
     asked = asked_of(found.manifest, settings)
     mixed = mixture.mix(user, written(triaged, asked, settings, scratch), settings.seed)
@@ -188,6 +188,7 @@ def work(parent: Parent, base_folder: Path, out: Path, triaged: Path, scratch: P
 
     tokenizer = tokens.load(base_folder / "tokenizer.json")
     made = net.of_base(found, asked)
+    newlabels.begin(made, found.labels, user, ids_of(user, tokenizer, asked, settings.seed), asked)
     train.train(made, mixed.train, asked, scratch, tokenizer, told=lambda done, of: parent.progress("train", done, of))
 
     parent.progress("calibrate", 0, 1)

@@ -80,10 +80,10 @@ def claim(work: Path, mark: str) -> None:
     file.write_text(mark + "\n")
 
 
-def ids_of(run: Run, chosen: list[Mail]) -> list[list[int]]:
-    """The clipped token ids of mails, under real domains as they would come in service."""
+def ids_of(run: Run, chosen: list[Mail], real: float = 1.0) -> list[list[int]]:
+    """The clipped token ids of mails, this share of them under real domains as they would come in service."""
     tokenizer, rng = tokens.of_base(run.asked), random.Random(run.asked.train.seed)
-    texts = [augment.real_domains(mail.text, rng) for mail in chosen]
+    texts = [augment.real_domains(mail.text, rng) if rng.random() < real else mail.text for mail in chosen]
     return [tokens.clip(encoded.ids, run.asked.text) for encoded in tokenizer.encode_batch(texts)]
 
 
@@ -94,8 +94,7 @@ def train(run: Run) -> None:
     for name, spent in made.items():
         run.note(f"net {name}", spent)
     if made:
-        peak = max(spent.peak_bytes for spent in made.values())
-        run.note("nets", Spent(round(time.monotonic() - started), peak))
+        run.note("nets", Spent(round(time.monotonic() - started), nets.peak_together(made.values())))
 
 
 def trained(run: Run, name: str):
@@ -116,7 +115,8 @@ def counted(run: Run, folder: Path, learn: list[Mail]) -> Counts | None:
     file = folder / "counts.npz"
     if not file.is_file():
         words = tokens.of_base(run.asked).get_vocab_size(with_added_tokens=True)
-        wordcounts.write(file, wordcounts.fit(learn, ids_of(run, learn), words, run.asked))
+        ids = ids_of(run, learn, run.asked.counts.real_domains)
+        wordcounts.write(file, wordcounts.fit(learn, ids, words, run.asked))
     return wordcounts.read(file)
 
 
@@ -137,7 +137,8 @@ def fit(run: Run) -> None:
     """What the counts weigh beside the net, temperatures and thresholds, on the predictions of all folds."""
     pairs = calibrate.out_of_fold(run.work, run.asked)
     if run.asked.counts.buckets:
-        (run.work / "factors.json").write_text(json.dumps(wordcounts.factors(pairs), indent=2) + "\n")
+        weighed = {head: factor * run.asked.counts.trust for head, factor in wordcounts.factors(pairs).items()}
+        (run.work / "factors.json").write_text(json.dumps(weighed, indent=2) + "\n")
     found = calibrate.fit(calibrate.together(pairs, wordcounts.kept_factors(run.work)), run.asked)
     (run.work / "calibration.json").write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
 

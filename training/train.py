@@ -251,11 +251,11 @@ def train(
     training.resume()
     tokenizer = tokenizer or tokens.of_base(asked)
     fields = ["step", "epoch", *(f"loss_{head}" for head in asked.labels)]
-    with (work / "log.csv").open("a", encoding="utf-8", newline="", buffering=1) as file:
+    kept = logged(work / "log.csv", training.done)
+    with (work / "log.csv").open("w", encoding="utf-8", newline="", buffering=1) as file:
         log = csv.DictWriter(file, fields)
-        if training.epoch == 0:
-            file.truncate(0)
-            log.writeheader()
+        log.writeheader()
+        log.writerows(kept)
         while training.epoch < asked.train.epochs:
             epoch(training, learn, tokenizer, log, told)
             training.save()
@@ -265,6 +265,15 @@ def train(
         lora.merge(net)
     keep(net, work / "state.safetensors")
     training.checkpoint.unlink()
+
+
+def logged(log: Path, done: int) -> list[dict[str, str]]:
+    """The rows of the first `done` steps: what was cut off after the checkpoint is done again."""
+    if not done or not log.is_file():
+        return []
+    with log.open(encoding="utf-8", newline="") as file:
+        whole = [row for row in csv.DictReader(file) if None not in row.values()]
+    return [row for row in whole if int(row["step"]) <= done]
 
 
 def keep(net: nn.Module, file: Path) -> None:

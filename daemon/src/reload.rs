@@ -102,7 +102,7 @@ impl Models {
         mut hangup: Hangup,
         stop: CancellationToken,
     ) -> Result<(), Infallible> {
-        let (changed, mut changes) = mpsc::channel(1);
+        let (changed, mut word) = mpsc::channel(1);
         // What was chosen since the start, when nobody watched yet, is found by a first look.
         let _ = changed.try_send(());
         let _watcher = self.watch(changed);
@@ -110,12 +110,12 @@ impl Models {
             let asked = tokio::select! {
                 () = stop.cancelled() => return Ok(()),
                 Some(()) = hangup.0.recv() => true,
-                Some(()) = changes.recv() => false,
+                Some(()) = word.recv() => false,
             };
             if asked {
                 self.refused = None;
             } else {
-                settled(&mut changes, &stop).await;
+                settled(&mut word, &stop).await;
             }
             self.look().await;
         }
@@ -196,8 +196,8 @@ impl Models {
 
 /// Waits until nothing has changed for a while; not longer than until `stop`, or than anybody
 /// watches.
-async fn settled(changes: &mut mpsc::Receiver<()>, stop: &CancellationToken) {
-    while let Ok(Some(())) = tokio::time::timeout(QUIET, changes.recv()).await {
+async fn settled(word: &mut mpsc::Receiver<()>, stop: &CancellationToken) {
+    while let Ok(Some(())) = tokio::time::timeout(QUIET, word.recv()).await {
         if stop.is_cancelled() {
             return;
         }

@@ -76,6 +76,7 @@ impl School {
     }
 
     pub(crate) fn configure(&self, python: &Path, training: &Path, bundle: &Path) {
+        let (python, training) = (python.to_str().unwrap(), training.to_str().unwrap());
         let lines = format!("[retrain]\npython = {python:?}\ntraining = {training:?}");
         let settings = Settings::shadow().bundle(bundle).with_nobody();
         self.installation.configure(&settings.and(&lines));
@@ -108,9 +109,10 @@ impl School {
     }
 
     fn command(&self, more: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_triaged"));
+        // It does not outlive the test, also when that is killed.
+        let mut command = Command::new("setpriv");
         command
-            .arg("--config")
+            .args(["--pdeathsig", "KILL", env!("CARGO_BIN_EXE_triaged"), "--config"])
             .arg(self.installation.config())
             .arg("retrain")
             .args(more)
@@ -168,11 +170,11 @@ impl School {
             }
         }
     }
+}
 
-    /// The trainer, and all that it started, is gone.
-    pub(crate) fn assert_gone(&self, child: u32) {
-        until("the trainer's group is gone", || group_members(child).is_empty().then_some(()));
-    }
+/// The trainer, and all that it started, is gone.
+pub(crate) fn assert_gone(child: u32) {
+    until("the trainer's group is gone", || group_members(child).is_empty().then_some(()));
 }
 
 /// The fixture's model takes the mood from the last two words.
@@ -325,7 +327,13 @@ fn a_missing_environment_ends_with_78_and_the_one_command() {
     assert_eq!(code, 78, "{err}");
     assert!(err.contains("training-env") && err.contains("triaged retrain --setup"), "{err}");
 
-    let setup = school.command(&["--setup"]).env("PATH", "/nowhere").output().unwrap();
+    let setup = Command::new(env!("CARGO_BIN_EXE_triaged"))
+        .arg("--config")
+        .arg(school.installation.config())
+        .args(["retrain", "--setup"])
+        .env("PATH", "/nowhere")
+        .output()
+        .unwrap();
     let err = String::from_utf8(setup.stderr).unwrap();
     assert_eq!(setup.status.code(), Some(78), "{err}");
     assert!(err.contains("install Python 3.11 or newer"), "{err}");
@@ -373,8 +381,8 @@ fn the_trainer_has_its_own_surroundings_and_no_core_dump() {
         temporary.is_some_and(|folder| folder.contains("/models/.candidate-")),
         "{environment}"
     );
-    let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
-    assert!(core.contains(" 0 "), "{core}");
+    let dumps = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+    assert!(dumps.contains(" 0 "), "{dumps}");
     let nice = fs::read_to_string(format!("/proc/{child}/stat")).unwrap();
     assert_eq!(nice.rsplit(')').next().unwrap().split_whitespace().nth(16), Some("10"));
 
@@ -383,7 +391,7 @@ fn the_trainer_has_its_own_surroundings_and_no_core_dump() {
     assert!(err.contains("another retraining is at work"), "{err}");
     process.signal(Signal::TERM);
     assert_eq!(process.wait().code(), Some(143));
-    school.assert_gone(child);
+    assert_gone(child);
 }
 
 /// Ends the parent by a signal while the trainer is `behaviour`.
@@ -392,7 +400,7 @@ fn ended_by(signal: Signal, behaviour: &str, word: &str) -> (School, Option<i32>
     let (mut process, child) = school.start_until(word);
     process.signal(signal);
     let code = process.wait().code();
-    school.assert_gone(child);
+    assert_gone(child);
     (school, code)
 }
 
@@ -451,6 +459,6 @@ fn after_sigkill_of_the_trainer_nothing_is_left() {
     assert_eq!(process.wait().code(), Some(70));
     assert!(process.output().contains("something killed it"), "{}", process.output());
     assert_eq!(school.models(), [""; 0]);
-    school.assert_gone(child);
+    assert_gone(child);
     school.assert_clean();
 }

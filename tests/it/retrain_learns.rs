@@ -11,7 +11,7 @@ use std::process::Command;
 use rustix::process::Signal;
 use tempfile::TempDir;
 
-use crate::retrain::{CANARY, School, kill, object};
+use crate::retrain::{CANARY, School, assert_gone, kill, object};
 
 /// The Python that can train; `None`, said loudly, where there is none.
 fn trainer() -> Option<PathBuf> {
@@ -53,7 +53,7 @@ fn the_real_trainer_comes_to_a_verdict_and_leaves_no_line_of_a_mail() {
         }
         let status = process.wait();
         assert!(!status.success(), "{victim}: {status}");
-        school.assert_gone(child);
+        assert_gone(child);
         school.assert_clean();
     }
 

@@ -334,7 +334,7 @@ fn a_version_that_does_not_say_of_its_golden_mails_what_it_said_is_refused() {
 }
 
 #[test]
-fn labels_that_want_more_keywords_than_there_is_room_for_are_refused_with_the_reason() {
+fn labels_whose_keywords_no_server_takes_are_refused_with_the_reason() {
     let house = House::new();
     let long = "x".repeat(60);
     house.version("fixture-8").manifest(|manifest| {

@@ -44,6 +44,7 @@ def test_mails_of_another_language_or_hardly_a_word_are_not_answered() -> None:
     assert answers.reason({"words": 3, "language": "en"}, manifest) == ""
     assert answers.reason({"words": 3, "language": None}, manifest) == ""
     assert answers.reason({"words": 0, "language": "de"}, {}) == ""
+    assert answers.reason({"words": 0, "language": "de"}, {"languages": None, "least_words": None}) == ""
 
 
 def test_the_reason_of_a_mail_comes_before_that_of_a_head() -> None:

@@ -27,11 +27,10 @@ def taken_up(found: base.Base) -> tiny.Net:
     return made
 
 
-def bundle_of(folder: Path) -> Path:
+def bundle_of(folder: Path, labels: dict[str, list[str]] = tiny.LABELS) -> Path:
     """As much of a bundle as a base is read from."""
     heads = [
-        {"name": head, "output": head, "labels": [{"name": name} for name in names]}
-        for head, names in tiny.LABELS.items()
+        {"name": head, "output": head, "labels": [{"name": name} for name in names]} for head, names in labels.items()
     ]
     (folder / "manifest.json").write_text(json.dumps({"format": 1, "heads": heads}), encoding="utf-8")
     return folder
@@ -84,7 +83,8 @@ def test_new_labels_come_after_the_old_ones_and_change_none_of_them(tmp_path) ->
     export.fp32(made, tmp_path)
     found, asked = base.from_bundle(bundle_of(tmp_path)), config.read()
     heads = {head: dict.fromkeys([*names, "own"], "") for head, names in tiny.LABELS.items()}
-    wider = net.of_base(found, dataclasses.replace(asked, heads=heads | {"new": {"a": "", "b": ""}}))
+    wider_labels = heads | {"new": {"a": "", "b": ""}}
+    wider = net.of_base(found, dataclasses.replace(asked, heads=wider_labels))
     before, after = export.outputs(tmp_path / "model.onnx", tiny.mails()), export.net_outputs(wider, tiny.mails())
     for head, names in tiny.LABELS.items():
         assert np.abs(before[head] - after[head][:, : len(names)]).max() < 1e-4
@@ -93,6 +93,10 @@ def test_new_labels_come_after_the_old_ones_and_change_none_of_them(tmp_path) ->
     again = tmp_path / "again"
     again.mkdir()
     assert max(export.parity(wider, export.fp32(wider, again), tiny.mails()).values()) < 1e-3
+    # The next base is this one: its new head has no counts, and the others keep theirs.
+    following = base.from_bundle(bundle_of(again, {head: list(names) for head, names in wider_labels.items()}))
+    assert following.counts.labels == {head: len(names) + 1 for head, names in tiny.LABELS.items()}
+    assert following.counts.scales == found.counts.scales
 
 
 def test_a_folder_that_is_no_bundle_is_refused_with_its_path(tmp_path) -> None:

@@ -83,11 +83,17 @@ def test_what_tells_a_corpus_from_others_is_taken_out() -> None:
 
 def test_files_to_choose_by_never_train(tmp_path: Path) -> None:
     for name in ("mine", "mine_validation"):
-        (tmp_path / f"{name}.jsonl").write_text("")
+        (tmp_path / f"{name}.jsonl").write_text(json.dumps(row(source="mine")) + "\n")
     train, choose = prepare.inputs(tmp_path)
     assert [file.stem for file in train if tmp_path in file.parents] == ["mine"]
     assert [file.stem for file in choose if tmp_path in file.parents] == ["mine_validation"]
     assert not [file for file in train if "validation" in str(file.relative_to(file.parents[1]))]
+
+
+def test_a_further_mail_that_does_not_say_where_it_comes_from_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "mine.jsonl").write_text(json.dumps(row(source="mine")) + "\n" + json.dumps(row()) + "\n")
+    with pytest.raises(SystemExit, match=r'mine\.jsonl, line 2: lacks "source"'):
+        prepare.inputs(tmp_path)
 
 
 def test_an_empty_folder_of_further_mails_is_named(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 pytest.importorskip("scipy", reason="NOT RUN: a run needs the training environment (`make train-env`)")
 
-from training import config, run
+from training import config, nets, run
 
 ASKED = config.read()
 
@@ -54,3 +54,9 @@ def test_a_folder_of_another_configuration_or_other_mails_is_refused(tmp_path: P
     mails.write_text("{}\n{}\n")
     with pytest.raises(SystemExit, match="another configuration or other mails"):
         run.claim(work, run.digest(ASKED, ([mails], [])))
+
+
+def test_the_memory_of_nets_is_that_of_those_side_by_side(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nets, "shared", lambda count: (min(count, 2), 1))
+    assert nets.peak_together([nets.Spent(9, 3), nets.Spent(9, 5), nets.Spent(9, 4)]) == 9
+    assert nets.peak_together([nets.Spent(9, 3)]) == 3

@@ -15,7 +15,7 @@ VOCABULARY = 50
 ASKED = dataclasses.replace(
     config.read(),
     heads={"mood": {"bad": "", "good": ""}, "topic": {"money": "", "travel": "", "garden": ""}},
-    counts=config.Counts(buckets=64, strength=10.0),
+    counts=config.Counts(buckets=64, strength=10.0, real_domains=1.0, trust=1.0),
 )
 
 

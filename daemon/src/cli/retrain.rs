@@ -39,6 +39,7 @@ use super::{Exit, Failure, OrExit};
         not be used, 70 when the training failed, 75 when another one runs, 78 when something is \
         not set up, 130 or 143 after SIGINT or SIGTERM."
 )]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 pub(super) struct Args {
     /// The labelled mails: a folder, or a file of JSON lines
     #[arg(long, value_name = "PATH", required_unless_present = "setup")]
@@ -142,10 +143,9 @@ fn set_up(config: &Config) -> Result<Exit, Failure> {
 fn absolute(mut config: Config) -> io::Result<Config> {
     config.state = std::path::absolute(&config.state)?;
     let retrain = &mut config.retrain;
-    for path in [&mut config.model.bundle, &mut retrain.python, &mut retrain.training] {
-        if let Some(named) = path {
-            *named = std::path::absolute(&*named)?;
-        }
+    let named = [&mut config.model.bundle, &mut retrain.python, &mut retrain.training];
+    for path in named.into_iter().flatten() {
+        *path = std::path::absolute(&*path)?;
     }
     Ok(config)
 }

@@ -131,7 +131,7 @@ impl Versions {
     /// what its folder is called.
     pub fn bundle(&self, folder: &Path) -> Result<ModelBundle, VersionError> {
         if folder != self.installed {
-            self.plain_folder(folder)?;
+            plain_folder(folder)?;
         }
         let bundle = ModelBundle::load(folder)?;
         if folder != self.installed && !folder.ends_with(bundle.version()) {
@@ -188,7 +188,7 @@ impl Versions {
 
     fn manifest(&self, name: &str) -> Result<Manifest, VersionError> {
         let folder = self.folder.join(name);
-        self.plain_folder(&folder)?;
+        plain_folder(&folder)?;
         let manifest = ModelBundle::manifest_in(&folder)?;
         let calls_itself = manifest.full_name();
         if calls_itself == name {
@@ -196,15 +196,6 @@ impl Versions {
         } else {
             Err(VersionError::Misnamed { folder, calls_itself })
         }
-    }
-
-    /// A link could lead out of the folder that nobody else may write to.
-    fn plain_folder(&self, folder: &Path) -> Result<(), VersionError> {
-        let found = fs::symlink_metadata(folder).map_err(io("read", folder))?;
-        if found.is_dir() {
-            return Ok(());
-        }
-        Err(VersionError::NotAFolder { path: folder.to_owned() })
     }
 
     /// The labels of every version that can be read: what the configuration says about them is no
@@ -224,6 +215,15 @@ impl Versions {
         let manifest = ModelBundle::manifest_in(&self.installed);
         manifest.map_or_else(|_| INSTALLED.to_owned(), |manifest| manifest.full_name())
     }
+}
+
+/// A link could lead out of the folder that nobody else may write to.
+fn plain_folder(folder: &Path) -> Result<(), VersionError> {
+    let found = fs::symlink_metadata(folder).map_err(io("read", folder))?;
+    if found.is_dir() {
+        return Ok(());
+    }
+    Err(VersionError::NotAFolder { path: folder.to_owned() })
 }
 
 /// `("default", 2)` of `default-2`; `None` where no number ends the name.

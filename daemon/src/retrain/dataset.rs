@@ -4,6 +4,7 @@
 //! it names the file and what is wrong with its labels or its form.
 
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 use std::path::Path;
 
 use serde_json::Value;
@@ -37,8 +38,10 @@ impl Dataset {
     /// because they judge, of the others because the person's labels count.
     pub fn hashes(&self) -> Vec<String> {
         let hash = |mail: &LabelledMail| {
-            let digest = Sha256::digest(mail.text.as_bytes());
-            digest.iter().map(|byte| format!("{byte:02x}")).collect()
+            Sha256::digest(mail.text.as_bytes()).iter().fold(String::new(), |mut hex, byte| {
+                let _ = write!(hex, "{byte:02x}");
+                hex
+            })
         };
         self.mails.iter().map(hash).collect()
     }

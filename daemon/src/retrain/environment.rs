@@ -154,7 +154,7 @@ pub fn setup(config: &Config, say: impl Fn(&str)) -> Result<(), EnvironmentError
         .arg(&requirements)
         .spawn_told();
     let hint = "it needs the network, or an index of packages that pip is configured for, and some \
-                gigabytes on the disk; what is there already is kept, so it can be run again";
+                gigabytes on the disk; pip keeps what it has fetched, so it can be run again";
     step("pip install", pip, hint, &say)?;
     let whole = folder.join(WHOLE);
     fs::copy(&requirements, &whole)

@@ -85,7 +85,7 @@ pub enum TrainingError {
     #[error("the training gave up: {0}")]
     Failed(String),
     /// It ended without a word.
-    #[error("the training ended without a candidate ({0}){hint}", hint = hint(.0))]
+    #[error("the training ended without a candidate ({0}){hint}", hint = hint(*.0))]
     Ended(ExitStatus),
     /// It said something that makes no sense.
     #[error(
@@ -104,7 +104,7 @@ pub enum TrainingError {
 }
 
 /// The kernel's way to say that memory has run out.
-fn hint(status: &ExitStatus) -> &'static str {
+fn hint(status: ExitStatus) -> &'static str {
     match status.signal() {
         Some(9) => ": something killed it; when memory runs out, the kernel does so",
         _ => "",

@@ -99,7 +99,7 @@ impl Judges<'_> {
 pub fn answers(
     folder: &Path,
     options: &ModelOptions,
-    texts: Vec<String>,
+    texts: &[String],
 ) -> Result<Answers, TrialError> {
     let classifier = Classifier::start(ModelBundle::load(folder)?, options)?;
     let mut all = Vec::with_capacity(texts.len());

@@ -224,6 +224,7 @@ fn round(value: f64) -> f64 {
     (value * 1e6).round() / 1e6
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands fields over by reference")]
 fn rounded<S: Serializer>(value: &f64, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_f64(round(*value))
 }
@@ -232,6 +233,7 @@ fn rounded_pair<S: Serializer>(pair: &(f64, f64), serializer: S) -> Result<S::Ok
     (round(pair.0), round(pair.1)).serialize(serializer)
 }
 
+#[expect(clippy::ref_option, reason = "serde hands fields over by reference")]
 fn rounded_option<S: Serializer>(value: &Option<f64>, serializer: S) -> Result<S::Ok, S::Error> {
     value.map(round).serialize(serializer)
 }

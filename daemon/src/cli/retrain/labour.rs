@@ -68,7 +68,7 @@ async fn read(
     signals: &mut Signals,
 ) -> Result<Answers, Failure> {
     let (folder, options, texts) = (folder.to_owned(), options.clone(), plan.judges().texts());
-    let reading = tokio::task::spawn_blocking(move || trial::answers(&folder, &options, texts));
+    let reading = tokio::task::spawn_blocking(move || trial::answers(&folder, &options, &texts));
     tokio::select! {
         answers = reading => answers.or_exit(Exit::Software)?.or_exit(Exit::Config),
         signal = signals.next() => Err(ended(signal)),

@@ -177,11 +177,8 @@ fn head_as_json(head: &HeadVerdict) -> Value {
     });
     json!({
         "held_out": compared(&head.held_out),
-        "fresh": head.fresh.map(|fresh| {
-            let mut object = compared(&fresh.found);
-            object["lower"] = rounded(fresh.lower);
-            object
-        }),
+        "fresh": head.fresh.map(|fresh| compared(&fresh.found)),
+        "fresh_lower": head.fresh.map(|fresh| rounded(fresh.lower)),
         "check_set": head.check.as_ref().map(compared),
         "kappa": head.kappa.map(rounded),
         "own": own.collect::<Vec<_>>(),

@@ -80,6 +80,7 @@ impl Versions {
 
     /// Takes the finished bundle over as a version, which serves once it is activated. All files
     /// are verified and on disk before it has its name; what else is in the folder is removed.
+    #[expect(clippy::needless_pass_by_value, reason = "it is over with the candidate, either way")]
     pub fn adopt(&self, candidate: Candidate) -> Result<String, VersionError> {
         self.make_folder()?;
         let _alone = lock::wait(&self.folder)?;

@@ -46,7 +46,12 @@ async fn of_complaints_only_places_and_kinds_are_passed_on() {
 async fn settings_come_first_and_an_end_last() {
     let text = "From: a @ b\n\nx".into();
     let labels = [("category".to_owned(), "work".to_owned())].into();
-    let mail = LabelledMail { file: "f".to_owned(), text, labels, ties: Default::default() };
+    let mail = LabelledMail {
+        file: "f".to_owned(),
+        text,
+        labels,
+        ties: triaged_core::retrain::Ties::default(),
+    };
     let names = LabelNames::new(&[], &[]);
     let lesson = Lesson {
         base: Path::new("/base"),
