@@ -250,7 +250,7 @@ fn the_trial_goes_by_the_most_probable_label() {
     });
     let options = ModelOptions { threads: 1, ..ModelOptions::default() };
     let text = "Subject: good\n\ngood good good".to_owned();
-    let answers = trial::answers(bundle.folder(), &options, vec![text]).unwrap();
+    let answers = trial::answers(bundle.folder(), &options, &[text]).unwrap();
     assert_eq!(answers[0]["mood"], "good");
 }
 
