@@ -103,6 +103,8 @@ impl Models {
         stop: CancellationToken,
     ) -> Result<(), Infallible> {
         let (changed, mut word) = mpsc::channel(1);
+        // What was chosen since the start, when nobody watched yet, is found by a first look.
+        let _ = changed.try_send(());
         let _watcher = self.watch(changed);
         loop {
             let asked = tokio::select! {
@@ -110,9 +112,10 @@ impl Models {
                 Some(()) = hangup.0.recv() => true,
                 Some(()) = word.recv() => false,
             };
-            while !asked && tokio::time::timeout(QUIET, word.recv()).await.is_ok() {}
             if asked {
                 self.refused = None;
+            } else {
+                settled(&mut word, &stop).await;
             }
             self.look().await;
         }
@@ -188,6 +191,16 @@ impl Models {
             self.metrics.model(model.manifest.name(), model.manifest.version(), provider);
         }
         self.readiness.set_model(ModelStanding { serves, refused: None });
+    }
+}
+
+/// Waits until nothing has changed for a while; not longer than until `stop`, or than anybody
+/// watches.
+async fn settled(word: &mut mpsc::Receiver<()>, stop: &CancellationToken) {
+    while let Ok(Some(())) = tokio::time::timeout(QUIET, word.recv()).await {
+        if stop.is_cancelled() {
+            return;
+        }
     }
 }
 

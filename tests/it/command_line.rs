@@ -4,7 +4,7 @@ use std::fs;
 use std::io::Write;
 use std::process::{Command, Output, Stdio};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::harness::{Format, Installation, Mail, Mailserver, Settings, on_each_format, until};
 
@@ -106,6 +106,17 @@ fn render_prints_the_text_that_the_model_reads() {
     let expected = "From: Marta Lindqvist @ northwind-foods.example\nSubject: Re: Order\n\n\
                     Thursday suits us.";
     assert_eq!(text.trim_end(), expected);
+
+    let path = installation.folder().join("mails.jsonl");
+    fs::write(&path, r#"{"body": "Thursday suits us.", "text": "x", "words": 9, "id": "a"}"#)
+        .unwrap();
+    let objects = json_lines(&installation.triaged(&["render", "--json", path.to_str().unwrap()]));
+    let found = ["text", "words", "id"].map(|name| objects[0][name].clone());
+    assert_eq!(
+        found,
+        [json!("Thursday suits us."), json!(3), json!("a")],
+        "no field hides another"
+    );
 }
 
 #[test]

@@ -12,9 +12,13 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use triaged::model::ModelOptions;
+use triaged::retrain::trial;
 
 use crate::bundles::fixtures as bundles;
-use crate::harness::{Installation, Process, Settings, group_members, until, until_within};
+use crate::harness::{
+    Bundle, FIXTURE, Installation, Process, Settings, group_members, until, until_within,
+};
 
 /// In the text of every mail that teaches or judges, and nowhere else.
 pub(crate) const CANARY: &str = "xylograph7f3a";
@@ -234,6 +238,22 @@ fn a_candidate_that_is_worse_is_refused_with_the_numbers_and_leaves_nothing() {
     school.assert_clean();
 }
 
+/// A label's own threshold makes it the answer where another one is more probable. Thresholds are
+/// fitted anew with each training: the gate compares models.
+#[test]
+fn the_trial_goes_by_the_most_probable_label() {
+    let folder = TempDir::new().unwrap();
+    let bundle = Bundle::copy(FIXTURE, &folder.path().join("bundle")).manifest(|manifest| {
+        let bad = &mut manifest["heads"][0]["labels"][0];
+        assert_eq!(bad["name"], "bad");
+        bad["threshold"] = json!(1e-6);
+    });
+    let options = ModelOptions { threads: 1, ..ModelOptions::default() };
+    let text = "Subject: good\n\ngood good good".to_owned();
+    let answers = trial::answers(bundle.folder(), &options, &[text]).unwrap();
+    assert_eq!(answers[0]["mood"], "good");
+}
+
 #[test]
 fn shuffled_labels_are_refused() {
     let school = School::new("copy");
@@ -276,7 +296,7 @@ fn a_label_that_comes_from_one_conversation_alone_ends_with_65() {
     }
     let (code, _, err) = school.run(&[]);
     assert_eq!(code, 65, "{err}");
-    assert!(err.contains("nothing of mood=solemn can be held out"), "{err}");
+    assert!(err.contains("too little of mood=solemn can be held out"), "{err}");
 }
 
 #[test]

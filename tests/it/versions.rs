@@ -7,13 +7,19 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use serde_json::{Value, json};
+use tokio::runtime::Runtime;
+use tokio_util::sync::CancellationToken;
+use triaged::clock::Clock;
 use triaged::configuration;
+use triaged::metrics::Metrics;
 use triaged::model::{Classifier, ModelBundle, ModelOptions, VersionError, Versions};
+use triaged::readiness::Readiness;
+use triaged::reload::{Hangup, Models};
 use triaged_core::document::render;
 use triaged_core::message::parse;
 
 use crate::bundles::fixtures;
-use crate::harness::{Bundle, FIXTURE, Installation, Settings};
+use crate::harness::{Bundle, FIXTURE, Installation, Settings, until};
 
 /// An installation with the bundle `fixture-7`.
 struct House(Installation);
@@ -76,6 +82,16 @@ fn where_nobody_chose_the_installed_bundle_serves() {
     assert_eq!(house.list(), ["*fixture-7", "fixture-8"]);
 }
 
+/// The state folder is private, whoever makes it.
+#[test]
+fn a_state_folder_that_is_made_here_is_nobody_elses() {
+    let house = House::new();
+    fs::remove_dir_all(house.0.state()).unwrap();
+    house.versions().activate("installed").unwrap();
+    let mode = fs::metadata(house.0.state()).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o700);
+}
+
 #[test]
 fn the_version_that_was_activated_is_what_every_command_uses() {
     let house = House::with(&["fixture-8"]);
@@ -100,6 +116,24 @@ fn the_version_that_was_activated_is_what_every_command_uses() {
     assert!(shown(&[]).contains("fixture-8 of "));
     assert!(shown(&["fixture-7"]).contains("fixture-7 of "));
     assert!(shown(&["installed"]).contains("fixture-7 of "));
+}
+
+/// Between the start and the watch nothing tells the daemon of a change.
+#[test]
+fn a_version_that_is_chosen_before_anybody_watches_is_found() {
+    let house = House::with(&["fixture-8"]);
+    let config = configuration::load(&house.0.config()).unwrap();
+    let (metrics, now) = (Metrics::new(Clock.now()).unwrap(), Clock.now());
+    let models = Models::open(&config, metrics, Readiness::new([], now)).unwrap();
+    let classifier = models.classifier().clone();
+    assert_eq!(classifier.model().version, "fixture-7");
+    house.versions().activate("fixture-8").unwrap();
+    let (runtime, stop) = (Runtime::new().unwrap(), CancellationToken::new());
+    let ended = runtime
+        .block_on(async { tokio::spawn(models.keep_up(Hangup::listen().unwrap(), stop.clone())) });
+    until("it serves", || (classifier.model().version == "fixture-8").then_some(()));
+    stop.cancel();
+    runtime.block_on(ended).unwrap().unwrap();
 }
 
 #[test]

@@ -48,6 +48,14 @@ pub struct HeadPrediction {
     pub scores: Vec<(String, f32)>,
 }
 
+impl HeadPrediction {
+    /// The most probable label, the first one on a tie; abstained or not, the answer or not.
+    pub fn most_probable(&self) -> Option<&str> {
+        let place = first_largest(self.scores.iter().map(|(_, score)| *score).enumerate())?;
+        self.scores.get(place).map(|(label, _)| label.as_str())
+    }
+}
+
 /// Why a head abstains: the answer is shown and not written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Abstention {
@@ -198,6 +206,9 @@ mod tests {
     fn a_label_that_reaches_its_own_threshold_wins_over_a_more_probable_one() {
         let thresholds = Thresholds { head: 0.7, labels: vec![Some(0.3)] };
         assert_eq!(answer(&[0.3, 0.6, 0.1], &thresholds), ("high".into(), 0.3, false));
+        let labels = ["high", "normal", "low"];
+        let named = predict("urgency", &labels, &[0.3, 0.6, 0.1], &thresholds).expect("some");
+        assert_eq!((named.label.as_str(), named.most_probable()), ("high", Some("normal")));
         assert_eq!(answer(&[0.29, 0.71, 0.0], &thresholds), ("normal".into(), 0.71, false));
         assert_eq!(answer(&[0.29, 0.6, 0.11], &thresholds), ("normal".into(), 0.6, true));
     }

@@ -79,7 +79,10 @@ fn print_object(out: &mut impl Write, item: MailItem) -> io::Result<()> {
     object.insert("language".into(), prose.language.into());
     object.insert("defects".into(), json!(message.defects));
     if let Source::Fields { rest, .. } = item.source {
-        object.extend(rest);
+        // A field of the line that is called like one of these does not hide it.
+        for (name, value) in rest {
+            object.entry(name).or_insert(value);
+        }
     }
     serde_json::to_writer(&mut *out, &Value::Object(object)).map_err(io::Error::from)?;
     out.write_all(b"\n")

@@ -8,13 +8,15 @@ mod plan;
 mod progress;
 mod report;
 
+use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use triaged::clock::Clock;
 use triaged::model::{ModelBundle, Versions};
 use triaged::retrain::environment::{self, EnvironmentError};
-use triaged::retrain::{seclusion, trial};
+use triaged::retrain::seclusion::{self, SeclusionError};
+use triaged::retrain::trial;
 use triaged_core::config::Config;
 use triaged_core::retrain::{Verdict, gate};
 
@@ -74,10 +76,7 @@ pub(super) fn run(config: &Path, args: &Args) -> Result<Exit, Failure> {
     let Some(from) = &args.from else { return set_up(&config) };
     seclusion::forbid_core_dumps().or_exit(Exit::Config)?;
     let begun = Clock.monotonic();
-    let _alone = seclusion::alone(&config.state).map_err(|error| match error {
-        seclusion::SeclusionError::Busy(_) => Failure { exit: Exit::Busy, error: error.into() },
-        _ => Failure { exit: Exit::Config, error: error.into() },
-    })?;
+    let _alone = alone(&config)?;
     let versions = Versions::open(&config).map_err(failure)?;
     let plan = Plan::make(&config, &versions, from, args.base.as_deref(), &args.own_labels)?;
     let environment = environment::find(&config);
@@ -97,16 +96,25 @@ pub(super) fn run(config: &Path, args: &Args) -> Result<Exit, Failure> {
     let verdict = judge(&plan, &tried)?;
     let passes = verdict.passes();
     report.judged(verdict, Clock.monotonic().duration_since(begun));
+    let mut activated = Ok(None);
     if passes {
         let version = versions.adopt(tried.candidate).map_err(failure)?;
-        if args.activate {
-            versions.activate(&version).map_err(failure)?;
-        }
-        report.adopted(version, args.activate);
+        activated = args.activate.then(|| versions.activate(&version)).transpose();
+        report.adopted(version, matches!(activated, Ok(Some(_))));
     }
     let outcome = if passes { "accepted" } else { "refused" };
     print(&if args.json { report.as_json(outcome) } else { report.verdict_text() });
+    // A version that can not serve is there all the same: first it is said that it is.
+    activated.map_err(failure)?;
     Ok(if passes { Exit::Ok } else { Exit::Refused })
+}
+
+/// The lock of retraining.
+fn alone(config: &Config) -> Result<File, Failure> {
+    seclusion::alone(&config.state).map_err(|error| {
+        let busy = matches!(error, SeclusionError::Busy(_));
+        Failure { exit: if busy { Exit::Busy } else { Exit::Config }, error: error.into() }
+    })
 }
 
 /// What the gate says of a candidate that has the right labels.
@@ -118,7 +126,7 @@ fn judge(plan: &Plan, tried: &Tried) -> Result<Verdict, Failure> {
 }
 
 fn set_up(config: &Config) -> Result<Exit, Failure> {
-    let _alone = seclusion::alone(&config.state).or_exit(Exit::Config)?;
+    let _alone = alone(config)?;
     let made = environment::setup(config, progress::say);
     made.map_err(|error| {
         let exit = match error {

@@ -74,10 +74,14 @@ impl Versions {
         &self.folder
     }
 
-    /// Makes that folder where it is missing.
+    /// Makes that folder where it is missing, and the state folder, which is private.
     pub fn make_folder(&self) -> Result<(), VersionError> {
-        let made = DirBuilder::new().recursive(true).mode(0o755).create(&self.folder);
-        made.map_err(io("make", &self.folder))
+        let make = |folder: &Path, mode| {
+            let made = DirBuilder::new().recursive(true).mode(mode).create(folder);
+            made.map_err(io("make", folder))
+        };
+        self.folder.parent().map_or(Ok(()), |state| make(state, 0o700))?;
+        make(&self.folder, 0o755)
     }
 
     /// Every version: the installed one, then the others by name and number.

@@ -138,8 +138,12 @@ fn labelled(item: MailItem, labels: Labels) -> LabelledMail {
     let Links { address, ids } = match &item.source {
         Source::Raw { bytes, .. } => links(bytes),
         Source::Fields { from, rest, .. } => {
-            let thread = rest.get("thread").and_then(Value::as_str);
-            Links { address: address(from), ids: thread.into_iter().map(str::to_owned).collect() }
+            let thread = rest.get("thread").and_then(|thread| match thread {
+                Value::String(name) => Some(name.clone()),
+                Value::Number(number) => Some(number.to_string()),
+                _ => None,
+            });
+            Links { address: address(from), ids: thread.into_iter().collect() }
         }
     };
     let text = render(&message).into();

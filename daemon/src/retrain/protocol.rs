@@ -119,12 +119,15 @@ pub(super) fn harmless(line: &str) -> Option<String> {
     let is_name = |text: &str| {
         !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || "._<>".contains(c))
     };
-    let is_path = |text: &str| text.starts_with('/') && text.len() < 500;
-    if let Some((path, name)) = trimmed.rsplit_once(" in ") {
-        let path = path.trim_start_matches("File ").trim_end_matches(',');
-        let path = path.strip_prefix('"').unwrap_or(path);
-        let digits = |text: &str| text.chars().rev().take_while(char::is_ascii_digit).count() > 0;
-        return (is_path(path) && is_name(name) && digits(path)).then(|| presentable(trimmed));
+    let is_path = |text: &str| text.starts_with('/') && text.len() < 500 && !text.contains(' ');
+    if let Some((place, name)) = trimmed.rsplit_once(" in ") {
+        let place = place.trim_start_matches("File ").trim_end_matches(',').trim_start_matches('"');
+        let line = place.split_once(".py:").or_else(|| place.split_once(".py\", line "));
+        let is_place = |(path, number): (&str, &str)| {
+            let digits = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
+            is_path(path) && digits
+        };
+        return (is_name(name) && line.is_some_and(is_place)).then(|| presentable(trimmed));
     }
     if let Some((before, module)) = trimmed.rsplit_once(": No module named ") {
         let module_is = is_name(module.trim_matches('\''));
@@ -174,6 +177,8 @@ mod tests {
             ),
             ("Dear Mr Secret, we met in Berlin", None),
             ("the rent is due in 17 days in advance", None),
+            ("/me paid Mr Secret 17 in advance", None),
+            ("/opt/t.py:17 and Mr Secret paid 17 in advance", None),
             ("    text = 'Dear Mr Secret'", None),
             ("", None),
         ] {

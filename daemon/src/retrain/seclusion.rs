@@ -53,6 +53,20 @@ pub fn alone(state: &Path) -> Result<File, SeclusionError> {
 pub fn forbid_core_dumps() -> io::Result<()> {
     let maximum = getrlimit(Resource::Core).maximum;
     setrlimit(Resource::Core, Rlimit { current: Some(0), maximum })?;
+    forbid_piped_dumps()
+}
+
+/// A dump that goes to a program, as on most desktops, is made whatever the limit is: core(5). This
+/// ends with the next program: the training says it for itself.
+#[cfg(target_os = "linux")]
+fn forbid_piped_dumps() -> io::Result<()> {
+    use rustix::process::{DumpableBehavior, set_dumpable_behavior};
+    Ok(set_dumpable_behavior(DumpableBehavior::NotDumpable)?)
+}
+
+/// Other systems have no such dumps.
+#[cfg(not(target_os = "linux"))]
+fn forbid_piped_dumps() -> io::Result<()> {
     Ok(())
 }
 

@@ -158,7 +158,8 @@ async fn hear(
         () = &mut complaints => return listening.await,
     };
     if said.is_ok() {
-        complaints.await;
+        // What has said its last word and goes on complaining hangs.
+        let _ = timeout(LAST, complaints).await;
     }
     said
 }

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use triaged_core::label::Head;
 use triaged_core::retrain::{Answer, HeadTrial, LabelNames, Labels};
+use triaged_core::score::HeadPrediction;
 
 use crate::model::{Classifier, ModelBundle, ModelError, ModelOptions};
 
@@ -105,8 +106,12 @@ pub fn answers(
     for texts in texts.chunks(AT_ONCE) {
         for answer in classifier.classify_blocking(texts.to_vec())? {
             let prediction = answer.map_err(|error| TrialError::Text(error.to_string()))?;
-            let heads = prediction.heads.into_iter().map(|head| (head.head, head.label));
-            all.push(heads.collect());
+            // Not the answer: a label's own threshold can make that another one, and thresholds are
+            // fitted anew with each training.
+            let heads = prediction.heads.iter();
+            let most_probable =
+                |head: &HeadPrediction| Some((head.head.clone(), head.most_probable()?.to_owned()));
+            all.push(heads.filter_map(most_probable).collect());
         }
     }
     Ok(all)

@@ -163,7 +163,7 @@ pub struct PendingEffect {
 pub struct HistoryAnswer {
     /// Name of the head.
     pub head: String,
-    /// The most probable label.
+    /// Its answer, abstained or not.
     pub label: String,
     /// Its calibrated probability.
     pub confidence: f32,

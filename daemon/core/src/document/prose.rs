@@ -9,6 +9,9 @@ use super::{marks, signature};
 const LONGEST_PROSE: usize = 16 * 1024;
 /// A line of no more words that ends in a comma opens a letter or closes it.
 const MOST_CLOSING_WORDS: usize = 3;
+/// Below it stand a name, a post, a firm and where it is. More than that is text: then the line was
+/// a greeting that something stands above, or a word of thanks.
+const MOST_SIGNED_WORDS: usize = 12;
 
 /// The subject, where there is one, and the paragraphs of the newest text; each the words of it
 /// with spaces between them.
@@ -72,8 +75,13 @@ fn closing(lines: &[&str]) -> usize {
         let line = line.trim();
         line.ends_with([',', '，']) && line.split_whitespace().count() <= MOST_CLOSING_WORDS
     };
+    let signs = |at: &usize| {
+        let below = lines.get(at + 1..).unwrap_or_default();
+        below.iter().map(|line| words(line).split_whitespace().count()).sum::<usize>()
+            <= MOST_SIGNED_WORDS
+    };
     let last = lines.iter().rposition(closes);
-    last.filter(|&at| at > begins).unwrap_or(lines.len())
+    last.filter(|&at| at > begins).filter(signs).unwrap_or(lines.len())
 }
 
 /// Ideographs, kana and the scripts of south-east Asia.
@@ -120,6 +128,13 @@ mod tests {
         check("Dear Jo,\n\n\nBest regards,\n\nHilary Stone\nOffice Manager", &["Dear Jo,"]);
         check("Server down,\ncall me", &["Server down, call me"]);
         check("Ring me.\n\n-- \nAda King\nEngine Works", &["Ring me."]);
+    }
+
+    #[test]
+    fn a_greeting_below_something_else_closes_nothing() {
+        let text = "the export has stopped at half of the rows again and nobody here knows why.";
+        let greeted = format!("[EXTERNAL]\n\nHi John,\n\n{text}\nBob");
+        check(&greeted, &["[EXTERNAL]", "Hi John,", &format!("{text} Bob")]);
     }
 
     #[test]

@@ -54,10 +54,11 @@ impl Links {
     }
 }
 
-/// The address in a sender field, in lower case: `Name <local@domain>` or `local@domain`.
+/// The address in a sender field, in lower case: `Name <local@domain>` or `local@domain`. A lone
+/// "@", as in a sender that was rendered, is none: it would tie all of them together.
 pub fn address(field: &str) -> String {
     let inside = field.rsplit_once('<').map(|(_, rest)| rest.split('>').next().unwrap_or(rest));
-    let bare = field.split_whitespace().find(|word| word.contains('@'));
+    let bare = field.split_whitespace().find(|word| word.trim_matches('@').contains('@'));
     inside.or(bare).unwrap_or_default().trim().to_lowercase()
 }
 
@@ -97,6 +98,7 @@ mod tests {
             ("ada@x.example", "ada@x.example"),
             ("ada@x.example (Ada)", "ada@x.example"),
             ("Ada", ""),
+            ("Ada King @ x.example", ""),
             ("Ada <ada@x.example", "ada@x.example"),
         ] {
             assert_eq!(address(field), expected, "{field}");

@@ -41,7 +41,7 @@ pub struct Split {
     pub held_out: Vec<bool>,
     /// For each mail the number of its group: equal numbers are on one side.
     pub group: Vec<usize>,
-    /// Labels (head and label) of which no mail could be held out.
+    /// Labels (head and label) of which too few mails to judge by could be held out.
     pub unjudged: Vec<(String, String)>,
 }
 
@@ -125,8 +125,8 @@ impl<'a> Choice<'a> {
     }
 
     fn unjudged(&self) -> Vec<(String, String)> {
-        let none = self.counts.iter().filter(|(_, (_, held))| *held == 0);
-        none.map(|((head, label), _)| ((*head).to_owned(), (*label).to_owned())).collect()
+        let few = self.counts.iter().filter(|(_, (_, held))| *held < FEWEST_HELD);
+        few.map(|((head, label), _)| ((*head).to_owned(), (*label).to_owned())).collect()
     }
 }
 

@@ -90,8 +90,8 @@ impl Plan {
             return Ok(());
         }
         let error = anyhow!(
-            "nothing of {} can be held out to judge by: all its mails come from one sender or one \
-             conversation; add mails of others",
+            "too little of {} can be held out to judge by: nearly all its mails come from one \
+             sender or one conversation; add mails of others",
             own.join(", ")
         );
         Err(Failure { exit: Exit::Data, error })

@@ -247,15 +247,21 @@ fn what_was_asked_before_a_swap_is_answered_by_the_model_before_to_its_last_text
 
 #[test]
 fn many_swaps_under_load_lose_no_text_and_mix_no_answer() {
-    let threads = Threads::start(vec![reader(echo), reader(echo)], 8);
+    // The answers name the model, too, so that those of another one would be seen.
+    let named = |name: &'static str| {
+        let one = || reader(move |text: &str| echo(&format!("{name} {text}")));
+        vec![one(), one()]
+    };
+    let threads = Threads::start(named("first"), 8);
     let mut asked = Vec::new();
     for round in 0..50 {
         asked.extend((0..4).map(|_| threads.ask(&["a", "b", "c"])));
         let name = if round % 2 == 0 { "second" } else { "first" };
-        drop(threads.swap(called(name, vec![reader(echo), reader(echo)])));
+        drop(threads.swap(called(name, named(name))));
     }
     for one in asked {
-        assert_eq!(labels(one.answers()), ["a", "b", "c"]);
+        let Answered { model, answers } = one.0.blocking_recv().expect("answered");
+        assert_eq!(labels(answers), ["a", "b", "c"].map(|text| format!("{model} {text}")));
     }
     threads.end();
 }

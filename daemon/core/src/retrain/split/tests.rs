@@ -132,6 +132,19 @@ fn a_label_from_a_single_thread_can_not_be_judged_and_is_named() {
     assert_eq!(split.unjudged, [("category".to_owned(), "own".to_owned())]);
 }
 
+/// The gate wants two: with one it would refuse whatever was trained.
+#[test]
+fn a_label_of_which_one_mail_alone_is_not_of_a_single_thread_is_named_too() {
+    let mut set = Set::new().strangers(90, &[("category", "work")]);
+    for _ in 0..9 {
+        set.mail("a@x.example", "Re: the one thing", &["t"], &[("category", "own")]);
+    }
+    set.mail("b@x.example", "another", &[], &[("category", "own")]);
+    let split = split(&set.0);
+    assert_eq!(set.held(&split, ("category", "own")), 1);
+    assert_eq!(split.unjudged, [("category".to_owned(), "own".to_owned())]);
+}
+
 #[test]
 fn the_split_does_not_depend_on_the_order_and_keeps_most_when_the_set_grows() {
     let set = Set::new()
