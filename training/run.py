@@ -59,7 +59,14 @@ class Run:
         times = self.work / "times.json"
         known = json.loads(times.read_text()) if times.is_file() else {}
         known[title] = dataclasses.asdict(spent)
-        times.write_text(json.dumps(known, indent=2) + "\n")
+        write(times, json.dumps(known, indent=2))
+
+
+def write(file: Path, text: str) -> None:
+    """Writes a line or more; the file appears only when it is whole."""
+    waiting = file.with_name(f"{file.name}.part")
+    waiting.write_text(text + "\n", encoding="utf-8")
+    waiting.replace(file)
 
 
 def digest(asked: Config, files: prepare.Inputs) -> str:
@@ -77,7 +84,7 @@ def claim(work: Path, mark: str) -> None:
         wrong = "was begun with another configuration or other mails; name another --work, or remove it"
         raise SystemExit(f"{work}: {wrong}")
     work.mkdir(parents=True, exist_ok=True)
-    file.write_text(mark + "\n")
+    write(file, mark)
 
 
 def ids_of(run: Run, chosen: list[Mail], real: float = 1.0) -> list[list[int]]:
@@ -138,9 +145,9 @@ def fit(run: Run) -> None:
     pairs = calibrate.out_of_fold(run.work, run.asked)
     if run.asked.counts.buckets:
         weighed = {head: factor * run.asked.counts.trust for head, factor in wordcounts.factors(pairs).items()}
-        (run.work / "factors.json").write_text(json.dumps(weighed, indent=2) + "\n")
+        write(run.work / "factors.json", json.dumps(weighed, indent=2))
     found = calibrate.fit(calibrate.together(pairs, wordcounts.kept_factors(run.work)), run.asked)
-    (run.work / "calibration.json").write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+    write(run.work / "calibration.json", json.dumps(found, indent=2))
 
 
 def exported(run: Run, prepared: list[Mail]) -> None:
@@ -156,7 +163,7 @@ def exported(run: Run, prepared: list[Mail]) -> None:
     watched = [mail for mail in prepared if mail.source == "written"][::10]  # whose inputs set the channel widths
     ids = ids_of(run, watched)
     parity = export.parity(made, exact, ids[:PARITY_MAILS])
-    (run.work / "parity.json").write_text(json.dumps(parity, indent=2) + "\n")
+    write(run.work / "parity.json", json.dumps(parity, indent=2))
     if max(parity.values()) > PARITY:
         raise SystemExit(f"{exact}: differs from the net by {max(parity.values()):.5f}, more than {PARITY}")
     waiting = run.work / "int8.part"

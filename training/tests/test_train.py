@@ -79,7 +79,9 @@ def test_a_run_that_was_cut_off_ends_like_one_that_was_not(weights, tmp_path, mo
     assert whole.keys() == again.keys()
     assert max(float((whole[name] - again[name]).abs().max()) for name in whole) < 1e-6
     logs = [(tmp_path / name / "log.csv").read_text().splitlines() for name in ("whole", "cut")]
-    assert logs[0] == logs[1] and len(logs[0]) > 3
+    steps = [[line.split(",")[:2] for line in log] for log in logs]
+    assert steps[0] == steps[1]
+    assert len(steps[0]) > 3
     assert not (tmp_path / "cut" / "checkpoint.pt").exists()
 
 
