@@ -18,7 +18,8 @@ fn triaged(arguments: &[&str], file: &Path) -> Output {
 /// A file with these objects, one a line.
 fn lines(folder: &Path, rows: &[Value]) -> PathBuf {
     let path = folder.join("mails.jsonl");
-    fs::write(&path, rows.iter().map(|row| format!("{row}\n")).collect::<String>()).unwrap();
+    let text: Vec<_> = rows.iter().map(Value::to_string).collect();
+    fs::write(&path, text.join("\n")).unwrap();
     path
 }
 

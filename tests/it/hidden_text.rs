@@ -98,9 +98,13 @@ fn classified(files: &[PathBuf]) -> Vec<Value> {
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
+/// What is done to a text that nobody sees.
+type Change = fn(&str) -> String;
+
 fn written(folder: &Path, name: &str, mails: &[Value]) -> PathBuf {
     let path = folder.join(name);
-    fs::write(&path, mails.iter().map(|mail| format!("{mail}\n")).collect::<String>()).unwrap();
+    let text: Vec<_> = mails.iter().map(Value::to_string).collect();
+    fs::write(&path, text.join("\n")).unwrap();
     path
 }
 
@@ -109,7 +113,7 @@ fn what_a_person_does_not_see_changes_no_label() {
     let folder = TempDir::new().unwrap();
     let mails = fifty();
     let mut files = vec![written(folder.path(), "plain.jsonl", &mails)];
-    let changes: [(&str, fn(&str) -> String); 3] = [
+    let changes: [(&str, Change); 3] = [
         ("zero-width.jsonl", with_zero_width),
         ("posing.jsonl", with_posing_letters),
         ("turned.jsonl", with_turned_words),

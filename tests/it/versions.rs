@@ -129,8 +129,9 @@ fn a_version_that_is_chosen_before_anybody_watches_is_found() {
     assert_eq!(classifier.model().version, "fixture-7");
     house.versions().activate("fixture-8").unwrap();
     let (runtime, stop) = (Runtime::new().unwrap(), CancellationToken::new());
-    let ended = runtime
-        .block_on(async { tokio::spawn(models.keep_up(Hangup::listen().unwrap(), stop.clone())) });
+    let entered = runtime.enter();
+    let ended = tokio::spawn(models.keep_up(Hangup::listen().unwrap(), stop.clone()));
+    drop(entered);
     until("it serves", || (classifier.model().version == "fixture-8").then_some(()));
     stop.cancel();
     runtime.block_on(ended).unwrap().unwrap();

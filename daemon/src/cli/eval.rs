@@ -92,7 +92,7 @@ fn judge_all(answers: &Answers<Known>, judge: &mut Judge) -> usize {
     let idle = || Ok::<(), Infallible>(());
     while let Ok(Some(answered)) = answers.next(idle) {
         match answered {
-            Ok(Answered { file, kept, prediction }) => judge.add(file, kept, &prediction),
+            Ok(Answered { file, kept, prediction }) => judge.add(&file, &kept, &prediction),
             Err(problem) => {
                 complain(&problem);
                 refused += 1;

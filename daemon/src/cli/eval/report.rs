@@ -68,11 +68,11 @@ impl Judge {
     }
 
     /// Counts the answer to a mail from `file`.
-    pub(super) fn add(&mut self, file: String, known: Known, prediction: &Prediction) {
+    pub(super) fn add(&mut self, file: &str, known: &Known, prediction: &Prediction) {
         self.mails += 1;
         for (head, truth) in self.heads.iter_mut().zip(&known.truth) {
             if let (Some(truth), Some(answer)) = (truth, prediction.head(&head.name)) {
-                head.add(&file, &known, answer, *truth);
+                head.add(file, known, answer, *truth);
             }
         }
     }

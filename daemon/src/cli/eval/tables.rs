@@ -4,7 +4,7 @@
 
 use std::fmt::Write as _;
 
-use comfy_table::{CellAlignment, Table, presets};
+use comfy_table::{Cell, CellAlignment, Table, presets};
 use triaged_core::evaluation::{Figures, LabelScores};
 
 use super::mistakes::Mistake;
@@ -155,10 +155,8 @@ fn finished(mut table: Table) -> String {
     let named = |title: &str| {
         ["label", "truth", "found", "id", "file"].iter().any(|name| title.starts_with(name))
     };
-    let titles: Vec<String> = table
-        .header()
-        .map(|row| row.cell_iter().map(|cell| cell.content()).collect())
-        .unwrap_or_default();
+    let titles: Vec<String> =
+        table.header().map(|row| row.cell_iter().map(Cell::content).collect()).unwrap_or_default();
     for (column, title) in table.column_iter_mut().zip(titles) {
         let side = if named(&title) { CellAlignment::Left } else { CellAlignment::Right };
         column.set_cell_alignment(side);
