@@ -33,15 +33,33 @@ class Base:
 
 @dataclass(frozen=True)
 class Text:
-    """Of a text of more than `head + tail` tokens, the first `head` and the last `tail` are read."""
+    """Of a text of more than `head + tail` tokens, the first `head` and the last `tail` are read.
+
+    Of one of more than `very_long` tokens (0: of none) only the first `very_long_head`.
+    """
 
     head: int
     tail: int
+    very_long: int = 0
+    very_long_head: int = 0
 
     @property
     def most(self) -> int:
         """The largest number of tokens that the model reads."""
         return self.head + self.tail
+
+    @property
+    def rule(self) -> dict:
+        """As it stands in a manifest."""
+        found = {"rule": "head_tail", "head": self.head, "tail": self.tail}
+        more = {"very_long": {"tokens": self.very_long, "head": self.very_long_head}} if self.very_long else {}
+        return found | more
+
+
+def text_of(rule: dict) -> Text:
+    """The rule of a manifest."""
+    more = rule.get("very_long") or {"tokens": 0, "head": 0}
+    return Text(rule["head"], rule["tail"], more["tokens"], more["head"])
 
 
 @dataclass(frozen=True)
@@ -238,6 +256,11 @@ def check(config: Config) -> None:
     expect(config.base.kind in KINDS, "base.kind", " or ".join(KINDS), config.base.kind)
     expect(config.train.method in METHODS, "train.method", " or ".join(METHODS), config.train.method)
     expect(config.text.head > 0, "text.head", "at least 1", config.text.head)
+    if config.text.very_long:
+        reaches = config.text.very_long >= config.text.most
+        expect(reaches, "text.very_long", "0, or head + tail or more", config.text.very_long)
+        fits = 0 < config.text.very_long_head <= config.text.head
+        expect(fits, "text.very_long_head", "1 to head", config.text.very_long_head)
     expect(config.text.tail > 0, "text.tail", "at least 1", config.text.tail)
     expect(bool(config.heads), "heads", "at least one head", config.heads)
     for head, labels in config.heads.items():

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from training import HERE, tokens
-from training.config import Config, Text
+from training.config import Config, Text, text_of
 from training.prepare import render
 from training.reader import Reader, processor, read_manifest
 
@@ -87,7 +87,7 @@ def manifest_of(content: Content, asked: Config) -> dict:
         "heads": heads_of(asked, content.calibration),
         "embedding_size": content.embedding_size,
         "max_tokens": asked.text.most,
-        "long_text": {"rule": "head_tail", "head": asked.text.head, "tail": asked.text.tail},
+        "long_text": asked.text.rule,
     }
     optional = {"languages": list(asked.bundle.languages), "least_words": asked.bundle.least_words}
     return manifest | {key: value for key, value in (optional | {"parent": content.parent}).items() if value}
@@ -111,8 +111,7 @@ def pack(content: Content, asked: Config, triaged: Path, out: Path) -> None:
 def golden_only(folder: Path, triaged: Path) -> None:
     """Writes golden.jsonl and the manifest's hashes of a packed bundle anew."""
     manifest = read_manifest(folder)
-    rule = manifest["long_text"]
-    write_golden(folder, manifest["heads"], Text(rule["head"], rule["tail"]), triaged)
+    write_golden(folder, manifest["heads"], text_of(manifest["long_text"]), triaged)
     write_manifest(folder, manifest)
 
 

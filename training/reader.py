@@ -9,7 +9,7 @@ import math
 from pathlib import Path
 
 from training import tokens
-from training.config import Text
+from training.config import Text, text_of
 
 # Features of x86-64 that choose between ONNX Runtime's int8 kernels, by Linux's names.
 FEATURES = ("avx2", "fma", "avx_vnni", "avx512f", "avx512bw", "avx512_vnni", "amx_int8", "amx_bf16")
@@ -73,5 +73,4 @@ class Reader:
 def of_bundle(folder: Path) -> Reader:
     """The reader of a packed bundle, by its own manifest."""
     manifest = read_manifest(folder)
-    rule = manifest["long_text"]
-    return Reader(folder, manifest["heads"], Text(rule["head"], rule["tail"]))
+    return Reader(folder, manifest["heads"], text_of(manifest["long_text"]))

@@ -110,7 +110,7 @@ def asked_of(manifest: dict, settings: Settings) -> Config:
         bundle=bundle,
         heads=heads,
         calibrate=dataclasses.replace(found.calibrate, own=own),
-        text=config.Text(rule["head"], rule["tail"]),
+        text=config.text_of(rule),
         train=dataclasses.replace(
             found.train, method="lora", encoder_rate=ADAPTER_RATE, epochs=settings.epochs, seed=settings.seed
         ),

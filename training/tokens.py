@@ -10,12 +10,15 @@ from training.config import Config, Text
 
 
 def clip(ids: list[int], text: Text) -> list[int]:
-    """The ids that the model reads: all of them, or the first `head` and the last `tail`.
+    """The ids that the model reads: all of them, or the first and the last ones (`Text` says how many).
 
     `ids` hold the special tokens; the opening one counts towards `head`, the closing one towards
-    `tail`, so a clipped text is exactly `head + tail` ids long.
+    `tail`, so a clipped text is exactly `head + tail` ids long, a very long one shorter.
     """
-    return ids if len(ids) <= text.most else ids[: text.head] + ids[-text.tail :]
+    if len(ids) <= text.most:
+        return ids
+    head = text.very_long_head if text.very_long and len(ids) > text.very_long else text.head
+    return ids[:head] + ids[-text.tail :]
 
 
 def load(file: Path):

@@ -41,7 +41,9 @@ class Reader:
         ids = self.tokenizer.encode(text).ids
         rule = self.manifest["long_text"]
         if len(ids) > self.manifest["max_tokens"]:
-            ids = ids[: rule["head"]] + ids[-rule["tail"] :]
+            very_long = rule.get("very_long") or rule | {"tokens": len(ids)}
+            head = very_long["head"] if len(ids) > very_long["tokens"] else rule["head"]
+            ids = ids[:head] + ids[-rule["tail"] :]
         inputs = {self.manifest["inputs"]["ids"]: numpy.array([ids], dtype=numpy.int64)}
         rows = self.session.run(self.outputs, inputs)
         return [answer(head, row[0]) for head, row in zip(self.manifest["heads"], rows)]

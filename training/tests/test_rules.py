@@ -1,6 +1,6 @@
 """The rules that the daemon's code has to follow to the letter."""
 
-from training import reader, tokens
+from training import config, reader, tokens
 from training.config import Text
 
 OPEN, CLOSE = 101, 102
@@ -25,6 +25,18 @@ def test_a_long_text_keeps_opening_and_closing_token() -> None:
     assert len(kept) == RULE.most == 256
     assert (kept[0], kept[-1]) == (OPEN, CLOSE)
     assert kept[159:161] == [1158, 1000 + 2000 - 2 - 95]
+
+
+def test_of_a_very_long_text_less_of_the_beginning_is_read() -> None:
+    rule = Text(head=160, tail=96, very_long=1024, very_long_head=64)
+    assert tokens.clip(ids(1024), rule) == tokens.clip(ids(1024), RULE)
+    kept = tokens.clip(ids(1025), rule)
+    assert kept == ids(1025)[:64] + ids(1025)[-96:]
+
+
+def test_the_rule_of_a_manifest_comes_back() -> None:
+    for rule in (RULE, Text(160, 96, 1024, 64)):
+        assert config.text_of(rule.rule) == rule
 
 
 def test_a_small_limit_of_ones_own_works_alike() -> None:

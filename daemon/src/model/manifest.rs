@@ -53,13 +53,25 @@ pub struct Reading {
 }
 
 /// What is read of a text of more than `max_tokens` tokens: its first and its last ones.
-/// Counted with the tokens that open and close every text; both sum to `max_tokens`.
+/// Counted with the tokens that open and close every text; `head` and `tail` sum to `max_tokens`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LongText {
     /// So many from the start.
     pub head: usize,
     /// So many from the end.
     pub tail: usize,
+    /// What is read of a text that is longer still.
+    pub very_long: Option<VeryLong>,
+}
+
+/// Of a text of more than `tokens` tokens fewer are read from the start, so that its end weighs
+/// more beside them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct VeryLong {
+    /// Longer than this.
+    pub tokens: usize,
+    /// So many from the start.
+    pub head: usize,
 }
 
 /// All that is wrong with a manifest: pairs of the place and the problem.

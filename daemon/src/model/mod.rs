@@ -30,6 +30,6 @@ pub use classifier::{Answers, Classifier, Pending};
 pub use engine::{Engine, ModelOptions, ServedModel};
 pub use error::{ModelError, TextError};
 pub use library::{Library, LibraryError, open_library};
-pub use manifest::{LongText, Manifest, ManifestProblems, Reading};
+pub use manifest::{LongText, Manifest, ManifestProblems, Reading, VeryLong};
 pub use provider::ProviderReport;
 pub use versions::{Candidate, Change, Version, VersionError, Versions};

@@ -45,11 +45,14 @@ impl Tokens {
 
 /// The parts of `ids` that are read: all of a text of at most `most` tokens, else its first and
 /// its last ones. The special tokens at both ends belong to the count.
-fn cut(ids: &[u32], most: usize, LongText { head, tail }: LongText) -> (&[u32], &[u32]) {
+fn cut(ids: &[u32], most: usize, rule: LongText) -> (&[u32], &[u32]) {
     if ids.len() <= most {
         return (ids, &[]);
     }
-    // `head + tail == most`, so neither split can fail on a text longer than `most`.
+    let very_long = rule.very_long.filter(|more| ids.len() > more.tokens);
+    let head = very_long.map_or(rule.head, |more| more.head);
+    let tail = rule.tail;
+    // `head + tail <= most`, so neither split can fail on a text longer than `most`.
     let first = ids.get(..head).unwrap_or(ids);
     let last = ids.get(ids.len() - tail..).unwrap_or_default();
     (first, last)
@@ -58,8 +61,9 @@ fn cut(ids: &[u32], most: usize, LongText { head, tail }: LongText) -> (&[u32], 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::manifest::VeryLong;
 
-    const RULE: LongText = LongText { head: 3, tail: 2 };
+    const RULE: LongText = LongText { head: 3, tail: 2, very_long: None };
 
     #[test]
     fn a_text_that_fits_is_read_whole() {
@@ -78,5 +82,13 @@ mod tests {
         let ids = [101, 1, 2, 3, 4, 102];
         let (head, tail) = cut(&ids, 5, RULE);
         assert_eq!([head, tail].concat(), [101, 1, 2, 4, 102]);
+    }
+
+    #[test]
+    fn of_a_very_long_text_less_of_the_start_is_read() {
+        let rule = LongText { very_long: Some(VeryLong { tokens: 7, head: 1 }), ..RULE };
+        let ids = [101, 1, 2, 3, 4, 5, 6, 102];
+        assert_eq!(cut(&ids[..7], 5, rule), (&[101, 1, 2][..], &[5, 6][..]), "not yet");
+        assert_eq!(cut(&ids, 5, rule), (&[101][..], &[6, 102][..]));
     }
 }

@@ -48,10 +48,14 @@ fn as_lines(bundle: &ModelBundle) -> String {
         format!("folder     {}", bundle.folder().display()),
         format!("signature  {}", bundle.signature_line()),
         format!(
-            "reads      {} tokens; of a longer text the first {} and the last {}",
+            "reads      {} tokens; of a longer text the first {} and the last {}{}",
             manifest.max_tokens(),
             long.head,
-            long.tail
+            long.tail,
+            long.very_long.map_or_else(String::new, |more| format!(
+                "; of more than {} the first {}",
+                more.tokens, more.head
+            ))
         ),
         format!("embedding  {} numbers", manifest.embedding_size()),
     ];
@@ -93,7 +97,12 @@ fn as_json(bundle: &ModelBundle) -> Value {
         "languages": manifest.languages(),
         "least_words": manifest.least_words(),
         "max_tokens": manifest.max_tokens(),
-        "long_text": { "rule": "head_tail", "head": long.head, "tail": long.tail },
+        "long_text": {
+            "rule": "head_tail",
+            "head": long.head,
+            "tail": long.tail,
+            "very_long": long.very_long.map(|more| json!({ "tokens": more.tokens, "head": more.head })),
+        },
         "files": manifest.files(),
     })
 }

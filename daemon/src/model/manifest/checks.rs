@@ -52,9 +52,13 @@ fn lengths(raw: &Raw, problems: &mut ManifestProblems) {
     if !(3..=MOST_TOKENS).contains(&raw.max_tokens) {
         problems.add("max_tokens", format!("must be 3 to {MOST_TOKENS}"));
     }
-    let RawLongText::HeadTail { head, tail } = raw.long_text;
+    let RawLongText::HeadTail { head, tail, very_long } = raw.long_text;
     if head == 0 || tail == 0 || head.checked_add(tail) != Some(raw.max_tokens) {
         problems.add("long_text", "head and tail must be at least 1 and sum to max_tokens");
+    }
+    if very_long.is_some_and(|more| !(1..=head).contains(&more.head) || more.tokens < raw.max_tokens) {
+        let text = "head must be 1 to that of long_text, and tokens at least max_tokens";
+        problems.add("long_text.very_long", text);
     }
 }
 

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use triaged_core::label::{Head, Label};
 use triaged_core::score::Thresholds;
 
-use super::{LongText, Manifest, Reading};
+use super::{LongText, Manifest, Reading, VeryLong};
 
 /// The two numbers that decide whether the rest can be read at all.
 #[derive(Debug, Deserialize)]
@@ -72,13 +72,21 @@ pub(super) struct RawLabel {
 #[derive(Debug, Deserialize)]
 #[serde(tag = "rule", rename_all = "snake_case", deny_unknown_fields)]
 pub(super) enum RawLongText {
-    HeadTail { head: usize, tail: usize },
+    HeadTail { head: usize, tail: usize, very_long: Option<RawVeryLong> },
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawVeryLong {
+    pub(super) tokens: usize,
+    pub(super) head: usize,
 }
 
 impl Raw {
     /// The same in the types that the program works with; call only after the checks.
     pub(super) fn into_manifest(self) -> Manifest {
-        let RawLongText::HeadTail { head, tail } = self.long_text;
+        let RawLongText::HeadTail { head, tail, very_long } = self.long_text;
+        let very_long = very_long.map(|raw| VeryLong { tokens: raw.tokens, head: raw.head });
         let (heads, readings) = self.heads.into_iter().map(RawHead::into_parts).unzip();
         Manifest {
             name: self.name,
@@ -90,7 +98,7 @@ impl Raw {
             heads,
             readings,
             max_tokens: self.max_tokens,
-            long_text: LongText { head, tail },
+            long_text: LongText { head, tail, very_long },
             files: self.files,
             signature: self.signature,
             languages: self.languages.unwrap_or_default(),

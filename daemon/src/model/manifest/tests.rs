@@ -42,7 +42,7 @@ fn a_good_manifest_is_read() {
     assert_eq!((head.name.as_str(), reading.output.as_str()), ("urgency", "urgency"));
     assert!((reading.temperature - 1.3).abs() < 1e-6);
     assert_eq!(head.labels[0].keyword.as_deref(), Some("urgent"));
-    assert_eq!(manifest.long_text(), LongText { head: 160, tail: 96 });
+    assert_eq!(manifest.long_text(), LongText { head: 160, tail: 96, very_long: None });
     assert_eq!(manifest.signature(), None);
     assert_eq!(
         (manifest.languages(), manifest.least_words(), manifest.parent()),
