@@ -82,7 +82,11 @@ def matrix(arrays: Arrays, name: str) -> np.ndarray:
 def read(arrays: Arrays, name: str, widths: str) -> np.ndarray:
     """The matrix of a product whose inputs the graph divides by widths: here without them."""
     found = matrix(arrays, name)
-    return found * arrays[widths][:, None] if widths in arrays else found  # the graph keeps 1 / width
+    if widths in arrays:
+        found = found * arrays[widths][:, None]  # the graph keeps 1 / width
+    if f"{name}_places" in arrays:  # channels that never became int8
+        found[arrays[f"{name}_places"]] = arrays[f"{name}_rows"]
+    return found
 
 
 def encoder(arrays: Arrays) -> Arrays:

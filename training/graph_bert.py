@@ -1,5 +1,5 @@
-"""The ONNX graph of a BERT encoder with mean pooling: one node for attention, one for each
-residual with its layer norm, one for bias and GELU.
+"""The ONNX graph of a BERT encoder with mean pooling: one node for attention, one for bias and
+GELU, and for each residual one with its layer norm, or two on processors.
 
 There is no mask and no token type: one mail is run at a time, unpadded. It deliberately knows
 nothing about training: it takes named arrays and gives a file.
@@ -13,6 +13,9 @@ from training import graph_counts
 from training.graph import FUSED, Arrays, Graph, Heads, Precision, Widths, answers, save, single, words
 
 EPSILON = 1e-12  # BERT's layer norms
+APART = "_apart"  # how the outputs of products end that are never to be quantised
+BEHIND_GELU = ".output.dense"  # how the paths end of what can have channels apart ...
+ATTENTION = ".attention.output.dense"  # ... unless they end so
 
 
 def embed(graph: Graph, weights: Arrays) -> str:
@@ -35,10 +38,26 @@ def dense(weights: Arrays, path: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def narrowed(graph: Graph, source: str, output: str, name: str, width: np.ndarray | None) -> str:
-    """`source` with each channel divided by its width; `name` is the array's."""
+    """`source` with each channel divided by its width, so 0 where that is infinite; `name` is the array's."""
     if width is None:
         return source
     return graph.node("Mul", [source, graph.array(name, 1 / width)], output)
+
+
+def widened(matrix: np.ndarray, width: np.ndarray | None) -> np.ndarray:
+    """The matrix [inputs, outputs] for inputs that `narrowed` has divided."""
+    if width is None:
+        return matrix
+    return matrix * np.where(np.isinf(width), 0, width)[:, None]
+
+
+def apart(graph: Graph, source: str, matrix: np.ndarray, width: np.ndarray | None, name: str) -> list[str]:
+    """What the channels of infinite width add to the product: they stay floats. Nothing where there are none."""
+    if width is None or not np.isinf(width).any():
+        return []
+    places = np.flatnonzero(np.isinf(width))
+    picked = graph.node("Gather", [source, graph.keep(f"{name}_places", places)], f"{name}_picked", axis=2)
+    return [graph.node("MatMul", [picked, graph.array(f"{name}_rows", matrix[places])], f"{name}{APART}")]
 
 
 def attention(graph: Graph, weights: Arrays, number: int, hidden: str, widths: Widths, heads: int) -> str:
@@ -51,24 +70,26 @@ def attention(graph: Graph, weights: Arrays, number: int, hidden: str, widths: W
         parts[2] = parts[2][0] / after, parts[2][1] / after
     before = widths.get(f"{path}self.query")
     matrix = np.concatenate([part[0] for part in parts], axis=1)
-    if before is not None:
-        matrix = matrix * before[:, None]
+    matrix = widened(matrix, before)
     source = narrowed(graph, hidden, f"{name}narrowed", f"{name}qkv_widths", before)
     bias = graph.array(f"{name}qkv_bias", np.concatenate([part[1] for part in parts]))
     inputs = [source, graph.array(f"{name}qkv", matrix), bias]
     return graph.node("Attention", inputs, f"{name}mixed", FUSED, num_heads=heads)
 
 
-def residual(graph: Graph, weights: Arrays, path: str, branch: str, skip: str, output: str) -> str:
-    """Layer norm of the branch, its bias and what it goes round: `path` names the linear layer's parent."""
-    inputs = [
-        branch,
-        skip,
-        graph.array(f"{output}_gamma", weights[f"{path}.LayerNorm.weight"]),
-        graph.array(f"{output}_beta", weights[f"{path}.LayerNorm.bias"]),
-        graph.array(f"{output}_bias", weights[f"{path}.dense.bias"]),
-    ]
-    return graph.node("SkipLayerNormalization", inputs, output, FUSED, epsilon=EPSILON)
+def residual(graph: Graph, weights: Arrays, path: str, branches: list[str], output: str) -> str:
+    """Layer norm of the branches' sum and of the linear layer's bias; `path` names that layer's parent."""
+    bias = graph.array(f"{output}_bias", weights[f"{path}.dense.bias"])
+    gamma = graph.array(f"{output}_gamma", weights[f"{path}.LayerNorm.weight"])
+    beta = graph.array(f"{output}_beta", weights[f"{path}.LayerNorm.bias"])
+    if graph.precision is not Precision.SMALL:
+        branch, skip = branches
+        inputs = [branch, skip, gamma, beta, bias]
+        return graph.node("SkipLayerNormalization", inputs, output, FUSED, epsilon=EPSILON)
+    # ONNX Runtime's kernel of that node for processors takes several times as long as these two do.
+    # Sum, because it would fuse an Add with the norm into that node again.
+    total = graph.node("Sum", [*branches, bias], f"{output}_sum")
+    return graph.node("LayerNormalization", [total, gamma, beta], output, epsilon=EPSILON, axis=-1)
 
 
 def layer(graph: Graph, weights: Arrays, number: int, hidden: str, widths: Widths, heads: int) -> str:
@@ -76,10 +97,7 @@ def layer(graph: Graph, weights: Arrays, number: int, hidden: str, widths: Width
     path, name = f"encoder.layer.{number}.", f"l{number}_"
 
     def product(site: str, source: str, short: str, output: str) -> str:
-        matrix = dense(weights, f"{path}{site}")[0]
-        width = widths.get(f"{path}{site}")
-        if width is not None:
-            matrix = matrix * width[:, None]
+        matrix = widened(dense(weights, f"{path}{site}")[0], widths.get(f"{path}{site}"))
         return graph.node("MatMul", [source, graph.array(f"{name}{short}", matrix)], f"{name}{output}")
 
     def narrow(site: str, source: str, output: str) -> str:
@@ -87,12 +105,14 @@ def layer(graph: Graph, weights: Arrays, number: int, hidden: str, widths: Width
 
     mixed = attention(graph, weights, number, hidden, widths, heads)
     projected = product("attention.output.dense", mixed, "out", "projected")
-    attended = residual(graph, weights, f"{path}attention.output", projected, hidden, f"{name}attended")
+    attended = residual(graph, weights, f"{path}attention.output", [projected, hidden], f"{name}attended")
     wide = product("intermediate.dense", narrow("intermediate.dense", attended, "even"), "up", "wide")
     bias = graph.array(f"{name}up_bias", weights[f"{path}intermediate.dense.bias"])
     active = graph.node("BiasGelu", [wide, bias], f"{name}active", FUSED)
     narrow_again = product("output.dense", narrow("output.dense", active, "level"), "down", "narrow")
-    return residual(graph, weights, f"{path}output", narrow_again, attended, f"layer{number + 1}")
+    down, width = dense(weights, f"{path}output.dense")[0], widths.get(f"{path}output.dense")
+    branches = [narrow_again, attended, *apart(graph, active, down, width, f"{name}down")]
+    return residual(graph, weights, f"{path}output", branches, f"layer{number + 1}")
 
 
 def layers(weights: Arrays) -> int:
@@ -115,7 +135,8 @@ def build(
     `weights`: BERT's arrays by the names of `BertModel.state_dict()`.
     `heads`: output name to (matrix [H, n], bias [n]).
     `widths`: path of a linear layer (of the three in attention only the query's) to what its
-    inputs are divided by; a layer that is not named is left as it is.
+    inputs are divided by; a layer that is not named is left as it is. Behind GELU a width may be
+    infinite: such a channel has a product in floats of its own.
     """
     graph = Graph(precision)
     hidden = embed(graph, weights)

@@ -14,24 +14,29 @@ import numpy as np
 import onnx
 from onnx import TensorProto
 
+from training import graph_bert
 from training.graph import Widths
 
 SMOOTHING = np.float32(0.7)  # how much of the inputs' outliers moves into the weights: 1 would be all
-# Products of the encoder that stay fp32: what GELU gives in the three lowest layers has outliers
-# that smoothing alone does not take out. They cost 5 MB and a fifth of the speed, and bring the
-# categories that int8 changes from 2 % under 1 %.
-EXACT = ("l0_narrow_node", "l1_narrow_node", "l2_narrow_node")
+# Behind GELU a few channels are so much wider than the others that smoothing is not enough: so many
+# of each product's inputs never become int8 (after LLM.int8(), Dettmers et al., 2022).
+OUTLIERS = 32
 
 
 def channel_widths(largest: Widths) -> Widths:
-    """How much wider than the median channel each input channel of each product is; 1 for the rest.
+    """How much wider than the median channel each input channel of each product is; 1 for the rest,
+    and infinite for the outliers that stay floats.
 
     Dividing the inputs by it and multiplying the matrix with it changes no product, but takes
     outliers out of the inputs, which share one scale when they become int8 (after SmoothQuant,
     Xiao et al., 2023).
     `largest`: path of a linear layer to the largest magnitude of each input channel, measured.
     """
-    return {path: np.maximum(1, seen / max(np.median(seen), 1e-12)) ** SMOOTHING for path, seen in largest.items()}
+    widths = {path: np.maximum(1, seen / max(np.median(seen), 1e-12)) ** SMOOTHING for path, seen in largest.items()}
+    for path, seen in largest.items():
+        if path.endswith(graph_bert.BEHIND_GELU) and not path.endswith(graph_bert.ATTENTION):
+            widths[path][np.argsort(seen / widths[path])[-OUTLIERS:]] = np.inf
+    return widths
 
 
 def largest_inputs(net, mails: Iterable[Sequence[int]]) -> Widths:
@@ -64,7 +69,7 @@ def largest_inputs(net, mails: Iterable[Sequence[int]]) -> Widths:
 
 
 def int8(source: Path, target: Path) -> None:
-    """Turns the products of a graph into dynamic int8, all but EXACT and the heads.
+    """Turns the products of a graph into dynamic int8, all but the heads and the channels kept apart.
 
     Weights get one scale a column and 7 bits (`reduce_range`): on processors with AVX2 but
     without VNNI the product of an unsigned and a signed byte is added up in 16 bits, which
@@ -76,6 +81,7 @@ def int8(source: Path, target: Path) -> None:
     # The heads are tiny, and the quantiser turns a Gemm into a MatMul of this name to take it, too.
     nodes = onnx.load(source, load_external_data=False).graph.node
     heads = [f"{node.name}_MatMul" for node in nodes if node.op_type == "Gemm"]
+    floats = [node.name for node in nodes if any(output.endswith(graph_bert.APART) for output in node.output)]
     # It advises a preparation that knows none of the fused operators.
     logging.getLogger().addFilter(no_advice)
     try:
@@ -83,7 +89,7 @@ def int8(source: Path, target: Path) -> None:
             source,
             target,
             op_types_to_quantize=["MatMul", "Attention"],
-            nodes_to_exclude=[*EXACT, *heads],
+            nodes_to_exclude=[*floats, *heads],
             per_channel=True,
             reduce_range=True,
             weight_type=QuantType.QInt8,
