@@ -9,7 +9,7 @@ from pathlib import Path
 
 from training import HERE
 from training.config import Config
-from training.report import number, spread
+from training.report import OVERVIEW, number, overview
 
 
 def table(titles: list[str], rows: list[list[str]]) -> str:
@@ -34,22 +34,7 @@ def data(about: dict) -> str:
 
 def numbers(sets: dict[str, dict]) -> str:
     """Every set and head."""
-    rows = [
-        [
-            name,
-            head,
-            str(found["mails"]),
-            spread(found, "macro_f1"),
-            spread(found, "accuracy"),
-            number(found["ece"]),
-            number(found["abstained"]),
-            number(found["answered_accuracy"]),
-        ]
-        for name, whole in sets.items()
-        for head, found in whole["heads"].items()
-    ]
-    titles = ["set", "head", "mails", "macro-F1", "accuracy", "calibration error", "abstained", "right of the answered"]
-    return table(titles, rows)
+    return table(OVERVIEW, overview(sets))
 
 
 def classes(whole: dict) -> str:

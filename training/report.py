@@ -40,10 +40,12 @@ def grid(titles: list[str], rows: list[list[str]]) -> str:
     return f"<table><tr>{head}</tr>{body}</table>"
 
 
-def overview(sets: dict[str, dict]) -> str:
-    """All sets and heads in one table."""
-    titles = ["set", "head", "mails", "macro-F1", "accuracy", "calibration error", "abstained", "right of the answered"]
-    rows = [
+OVERVIEW = ["set", "head", "mails", "macro-F1", "accuracy", "calibration error", "abstained", "right of the answered"]
+
+
+def overview(sets: dict[str, dict]) -> list[list[str]]:
+    """All sets and heads, a row each; OVERVIEW are the titles."""
+    return [
         [
             name,
             head,
@@ -57,7 +59,6 @@ def overview(sets: dict[str, dict]) -> str:
         for name, whole in sets.items()
         for head, figures in whole["heads"].items()
     ]
-    return grid(titles, rows)
 
 
 def labels(figures: dict) -> str:
@@ -110,7 +111,8 @@ def about(made: dict) -> str:
 def page(work: Path) -> str:
     """The whole page."""
     made = json.loads((work / "figures.json").read_text(encoding="utf-8"))
-    parts = [f"<h1>{html.escape(made['model'])}</h1>", f"<p>{html.escape(about(made))}</p>", overview(made["sets"])]
+    parts = [f"<h1>{html.escape(made['model'])}</h1>", f"<p>{html.escape(about(made))}</p>"]
+    parts.append(grid(OVERVIEW, overview(made["sets"])))
     if made.get("baselines"):
         parts += ["<h2>What it has to beat</h2>", baselines(made["baselines"])]
     log = work / "final" / "log.csv"
