@@ -40,7 +40,7 @@ lint: ## Formatting, and clippy with warnings as errors
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --workspace --all-targets -- --deny warnings
 
-test-python: $(VENV)/ready ## The tests of the training and of the tools, in an environment of their own
+test-python: $(VENV)/ready setup build ## The tests of the training and of the tools, in an environment of their own
 	$(VENV)/bin/python -m pytest --quiet -rs -p no:cacheprovider training/tests tests daemon/onnxruntime
 
 $(VENV)/ready: tests/requirements.txt
