@@ -5,8 +5,9 @@
 #
 # IMAP, IMAPS and LMTP are free ports on loopback. Nobody can log in before passwd.sh has given him
 # a password; `admin` is the administrator. DIR/ca.pem signs the server's certificate.
-# The process that this becomes is Cyrus' master: it ends on SIGTERM, and gets one when whoever
-# started this script dies. Root gives itself up: Cyrus runs as `nobody`.
+# The process that this becomes is Cyrus' master. When whoever started this script dies, the kernel
+# kills it, and then its services: asked politely while it still starts, a master may spin for ever.
+# Root gives itself up: Cyrus runs as `nobody`.
 set -eu
 dir=$1 imap=$2 imaps=$3 lmtp=$4
 here=$(cd "$(dirname "$0")" && pwd)
@@ -29,7 +30,8 @@ if [ "$(id -u)" = 0 ]; then
     chown -R "nobody:$group" "$dir"
 fi
 for file in imapd.conf cyrus.conf; do
-    sed -e "s|@DIR@|$dir|g" -e "s|@BIN@|$tree/bin|g" -e "s|@USER@|$user|g" \
+    sed -e "s|@DIR@|$dir|g" -e "s|@BIN@|$tree/bin|g" \
+        -e "s|@TIED@|$(command -v setpriv) --pdeathsig KILL $tree/bin|g" -e "s|@USER@|$user|g" \
         -e "s|@GROUP@|$group|g" -e "s|@IMAP@|$imap|g" -e "s|@IMAPS@|$imaps|g" \
         -e "s|@LMTP@|$lmtp|g" "$here/$file.in" >"$dir/$file"
 done
@@ -37,5 +39,5 @@ done
 system=$(echo /usr/lib/*-linux-gnu*/sasl2 | tr ' ' :)
 export LD_LIBRARY_PATH="$tree/lib" SASL_PATH="$tree/lib/sasl2:$system" CYRUS_USER="$user"
 # shellcheck disable=SC2086 # several options or none
-exec setpriv $become --pdeathsig TERM "$tree/bin/master" -C "$dir/imapd.conf" \
+exec setpriv $become --pdeathsig KILL "$tree/bin/master" -C "$dir/imapd.conf" \
     -M "$dir/cyrus.conf" -p "$dir/master.pid" -l 64
