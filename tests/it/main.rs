@@ -27,6 +27,7 @@ mod exit_codes;
 mod floors;
 mod harness_itself;
 mod hidden_text;
+mod hostile;
 mod imap_session;
 mod judgement;
 mod labelling;
