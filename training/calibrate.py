@@ -18,9 +18,12 @@ from training import config, wordcounts
 from training.config import Calibrate, Config, Own
 
 TRUSTED = ("written", "read", "user")  # labels that a rule or a corpus gave are too noisy to set a number by
+REAL = ("read", "user")  # of mails that somebody sent: what the model is for
+LEAST_REAL = 500  # of them for a temperature of their own
 GRID = np.round(np.arange(0.01, 1.0, 0.01), 2)
 COLDEST, HOTTEST = 0.1, 10.0
 Pairs = dict[str, tuple[np.ndarray, np.ndarray]]  # head to logits [N, n] and truth [N]
+Masks = dict[str, np.ndarray]  # head to bool [N], in the order of its pairs
 
 
 def softmax(logits: np.ndarray, temperature: float) -> np.ndarray:
@@ -79,16 +82,20 @@ def own_threshold(chances: np.ndarray, truth: np.ndarray, label: int, wanted: Ow
     return best[0] if best else None
 
 
-def fit(pairs: Pairs, asked: Config) -> dict[str, dict]:
+def fit(pairs: Pairs, asked: Config, real: Masks | None = None) -> dict[str, dict]:
     """Head to `temperature`, `threshold` and, where the configuration asks for them, `labels`: own thresholds.
 
+    `real`: which of the mails somebody sent. Where they are enough, they alone set the temperature: real
+    mail is harder than written mail, and a model that is calibrated on both is too sure of it.
     ValueError names a head without a single mail.
     """
     found = {}
     for head, (logits, truth) in pairs.items():
         if not len(truth):
             raise ValueError(f"no out-of-fold mail has a label for {head}: nothing to calibrate it by")
-        heat = temperature(logits, truth)
+        sent = real[head] if real else np.zeros(len(truth), bool)
+        sent = sent if sent.sum() >= LEAST_REAL else np.ones(len(truth), bool)
+        heat = temperature(logits[sent], truth[sent])
         chances = softmax(logits, heat)
         found[head] = {"temperature": heat, "threshold": threshold(chances, truth, asked.calibrate)}
         names = list(asked.heads[head])
@@ -99,8 +106,8 @@ def fit(pairs: Pairs, asked: Config) -> dict[str, dict]:
     return found
 
 
-def out_of_fold(work: Path, asked: Config) -> wordcounts.Pairs:
-    """The predictions of all folds, net and word counts, of the mails whose labels can be trusted."""
+def out_of_fold(work: Path, asked: Config) -> tuple[wordcounts.Pairs, Masks]:
+    """The predictions of all folds, net and word counts, of the mails whose labels can be trusted; which are real."""
     from training.predict import read_logits
 
     files = [work / f"fold-{fold}" / "logits.npz" for fold in asked.folds]
@@ -108,14 +115,16 @@ def out_of_fold(work: Path, asked: Config) -> wordcounts.Pairs:
     if missing:
         raise SystemExit(f"{', '.join(missing)} is missing: train and predict the folds first")
     parts = [read_logits(file) for file in files]
-    pairs = {}
+    pairs, real = {}, {}
     for head in asked.heads:
         chosen = [np.isin(part["source"], TRUSTED) & (part[f"truth/{head}"] >= 0) for part in parts]
-        kinds = (f"{kind}/{head}" for kind in ("logits", "counts", "truth"))
-        pairs[head] = tuple(
-            np.concatenate([part[kind][keep] for part, keep in zip(parts, chosen, strict=True)]) for kind in kinds
-        )
-    return pairs
+
+        def kept(name: str, chosen: list[np.ndarray] = chosen) -> np.ndarray:
+            return np.concatenate([part[name][keep] for part, keep in zip(parts, chosen, strict=True)])
+
+        pairs[head] = tuple(kept(f"{kind}/{head}") for kind in ("logits", "counts", "truth"))
+        real[head] = np.isin(kept("source"), REAL)
+    return pairs, real
 
 
 def together(pairs: wordcounts.Pairs, factors: dict[str, float]) -> Pairs:
@@ -130,8 +139,8 @@ def main() -> None:
     parser.add_argument("--config", type=Path, default=config.DEFAULT)
     given = parser.parse_args()
     asked = config.read(given.config)
-    pairs = out_of_fold(given.work, asked)
-    found = fit(together(pairs, wordcounts.kept_factors(given.work)), asked)
+    pairs, real = out_of_fold(given.work, asked)
+    found = fit(together(pairs, wordcounts.kept_factors(given.work)), asked, real)
     (given.work / "calibration.json").write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
     for head, numbers in found.items():
         print(f"{head}: {numbers}")

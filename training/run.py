@@ -142,11 +142,11 @@ def fold(run: Run, name: str, prepared: list[Mail]) -> None:
 
 def fit(run: Run) -> None:
     """What the counts weigh beside the net, temperatures and thresholds, on the predictions of all folds."""
-    pairs = calibrate.out_of_fold(run.work, run.asked)
+    pairs, real = calibrate.out_of_fold(run.work, run.asked)
     if run.asked.counts.buckets:
         weighed = {head: factor * run.asked.counts.trust for head, factor in wordcounts.factors(pairs).items()}
         write(run.work / "factors.json", json.dumps(weighed, indent=2))
-    found = calibrate.fit(calibrate.together(pairs, wordcounts.kept_factors(run.work)), run.asked)
+    found = calibrate.fit(calibrate.together(pairs, wordcounts.kept_factors(run.work)), run.asked, real)
     write(run.work / "calibration.json", json.dumps(found, indent=2))
 
 

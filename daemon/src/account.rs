@@ -10,15 +10,17 @@ use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 use triaged_core::backoff;
 use triaged_core::config::AccountConfig;
+use triaged_core::push::PushRecord;
 use triaged_core::sync::MailboxStatus;
 
 use crate::clock::jitter;
 use crate::imap::{Endpoint, ImapError, Session, Woken};
 use crate::metrics::{Backlog, Connection, ConnectionState};
-use crate::pipeline::{Caution, FlowError, OpenMailbox, Pace, Pipeline};
+use crate::pipeline::{Caught, Caution, FlowError, OpenMailbox, Pace, Pipeline};
 use crate::pulse::Heart;
 use crate::readiness::{AccountState, Readiness};
 use crate::secret;
+use crate::standing::{MailboxStanding, Standings, WatchMode, Watching};
 use crate::store::Account;
 
 /// A server or a router may drop a connection that says nothing for longer (4 to 9 minutes are
@@ -51,6 +53,8 @@ pub struct Watcher {
     pub pipeline: Pipeline,
     /// Where its state is shown.
     pub readiness: Readiness,
+    /// Where it is shown in detail.
+    pub standings: Standings,
     /// Beats whenever the flow goes round.
     pub heart: Heart,
     /// Which listings earlier connections died of.
@@ -71,6 +75,10 @@ struct Life<'a> {
     seen: Vec<Option<MailboxStatus>>,
     /// Whether the server tells of new mail by itself.
     idles: bool,
+    /// How far that can be relied on.
+    push: &'a mut PushRecord,
+    /// How the last wait ended, and when; until the main mailbox was looked at.
+    woken: Option<(Woken, Timestamp)>,
     /// The mailboxes that could not be read at the last look, each with the reason.
     passed_over: Vec<String>,
     /// What was said of mailboxes already, so that each look does not say it again.
@@ -81,10 +89,11 @@ impl Watcher {
     /// Watches until `stop`; every failure on the way is reported, counted and tried again.
     pub async fn run(self, stop: CancellationToken) {
         let mut attempt: u32 = 0;
+        let mut push = PushRecord::default();
         while !stop.is_cancelled() {
             self.heart.beat(STEP);
             let began = self.pipeline.clock.monotonic();
-            let Err(error) = self.connection(&stop).await else { break };
+            let Err(error) = self.connection(&stop, &mut push).await else { break };
             // A connection that was of use for a while begins the count anew; one that only ever
             // logs in and is thrown out does not.
             let lasted = self.pipeline.clock.monotonic().duration_since(began) > OF_USE;
@@ -101,7 +110,11 @@ impl Watcher {
     }
 
     /// One connection from its beginning to its end; `Ok` when it ended because of `stop`.
-    async fn connection(&self, stop: &CancellationToken) -> Result<(), FlowError> {
+    async fn connection(
+        &self,
+        stop: &CancellationToken,
+        push: &mut PushRecord,
+    ) -> Result<(), FlowError> {
         let gauge = self.pipeline.metrics.connection(ConnectionState::Connecting);
         let session = tokio::select! {
             () = stop.cancelled() => return Ok(()),
@@ -109,6 +122,7 @@ impl Watcher {
         };
         self.show(AccountState::CatchingUp);
         let backlog = self.pipeline.metrics.backlog();
+        self.standings.count_backlog(&self.config.name, backlog.share());
         let seen = vec![None; self.config.mailboxes.len()];
         let idles = session.capabilities().has("IDLE");
         let mut life = Life {
@@ -119,6 +133,8 @@ impl Watcher {
             main: None,
             seen,
             idles,
+            push,
+            woken: None,
             passed_over: Vec::new(),
             said: BTreeSet::new(),
         };
@@ -129,11 +145,14 @@ impl Watcher {
                 break;
             }
             self.show(self.standing(&life));
+            self.show_watching(&life);
             life.gauge.becomes(ConnectionState::Waiting);
             self.heart.beat(STEP + self.config.poll);
-            if self.wait(&mut life).await? == Woken::Stopped {
+            let woken = self.wait(&mut life).await?;
+            if woken == Woken::Stopped {
                 break;
             }
+            life.woken = Some((woken, self.pipeline.clock.now()));
         }
         life.session.logout().await;
         Ok(())
@@ -158,12 +177,26 @@ impl Watcher {
         if life.main.is_none() {
             life.main = Some(self.open(life, main).await?);
         }
-        match &mut life.main {
-            Some(mailbox) => {
-                let pace = self.pace(life.stop, &life.backlog);
-                self.pipeline.catch_up(&mut life.session, mailbox, &pace).await
+        let Some(mailbox) = &mut life.main else { return Ok(()) };
+        let pace = self.pace(life.stop, &life.backlog);
+        let caught = self.pipeline.catch_up(&mut life.session, mailbox, &pace).await?;
+        self.show_mailbox(main, mailbox, caught);
+        self.judge_push(life, caught);
+        Ok(())
+    }
+
+    /// Compares what the server announced with what was found.
+    fn judge_push(&self, life: &mut Life<'_>, caught: Caught) {
+        let Some((woken, ended)) = life.woken.take().filter(|_| life.idles) else { return };
+        match woken {
+            Woken::NewMail => life.push.announced(ended),
+            Woken::Timeout | Woken::Unannounced => {
+                if caught.oldest.is_some_and(|oldest| life.push.found(oldest, ended)) {
+                    self.pipeline.metrics.push_withheld();
+                    tracing::warn!(account = %self.config.name, messages = caught.messages, "mail had come and the server had not announced it: until it does, it is asked more often");
+                }
             }
-            None => Ok(()),
+            Woken::FlagsChanged | Woken::Stopped => {}
         }
     }
 
@@ -194,13 +227,12 @@ impl Watcher {
             mailbox => {
                 let pace = self.pace(life.stop, &life.backlog);
                 let mut mailbox = mailbox?;
-                let done = self.pipeline.catch_up(&mut life.session, &mut mailbox, &pace).await;
-                match done {
+                match self.pipeline.catch_up(&mut life.session, &mut mailbox, &pace).await {
                     Err(FlowError::Imap(error)) if concerns_mailbox_only(&error) => {
                         self.passed_over(life, name, &error);
                         return Ok(());
                     }
-                    done => done?,
+                    caught => self.show_mailbox(name, &mailbox, caught?),
                 }
             }
         }
@@ -232,6 +264,7 @@ impl Watcher {
         if life.idles {
             let alone = self.config.mailboxes.len() == 1;
             let longest = if alone { LONGEST_IDLE } else { self.config.poll.min(LONGEST_IDLE) };
+            let longest = life.push.wait(longest, self.config.poll);
             match life.session.idle(longest, life.stop).await {
                 Err(error) if !error.ends_connection() => {
                     tracing::warn!(account = %self.config.name, %error, poll_seconds = self.config.poll.as_secs(), "the server offers IDLE and refuses it: polling instead");
@@ -251,6 +284,10 @@ impl Watcher {
     fn passed_over(&self, life: &mut Life<'_>, mailbox: &str, error: &ImapError) {
         self.pipeline.metrics.imap_error(error.kind());
         life.passed_over.push(format!("{mailbox}: {error}"));
+        self.standings.note(&self.config.name, |standing| {
+            standing.mailboxes.entry(mailbox.to_owned()).or_default().unreadable =
+                Some(error.to_string());
+        });
         if life.said.insert((mailbox.to_owned(), error.kind())) {
             tracing::warn!(account = %self.config.name, mailbox, %error, "a mailbox can not be read and is passed over; it is looked at again with each poll");
         }
@@ -277,6 +314,34 @@ impl Watcher {
             reason: life.passed_over.join("; "),
             retry_at: later(self.pipeline.clock.now(), self.config.poll),
         }
+    }
+
+    fn show_watching(&self, life: &Life<'_>) {
+        let watching = Watching {
+            mode: if life.idles { WatchMode::Idle } else { WatchMode::Poll },
+            push: life.push.push.as_str().to_owned(),
+            announced: life.push.announced,
+            withheld: life.push.withheld,
+        };
+        self.standings.note(&self.config.name, |standing| standing.watching = Some(watching));
+    }
+
+    fn show_mailbox(&self, name: &str, mailbox: &OpenMailbox, caught: Caught) {
+        let disabled = mailbox.disabled_keywords();
+        let shown = MailboxStanding {
+            unreadable: None,
+            read_only: mailbox.read_only(),
+            disabled_keywords: disabled
+                .map(|(keyword, reason)| (keyword.to_string(), reason.to_owned()))
+                .collect(),
+        };
+        let now = self.pipeline.clock.now();
+        self.standings.note(&self.config.name, |standing| {
+            standing.mailboxes.insert(name.to_owned(), shown);
+            if caught.messages > 0 {
+                standing.last_mail = Some(now);
+            }
+        });
     }
 
     fn show(&self, state: AccountState) {

@@ -23,6 +23,7 @@ use crate::pulse::Pulse;
 use crate::readiness::Readiness;
 use crate::reload::{Hangup, Models};
 use crate::secret::{self, SecretError};
+use crate::standing::Standings;
 use crate::store::{Store, StoreError};
 use crate::supervisor;
 use crate::tasks::{Ended, Tasks};
@@ -87,9 +88,10 @@ pub async fn run(config: Config) -> Result<(), AppError> {
         clock,
         turns: Arc::new(Semaphore::new(TURNS)),
     };
-    let watchers = watchers(&config, &pipeline, &readiness, &pulse).await?;
+    let standings = Standings::default();
+    let watchers = watchers(&config, &pipeline, &readiness, &standings, &pulse).await?;
     let stop = || tasks.stop().soft.clone();
-    tasks.spawn("http", http.serve(metrics, readiness.clone(), stop()));
+    tasks.spawn("http", http.serve(metrics, readiness.clone(), standings, stop()));
     tasks.spawn("models", models.keep_up(hangup, stop()));
     supervisor::start(&tasks, watchers);
 
@@ -104,6 +106,7 @@ async fn watchers(
     config: &Config,
     pipeline: &Pipeline,
     readiness: &Readiness,
+    standings: &Standings,
     pulse: &Pulse,
 ) -> Result<Vec<Watcher>, StoreError> {
     let mut watchers = Vec::with_capacity(config.accounts.len());
@@ -113,6 +116,7 @@ async fn watchers(
             config: account.clone(),
             pipeline: pipeline.clone(),
             readiness: readiness.clone(),
+            standings: standings.clone(),
             heart: pulse.heart(&account.name, account::STEP),
             listing: Caution::default(),
             reading: Caution::default(),

@@ -10,6 +10,7 @@ mod model;
 mod render;
 mod retrain;
 mod run;
+mod status;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -46,6 +47,8 @@ enum Command {
     Eval(eval::Args),
     /// Print the text that the model reads
     Render(render::Args),
+    /// Show how each account of the running daemon stands, and what is left out
+    Status(status::Args),
     /// Show what was decided and done
     History(history::Args),
     /// Show model bundles
@@ -118,6 +121,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Classify(args) => classify::run(&cli.config, &args),
         Command::Eval(args) => eval::run(&cli.config, &args),
         Command::Render(args) => render::run(&args),
+        Command::Status(args) => status::run(&cli.config, &args),
         Command::History(args) => history::run(&cli.config, &args),
         Command::Model(args) => model::run(&cli.config, &args),
         Command::Retrain(args) => retrain::run(&cli.config, &args),

@@ -1,9 +1,11 @@
-//! What administrators and Prometheus ask of the running daemon: /metrics, /healthz, /readyz.
+//! What administrators and Prometheus ask of the running daemon: /metrics, /healthz, /readyz, and
+//! /status, which `triaged status` prints.
 //!
 //! Deliberately absent: anything that changes something, passwords, and TLS. It listens on
 //! loopback alone; whoever wants it elsewhere puts a proxy of their own before it.
 
 mod brief;
+mod status;
 
 use std::io;
 use std::net::SocketAddr;
@@ -18,7 +20,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::metrics::Metrics;
 use crate::readiness::Readiness;
+use crate::standing::Standings;
 use brief::BriefListener;
+pub use status::{AccountStatus, AskError, Status, ask};
 
 /// A bound address that nobody answers on yet: a taken port is known before anything is begun.
 #[derive(Debug)]
@@ -31,6 +35,7 @@ pub struct Server {
 struct Sources {
     metrics: Metrics,
     readiness: Readiness,
+    standings: Standings,
 }
 
 impl Server {
@@ -57,13 +62,15 @@ impl Server {
         self,
         metrics: Metrics,
         readiness: Readiness,
+        standings: Standings,
         stop: CancellationToken,
     ) -> io::Result<()> {
         let routes = Router::new()
             .route("/metrics", get(scrape))
             .route("/healthz", get(alive))
             .route("/readyz", get(ready))
-            .with_state(Sources { metrics, readiness });
+            .route("/status", get(stand))
+            .with_state(Sources { metrics, readiness, standings });
         axum::serve(BriefListener::new(self.listener), routes)
             .with_graceful_shutdown(stop.cancelled_owned())
             .await
@@ -76,7 +83,7 @@ async fn alive() -> Response {
 }
 
 /// Prometheus' text format, version 0.0.4.
-async fn scrape(State(Sources { metrics, readiness }): State<Sources>) -> Response {
+async fn scrape(State(Sources { metrics, readiness, .. }): State<Sources>) -> Response {
     metrics.accounts(readiness.report().counts());
     match metrics.encode() {
         Ok(text) => answer(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", text),
@@ -90,6 +97,14 @@ async fn ready(State(Sources { readiness, .. }): State<Sources>) -> Response {
     let status = if report.ready() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     match serde_json::to_string_pretty(&report) {
         Ok(json) => answer(status, "application/json", json + "\n"),
+        Err(error) => answer(StatusCode::INTERNAL_SERVER_ERROR, "text/plain", format!("{error}\n")),
+    }
+}
+
+/// How everything stands, in detail.
+async fn stand(State(Sources { readiness, standings, .. }): State<Sources>) -> Response {
+    match serde_json::to_string_pretty(&Status::of(&readiness, &standings)) {
+        Ok(json) => answer(StatusCode::OK, "application/json", json + "\n"),
         Err(error) => answer(StatusCode::INTERNAL_SERVER_ERROR, "text/plain", format!("{error}\n")),
     }
 }

@@ -19,6 +19,7 @@ pub mod readiness;
 pub mod reload;
 pub mod retrain;
 pub mod secret;
+pub mod standing;
 pub mod store;
 pub mod supervisor;
 pub mod tasks;

@@ -106,6 +106,11 @@ impl Metrics {
         self.families.servers.login_failures.inc();
     }
 
+    /// Mail had come, and the server had said nothing of it.
+    pub fn push_withheld(&self) {
+        self.families.servers.withheld.inc();
+    }
+
     /// A connection that was lost or closed is made again.
     pub fn reconnected(&self) {
         self.families.servers.reconnects.inc();

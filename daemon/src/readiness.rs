@@ -7,11 +7,11 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 /// Where one account stands.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum AccountState {
     /// Not logged in yet since the start, and nothing has gone wrong so far.
@@ -57,7 +57,7 @@ struct Standing {
 }
 
 /// Which model serves, and whether it is the one that shall.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ModelStanding {
     /// Its name and version, for example `default-1`.
     pub serves: String,
@@ -86,6 +86,11 @@ impl Report {
     /// Whether every account is watched.
     pub fn ready(&self) -> bool {
         self.ready
+    }
+
+    /// Each account's state, with the moment since which it is in it.
+    pub fn accounts(&self) -> impl Iterator<Item = (&str, &AccountState, Timestamp)> {
+        self.accounts.iter().map(|(name, one)| (name.as_str(), &one.state, one.since))
     }
 
     /// The names of the states with the number of accounts in each, in a fixed order.

@@ -48,6 +48,7 @@ fn exported() -> String {
     let _connection = metrics.connection(ConnectionState::Waiting);
     metrics.backlog().set(1);
     metrics.imap_error("closed");
+    metrics.push_withheld();
     metrics.login_refused();
     metrics.reconnected();
     metrics.accounts([("watching", 1)]);

@@ -15,7 +15,7 @@ const FLOORS: [(&str, Neighbours, &[&str]); 5] = [
     (
         "instruments",
         Neighbours::Known,
-        &["clock", "metrics", "pulse", "readiness", "tasks", "telemetry"],
+        &["clock", "metrics", "pulse", "readiness", "standing", "tasks", "telemetry"],
     ),
     (
         "adapters",
@@ -42,6 +42,9 @@ const HOMES: &[(&str, &[&str])] = &[
     ("blake3", &["store"]),
     ("clap", &["cli", "main"]),
     ("comfy_table", &["cli"]),
+    ("http_body_util", &["http"]),
+    ("hyper", &["http"]),
+    ("hyper_util", &["http"]),
     ("indicatif", &["cli"]),
     ("getrandom", &["clock", "store"]),
     ("libc", &["main"]),

@@ -44,4 +44,5 @@ mod retrain_learns;
 mod secrets;
 mod service;
 mod silence;
+mod status;
 mod versions;

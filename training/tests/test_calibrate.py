@@ -56,6 +56,15 @@ def test_an_own_threshold_gives_up_recall_before_precision() -> None:
     assert calibrate.own_threshold(chances, np.ones(4, int), 0, Own(recall=1.0, precision=0.9)) is None
 
 
+def test_real_mails_alone_set_the_temperature_where_they_are_enough() -> None:
+    (easy, easy_truth), (hard, hard_truth) = drawn(1.0, 4000), drawn(2.0, 1000)
+    pairs = {"urgency": (np.concatenate([easy, hard]), np.concatenate([easy_truth, hard_truth]))}
+    real = {"urgency": np.arange(5000) >= 4000}
+    assert calibrate.fit(pairs, ASKED, real)["urgency"]["temperature"] == pytest.approx(2.0, rel=0.1)
+    few = {"urgency": np.arange(5000) >= 5000 - calibrate.LEAST_REAL + 1}
+    assert calibrate.fit(pairs, ASKED, few)["urgency"]["temperature"] < 1.4
+
+
 def test_fit_gives_each_head_its_numbers_and_urgency_an_own_one() -> None:
     pairs = {head: drawn(1.3) for head in ("sentiment", "urgency")}
     found = calibrate.fit(pairs, ASKED)

@@ -16,8 +16,8 @@ def rows(file: Path) -> list[dict]:
 
 
 def test_all_written_files_are_there() -> None:
-    assert len(FILES) == 18
-    assert sum(len(rows(file)) for file in FILES) == 7259
+    assert len(FILES) == 30
+    assert sum(len(rows(file)) for file in FILES) == 8884
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)

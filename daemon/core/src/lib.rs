@@ -12,6 +12,7 @@ pub mod label;
 pub mod mailbox;
 pub mod message;
 pub mod outcome;
+pub mod push;
 mod random;
 pub mod retrain;
 pub mod score;

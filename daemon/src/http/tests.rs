@@ -21,7 +21,7 @@ async fn running() -> Running {
     let metrics = Metrics::new(Timestamp::UNIX_EPOCH).unwrap();
     let tasks = Tasks::default();
     let stop = tasks.stop().soft.clone();
-    tasks.spawn("http", server.serve(metrics, readiness.clone(), stop));
+    tasks.spawn("http", server.serve(metrics, readiness.clone(), Standings::default(), stop));
     Running { address, readiness, tasks }
 }
 

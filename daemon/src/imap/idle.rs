@@ -23,6 +23,8 @@ const DONE_LIMIT: Duration = Duration::from_secs(15);
 pub enum Woken {
     /// The mailbox has grown, now or since it was last listed to its end.
     NewMail,
+    /// The mailbox has grown, and the server said so only when it was asked.
+    Unannounced,
     /// Flags have changed or messages have gone.
     FlagsChanged,
     /// Nothing happened in the time given.
@@ -63,8 +65,11 @@ impl Session {
         }
         let woken = wait(&mut exchange, view, end, stop).await?;
         finish(exchange, view).await?;
-        let arrived = std::mem::take(&mut view.arrived);
-        Ok(if arrived && woken != Woken::Stopped { Woken::NewMail } else { woken })
+        Ok(match (woken, std::mem::take(&mut view.arrived)) {
+            (Woken::Stopped, _) | (_, false) => woken,
+            (Woken::Timeout, true) => Woken::Unannounced,
+            (_, true) => Woken::NewMail,
+        })
     }
 
     /// Asks the server for news; whether the mailbox has grown since it was last listed to its
@@ -196,6 +201,12 @@ mod tests {
         stop.cancel();
         let mut session = selected(3, script).await;
         assert_eq!(session.idle(LONG, &stop).await, Ok(Woken::Stopped));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn mail_that_is_reported_only_at_done_was_not_announced() {
+        let script = "C: IDLE\nS: + x\nC+ DONE\nS: * 4 EXISTS\nS: %t OK done\nHANG";
+        assert_eq!(idle(script).await.0, Ok(Woken::Unannounced));
     }
 
     #[tokio::test(start_paused = true)]

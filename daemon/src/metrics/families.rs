@@ -70,6 +70,7 @@ pub(super) struct Servers {
     pub(super) errors: IntCounterVec,
     pub(super) login_failures: IntCounter,
     pub(super) reconnects: IntCounter,
+    pub(super) withheld: IntCounter,
 }
 
 impl Families {
@@ -227,6 +228,10 @@ impl Register {
             reconnects: self.counter(
                 "triaged_reconnects_total",
                 "Connections that were made again after one was lost.",
+            )?,
+            withheld: self.counter(
+                "triaged_push_withheld_total",
+                "Times that mail had come and the server had not announced it.",
             )?,
         })
     }

@@ -1,6 +1,7 @@
 //! Gauges that are the sum of many parts: each part holds its share and takes it along when it
 //! ends, so that no way out of a function can leave a gauge wrong.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use prometheus::{IntGauge, IntGaugeVec};
@@ -38,12 +39,17 @@ impl Drop for Connection {
 #[derive(Debug)]
 pub struct Backlog {
     all: IntGauge,
-    share: AtomicI64,
+    share: Arc<AtomicI64>,
 }
 
 impl Backlog {
     pub(super) fn begin(all: IntGauge) -> Self {
-        Self { all, share: AtomicI64::new(0) }
+        Self { all, share: Arc::default() }
+    }
+
+    /// The number, for whoever shows it; it outlives the flow and is 0 then.
+    pub fn share(&self) -> Arc<AtomicI64> {
+        Arc::clone(&self.share)
     }
 
     /// So many messages of this flow wait now.

@@ -9,15 +9,18 @@ mod error;
 mod known;
 mod list;
 mod read;
+mod refused;
 mod write;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use triaged_core::config::{HistoryText, Mode};
 use triaged_core::decision::decide;
+use triaged_core::label::Keyword;
 use triaged_core::mailbox::{Uid, UidSet};
 use triaged_core::outcome::Outcome;
 use triaged_core::score::Prediction;
@@ -34,6 +37,7 @@ use caution::Attempt;
 pub use caution::Caution;
 pub use error::FlowError;
 use read::Draft;
+use refused::Refused;
 
 /// What every account's flow works with; clones are cheap.
 #[derive(Clone)]
@@ -61,6 +65,16 @@ pub struct OpenMailbox {
     stored: StoredMailbox,
     selected: Selected,
     mode: Mode,
+    refused: Refused,
+}
+
+/// What a catch-up found.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Caught {
+    /// New messages that concern us.
+    pub messages: usize,
+    /// When the server received the oldest of them, where it says so.
+    pub oldest: Option<Timestamp>,
 }
 
 /// What steers a catch-up from outside, and who hears that it is alive.
@@ -87,6 +101,19 @@ impl OpenMailbox {
     /// Whether the server lets us change nothing in it.
     pub fn read_only(&self) -> bool {
         self.selected.read_only
+    }
+
+    /// The keywords that are not written to it for now, with the reason.
+    pub fn disabled_keywords(&self) -> impl Iterator<Item = (&Keyword, &'static str)> {
+        self.refused.all()
+    }
+}
+
+impl Caught {
+    fn add(&mut self, listed: &[Listed]) {
+        self.messages += listed.len();
+        let received = listed.iter().filter_map(|listed| listed.received);
+        self.oldest = received.chain(self.oldest).min();
     }
 }
 
@@ -118,7 +145,7 @@ impl Pipeline {
                     self.store.begin_mailbox(account.id, name, cursor).await?
                 }
             };
-        let mut mailbox = OpenMailbox { stored, selected, mode };
+        let mut mailbox = OpenMailbox { stored, selected, mode, refused: Refused::default() };
         self.finish_pending(session, &mut mailbox).await?;
         Ok(mailbox)
     }
@@ -130,21 +157,23 @@ impl Pipeline {
         session: &mut Session,
         mailbox: &mut OpenMailbox,
         pace: &Pace<'_>,
-    ) -> Result<(), FlowError> {
+    ) -> Result<Caught, FlowError> {
         let decided = self.store.decided_uids(&mailbox.stored).await?;
+        let mut caught = Caught::default();
         loop {
             pace.heart.beat(CHUNK_TIME);
             let range = self.list(session, mailbox, &decided, pace).await?;
+            caught.add(&range.listed);
             if let Some(given_up) = &range.given_up {
                 let drafts = vec![read::unreadable(given_up, &GIVEN_UP)];
                 self.chunk(session, mailbox, &[], &given_up.uid.into(), drafts).await?;
             }
             if !self.chunks(session, mailbox, &range.listed, pace).await? {
-                return Ok(());
+                return Ok(caught);
             }
-            let Some(next) = range.next else { return Ok(()) };
+            let Some(next) = range.next else { return Ok(caught) };
             if pace.stop.is_cancelled() {
-                return Ok(());
+                return Ok(caught);
             }
             self.store.settle(&mut mailbox.stored, next, &[], self.clock.now()).await?;
         }

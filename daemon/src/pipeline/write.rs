@@ -9,7 +9,7 @@ use triaged_core::mailbox::{Uid, UidSet};
 use triaged_core::outcome::Outcome;
 
 use super::{FlowError, OpenMailbox, Pipeline};
-use crate::imap::{Listed, Selected, Session};
+use crate::imap::{Listed, Session};
 use crate::metrics::Stage;
 use crate::model::ServedModel;
 use crate::store::{EffectState, PendingEffect};
@@ -54,10 +54,17 @@ impl Pipeline {
         model: &ServedModel,
     ) -> Result<(), FlowError> {
         let timer = self.metrics.stage(Stage::Apply);
-        self.apply(session, &mailbox.selected, &effects).await?;
+        let now = self.clock.now();
+        mailbox.refused.forget_old(now);
+        self.apply(session, mailbox, &effects).await?;
         timer.done(effects.len());
         let timer = self.metrics.stage(Stage::Verify);
-        let states = self.verify(session, &mailbox.selected, effects).await?;
+        let states = self.verify(session, mailbox, effects).await?;
+        let ended: Vec<_> =
+            states.iter().map(|(effect, state)| (&effect.keyword, *state)).collect();
+        for (keyword, reason) in mailbox.refused.learn(&ended, now) {
+            tracing::warn!(%keyword, reason, "a keyword is not written to this mailbox for an hour");
+        }
         timer.done(states.len());
         let timer = self.metrics.stage(Stage::Settle);
         let now = self.clock.now();
@@ -71,12 +78,12 @@ impl Pipeline {
     async fn apply(
         &self,
         session: &mut Session,
-        selected: &Selected,
+        mailbox: &OpenMailbox,
         effects: &[PendingEffect],
     ) -> Result<(), FlowError> {
         let mut by_uid: BTreeMap<Uid, Vec<Keyword>> = BTreeMap::new();
         for effect in effects {
-            if permitted(selected, &effect.keyword).is_none() {
+            if permitted(mailbox, &effect.keyword).is_none() {
                 by_uid.entry(effect.uid).or_default().push(effect.keyword.clone());
             }
         }
@@ -98,17 +105,17 @@ impl Pipeline {
     async fn verify(
         &self,
         session: &mut Session,
-        selected: &Selected,
+        mailbox: &OpenMailbox,
         effects: Vec<PendingEffect>,
     ) -> Result<Vec<(PendingEffect, EffectState)>, FlowError> {
         let written: UidSet = effects
             .iter()
-            .filter(|effect| permitted(selected, &effect.keyword).is_none())
+            .filter(|effect| permitted(mailbox, &effect.keyword).is_none())
             .map(|effect| effect.uid)
             .collect();
         let flags: HashMap<Uid, Vec<String>> = session.flags(&written).await?.into_iter().collect();
         let state = |effect: &PendingEffect| {
-            permitted(selected, &effect.keyword).unwrap_or_else(|| match flags.get(&effect.uid) {
+            permitted(mailbox, &effect.keyword).unwrap_or_else(|| match flags.get(&effect.uid) {
                 None => EffectState::Gone,
                 Some(flags) if flags.iter().any(|flag| effect.keyword.matches(flag)) => {
                     EffectState::Done
@@ -160,12 +167,12 @@ impl Pipeline {
 }
 
 /// Why a keyword must not even be tried in this mailbox; `None` where it may.
-fn permitted(selected: &Selected, keyword: &Keyword) -> Option<EffectState> {
-    if selected.read_only {
+fn permitted(mailbox: &OpenMailbox, keyword: &Keyword) -> Option<EffectState> {
+    if mailbox.selected.read_only {
         Some(EffectState::ReadOnly)
-    } else if selected.can_store(keyword) {
-        None
-    } else {
+    } else if !mailbox.selected.can_store(keyword) {
         Some(EffectState::NotPermitted)
+    } else {
+        mailbox.refused.state_of(keyword)
     }
 }

@@ -1,5 +1,6 @@
 //! A TCP proxy between the daemon and the server: it counts, cuts, refuses and swallows.
 
+use std::borrow::Cow;
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
@@ -23,6 +24,8 @@ struct Line {
     stopped: AtomicBool,
     connections: AtomicU64,
     received: AtomicU64,
+    /// Whether lines that announce mail are left out; for connections in clear.
+    hushed: AtomicBool,
     /// What a client says for the last time.
     last_words: Mutex<Option<&'static str>>,
     open: Mutex<Vec<TcpStream>>,
@@ -48,6 +51,7 @@ impl Proxy {
             stopped: AtomicBool::new(false),
             connections: AtomicU64::new(0),
             received: AtomicU64::new(0),
+            hushed: AtomicBool::new(false),
             last_words: Mutex::default(),
             open: Mutex::default(),
         });
@@ -97,6 +101,11 @@ impl Proxy {
         self.line.conduct() == SWALLOW
     }
 
+    /// Leaves out what announces mail, in IDLE and in any other answer, from now on or no longer.
+    pub(crate) fn hush(&self, hushed: bool) {
+        self.line.hushed.store(hushed, Ordering::SeqCst);
+    }
+
     /// Lets everything pass again.
     pub(crate) fn pass(&self) {
         *self.line.last_words.lock().unwrap() = None;
@@ -129,6 +138,17 @@ impl Line {
         }
     }
 
+    /// What of these bytes of the server goes on: all, or all lines but those of new mail.
+    fn audible<'a>(&self, bytes: &'a [u8]) -> Cow<'a, [u8]> {
+        if !self.hushed.load(Ordering::SeqCst) {
+            return Cow::Borrowed(bytes);
+        }
+        let announces =
+            |line: &&[u8]| line.ends_with(b" EXISTS\r\n") || line.ends_with(b" RECENT\r\n");
+        let lines = bytes.split_inclusive(|byte| *byte == b'\n');
+        Cow::Owned(lines.filter(|line| !announces(line)).flatten().copied().collect())
+    }
+
     fn cut(&self) {
         for stream in self.open.lock().unwrap().drain(..) {
             let _ = stream.shutdown(Shutdown::Both);
@@ -155,28 +175,39 @@ fn connect(client: TcpStream, line: &Arc<Line>) -> io::Result<()> {
     line.open.lock().unwrap().extend([client.try_clone()?, server.try_clone()?]);
     let (client_in, server_in) = (client.try_clone()?, server.try_clone()?);
     let (up, down) = (Arc::clone(line), Arc::clone(line));
-    thread::spawn(move || pump(client_in, server, &up, |bytes| up.listen(bytes)));
+    thread::spawn(move || {
+        pump(client_in, server, &up, |bytes| {
+            up.listen(bytes);
+            Cow::Borrowed(bytes)
+        });
+    });
     thread::spawn(move || {
         pump(server_in, client, &down, |bytes| {
             if down.conduct() != SWALLOW {
                 down.received.fetch_add(bytes.len() as u64, Ordering::SeqCst);
             }
+            down.audible(bytes)
         });
     });
     Ok(())
 }
 
-fn pump(mut from: TcpStream, mut to: TcpStream, line: &Line, see: impl Fn(&[u8])) {
+fn pump(
+    mut from: TcpStream,
+    mut to: TcpStream,
+    line: &Line,
+    see: impl for<'a> Fn(&'a [u8]) -> Cow<'a, [u8]>,
+) {
     let mut buffer = vec![0; 64 * 1024];
     while let Ok(read) = from.read(&mut buffer) {
         if read == 0 {
             break;
         }
-        see(&buffer[..read]);
+        let passed_on = see(&buffer[..read]);
         if line.conduct() == SWALLOW {
             continue;
         }
-        if to.write_all(&buffer[..read]).is_err() {
+        if to.write_all(&passed_on).is_err() {
             break;
         }
     }

@@ -1,0 +1,152 @@
+//! `triaged status`: how each account of the running daemon stands, how it is watched, and what is
+//! left out, with the reason.
+//!
+//! It asks the daemon on loopback; the database and the servers are not touched.
+
+use std::io::{self, Write};
+use std::path::Path;
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use triaged::http::{self, AccountStatus, Status};
+use triaged::readiness::AccountState;
+use triaged::standing::{MailboxStanding, WatchMode, Watching};
+
+use super::{Exit, Failure, OrExit};
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Exit codes: 0 the daemon answered, however its accounts stand; 69 no daemon answers; 78 the
+configuration. The JSON object has \"ready\" and, of each account, \"state\" (starting, catching_up,
+watching, waiting, stopped), \"since\", \"reason\" and \"retry_at\" where it waits, \"watching\" (mode
+idle or poll; push unproven, verified or failing), \"backlog\", \"last_mail\" and \"mailboxes\".")]
+pub(super) struct Args {
+    /// One JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// Prints how the daemon stands.
+pub(super) fn run(config: &Path, args: &Args) -> Result<Exit, Failure> {
+    let config = super::load(config)?;
+    let status = super::block_on(http::ask(config.http.listen))?.or_exit(Exit::Unavailable)?;
+    let text = if args.json {
+        serde_json::to_string_pretty(&status).or_exit(Exit::Software)? + "\n"
+    } else {
+        as_text(&status, &TimeZone::system())
+    };
+    // A reader that went away has seen what it wanted.
+    let _ = io::stdout().lock().write_all(text.as_bytes());
+    Ok(Exit::Ok)
+}
+
+fn as_text(status: &Status, zone: &TimeZone) -> String {
+    let watched = status.accounts.values().filter(|one| one.state == AccountState::Watching);
+    let mut lines = vec![format!(
+        "triaged {}, model {}; {} of {} accounts are watched",
+        status.version,
+        status.model.serves,
+        watched.count(),
+        status.accounts.len()
+    )];
+    if let Some(refused) = &status.model.refused {
+        lines.push(format!("  another version of the model shall serve and does not: {refused}"));
+    }
+    for (name, account) in &status.accounts {
+        lines.extend(account_lines(name, account, zone));
+    }
+    lines.join("\n") + "\n"
+}
+
+fn account_lines(name: &str, account: &AccountStatus, zone: &TimeZone) -> Vec<String> {
+    let standing = &account.standing;
+    let mut lines = vec![format!(
+        "\n{name}: {} since {}",
+        account.state.name().replace('_', " "),
+        at(account.since, zone)
+    )];
+    if let AccountState::Waiting { reason, retry_at } = &account.state {
+        lines.push(format!("  {reason}; next attempt {}", at(*retry_at, zone)));
+    }
+    if let Some(watching) = &standing.watching {
+        lines.push(format!("  {}", watched_how(watching, zone)));
+    }
+    let last = standing.last_mail.map_or("none since the start".to_owned(), |last| at(last, zone));
+    lines.push(format!("  last mail {last}; backlog {}", standing.backlog));
+    for (mailbox, found) in &standing.mailboxes {
+        lines.extend(mailbox_lines(found).into_iter().map(|line| format!("  {mailbox}: {line}")));
+    }
+    lines
+}
+
+fn watched_how(watching: &Watching, zone: &TimeZone) -> String {
+    if watching.mode == WatchMode::Poll {
+        return "polled: the server has no IDLE, or refuses it".to_owned();
+    }
+    let announced = watching.announced.map(|last| at(last, zone));
+    let last = announced
+        .map_or("no mail announced yet".to_owned(), |last| format!("mail last announced {last}"));
+    match watching.withheld {
+        0 => format!("by IDLE, push {}; {last}", watching.push),
+        times => format!(
+            "by IDLE, push {}; {last}; {times} times mail had come unannounced",
+            watching.push
+        ),
+    }
+}
+
+/// What a mailbox does not let us do; nothing where all is well.
+fn mailbox_lines(found: &MailboxStanding) -> Vec<String> {
+    let mut lines = Vec::new();
+    if let Some(reason) = &found.unreadable {
+        lines.push(format!("can not be read: {reason}"));
+    }
+    if found.read_only {
+        lines.push("read-only for this login: no keyword is written".to_owned());
+    }
+    let disabled = found.disabled_keywords.iter();
+    lines.extend(disabled.map(|(keyword, reason)| format!("{keyword} is not written: {reason}")));
+    lines
+}
+
+fn at(moment: Timestamp, zone: &TimeZone) -> String {
+    moment.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M:%S").to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_in_the_way_is_said_with_its_reason() {
+        let json = r#"{
+            "version": "0.1.0", "ready": false, "model": {"serves": "default-1"},
+            "accounts": {
+                "anna": {"state": "watching", "since": "2026-11-21T10:00:00Z", "backlog": 0,
+                    "watching": {"mode": "idle", "push": "failing", "withheld": 2,
+                        "announced": "2026-11-21T10:05:00Z"},
+                    "last_mail": "2026-11-21T10:09:00Z",
+                    "mailboxes": {"INBOX": {"read_only": false,
+                        "disabled_keywords": {"triaged-urgent": "its table may be full"}},
+                        "Lists": {"read_only": true}}},
+                "bert": {"state": "waiting", "since": "2026-11-21T10:00:00Z", "backlog": 3,
+                    "reason": "the server refused the login", "retry_at": "2026-11-21T10:10:00Z",
+                    "mailboxes": {}}
+            }
+        }"#;
+        let status: Status = serde_json::from_str(json).expect("a status");
+        insta::assert_snapshot!(as_text(&status, &TimeZone::UTC), @r"
+        triaged 0.1.0, model default-1; 1 of 2 accounts are watched
+
+        anna: watching since 2026-11-21 10:00:00
+          by IDLE, push failing; mail last announced 2026-11-21 10:05:00; 2 times mail had come unannounced
+          last mail 2026-11-21 10:09:00; backlog 0
+          INBOX: triaged-urgent is not written: its table may be full
+          Lists: read-only for this login: no keyword is written
+
+        bert: waiting since 2026-11-21 10:00:00
+          the server refused the login; next attempt 2026-11-21 10:10:00
+          last mail none since the start; backlog 3
+        ");
+    }
+}

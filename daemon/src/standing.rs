@@ -1,0 +1,130 @@
+//! What each account does now, in detail: told by the flows, asked by `triaged status`.
+//!
+//! Whether an account is watched at all stands in `readiness`; here stands how, and what of its
+//! mailboxes is left out. Deliberately absent: a decision about anything, and any text of a mail.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// How an account is watched and what its mailboxes refuse.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Standing {
+    /// How new mail is noticed; absent before the first wait of a connection.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub watching: Option<Watching>,
+    /// Messages that are known and not settled yet.
+    pub backlog: i64,
+    /// When mail last went through the pipe; absent before the first since the start.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_mail: Option<Timestamp>,
+    /// The mailboxes that were opened or could not be, by name.
+    pub mailboxes: BTreeMap<String, MailboxStanding>,
+}
+
+/// How new mail is noticed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Watching {
+    /// `idle`: the server announces it in the main mailbox; `poll`: it is asked.
+    pub mode: WatchMode,
+    /// Whether its announcements can be relied on: unproven, verified, failing.
+    pub push: String,
+    /// When it last announced mail.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub announced: Option<Timestamp>,
+    /// How often mail had come and nothing was said.
+    pub withheld: u64,
+}
+
+/// Who begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WatchMode {
+    /// The server does.
+    Idle,
+    /// We do.
+    Poll,
+}
+
+/// What a mailbox lets us do.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MailboxStanding {
+    /// Why it can not be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unreadable: Option<String>,
+    /// Whether the server lets us change nothing in it.
+    pub read_only: bool,
+    /// Keywords that are not written to it for now, with the reason.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
+    pub disabled_keywords: BTreeMap<String, String>,
+}
+
+/// The board of all accounts; clones share it.
+#[derive(Debug, Clone, Default)]
+pub struct Standings {
+    board: Arc<Mutex<BTreeMap<String, Entry>>>,
+}
+
+#[derive(Debug, Default)]
+struct Entry {
+    standing: Standing,
+    backlog: Arc<AtomicI64>,
+}
+
+impl Standings {
+    /// Changes what stands there of an account.
+    pub fn note(&self, account: &str, change: impl FnOnce(&mut Standing)) {
+        let mut board = self.board.lock().unwrap_or_else(PoisonError::into_inner);
+        change(&mut board.entry(account.to_owned()).or_default().standing);
+    }
+
+    /// Takes the backlog of an account from where its flow counts it.
+    pub fn count_backlog(&self, account: &str, backlog: Arc<AtomicI64>) {
+        let mut board = self.board.lock().unwrap_or_else(PoisonError::into_inner);
+        board.entry(account.to_owned()).or_default().backlog = backlog;
+    }
+
+    /// What stands there of all accounts.
+    pub fn all(&self) -> BTreeMap<String, Standing> {
+        let board = self.board.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = |Entry { standing, backlog }: &Entry| Standing {
+            backlog: backlog.load(Ordering::Relaxed),
+            ..standing.clone()
+        };
+        board.iter().map(|(account, entry)| (account.clone(), now(entry))).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_noted_is_told_and_comes_back_from_json() {
+        let standings = Standings::default();
+        standings.clone().note("anna", |standing| {
+            let disabled = ("triaged-urgent".to_owned(), "it was refused".to_owned());
+            standing.mailboxes.insert(
+                "INBOX".to_owned(),
+                MailboxStanding {
+                    disabled_keywords: [disabled].into(),
+                    ..MailboxStanding::default()
+                },
+            );
+            standing.watching = Some(Watching {
+                mode: WatchMode::Idle,
+                push: "unproven".to_owned(),
+                announced: None,
+                withheld: 0,
+            });
+        });
+        let all = standings.all();
+        let json = serde_json::to_string(&all).expect("serialises");
+        insta::assert_snapshot!(json, @r#"{"anna":{"watching":{"mode":"idle","push":"unproven","withheld":0},"backlog":0,"mailboxes":{"INBOX":{"read_only":false,"disabled_keywords":{"triaged-urgent":"it was refused"}}}}}"#);
+        let again: BTreeMap<String, Standing> = serde_json::from_str(&json).expect("parses");
+        assert_eq!(again, all);
+    }
+}
