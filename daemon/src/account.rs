@@ -3,14 +3,18 @@
 //! One task owns the account's only connection. Whatever goes wrong ends the connection, never
 //! the task: it waits, longer each time, and begins anew from the cursor.
 
+mod gate;
+mod pause;
+
 use std::collections::BTreeSet;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 use triaged_core::backoff;
 use triaged_core::config::AccountConfig;
 use triaged_core::push::PushRecord;
+use triaged_core::rate::Rate;
 use triaged_core::sync::MailboxStatus;
 
 use crate::clock::jitter;
@@ -23,6 +27,8 @@ use crate::secret;
 use crate::standing::{MailboxStanding, Standings, WatchMode, Watching};
 use crate::store::Account;
 
+pub use gate::Gate;
+
 /// A server or a router may drop a connection that says nothing for longer (4 to 9 minutes are
 /// safe); each renewal also looks at the mailbox, so that a push that has died is made up for.
 const LONGEST_IDLE: Duration = Duration::from_mins(4);
@@ -33,15 +39,12 @@ pub const STEP: Duration = Duration::from_mins(15);
 /// A connection that lasted this long was of use.
 const OF_USE: Duration = Duration::from_mins(1);
 
-/// Refused logins in a row after which a server's guard may shut this whole machine out
-/// (fail2ban's default is five in ten minutes).
-const MANY_REFUSALS: u32 = 3;
-/// Then one attempt in so long stays below such limits.
-const LONG_PAUSE: Duration = Duration::from_mins(15);
-/// After a server said that it was too much.
-const SHORT_PAUSE: Duration = Duration::from_mins(1);
-/// No server may send us away for longer.
-const LONGEST_PAUSE: Duration = Duration::from_hours(1);
+/// How often an account's server is looked at because it says that there is news: five times a
+/// second in the long run, which delays nobody's mail by more than that, and bounds what a server
+/// costs that always has news and never mail.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(200);
+/// Looks that are free of that after a time of quiet.
+const LOOKS_AT_ONCE: u32 = 50;
 
 /// One account with all that its flow needs.
 pub struct Watcher {
@@ -57,6 +60,8 @@ pub struct Watcher {
     pub standings: Standings,
     /// Beats whenever the flow goes round.
     pub heart: Heart,
+    /// What all accounts' connections go through.
+    pub gate: Gate,
     /// Which listings earlier connections died of.
     pub listing: Caution,
     /// Which messages earlier connections died of.
@@ -79,6 +84,9 @@ struct Life<'a> {
     push: &'a mut PushRecord,
     /// How the last wait ended, and when; until the main mailbox was looked at.
     woken: Option<(Woken, Timestamp)>,
+    /// When it began, and how often it may look.
+    began: Instant,
+    looks: Rate,
     /// The mailboxes that could not be read at the last look, each with the reason.
     passed_over: Vec<String>,
     /// What was said of mailboxes already, so that each look does not say it again.
@@ -98,7 +106,7 @@ impl Watcher {
             // logs in and is thrown out does not.
             let lasted = self.pipeline.clock.monotonic().duration_since(began) > OF_USE;
             attempt = if lasted { 1 } else { attempt.saturating_add(1) };
-            let delay = backoff::delay(attempt, jitter()).max(pause(&error, attempt));
+            let delay = backoff::delay(attempt, jitter()).max(pause::least(&error, attempt));
             self.report(&error, attempt, delay);
             self.heart.beat(STEP + delay);
             tokio::select! {
@@ -115,6 +123,11 @@ impl Watcher {
         stop: &CancellationToken,
         push: &mut PushRecord,
     ) -> Result<(), FlowError> {
+        let turn = self.gate.take();
+        self.heart.beat(STEP + turn);
+        if !pass(turn, stop).await {
+            return Ok(());
+        }
         let gauge = self.pipeline.metrics.connection(ConnectionState::Connecting);
         let session = tokio::select! {
             () = stop.cancelled() => return Ok(()),
@@ -135,6 +148,8 @@ impl Watcher {
             idles,
             push,
             woken: None,
+            began: self.pipeline.clock.monotonic(),
+            looks: Rate::new(BETWEEN_LOOKS, LOOKS_AT_ONCE),
             passed_over: Vec::new(),
             said: BTreeSet::new(),
         };
@@ -153,6 +168,10 @@ impl Watcher {
                 break;
             }
             life.woken = Some((woken, self.pipeline.clock.now()));
+            let now = self.pipeline.clock.monotonic().duration_since(life.began);
+            if !pass(life.looks.take(now), stop).await {
+                break;
+            }
         }
         life.session.logout().await;
         Ok(())
@@ -349,16 +368,15 @@ impl Watcher {
     }
 }
 
-/// The least pause before the next attempt: what the server asked for, within reason; and for what
-/// a server may take for an attack, so much that it does not.
-fn pause(error: &FlowError, attempt: u32) -> Duration {
-    let FlowError::Imap(error) = error else { return Duration::ZERO };
-    let least = match error {
-        ImapError::LoginRefused(_) if attempt >= MANY_REFUSALS => LONG_PAUSE,
-        ImapError::Throttled(_) => SHORT_PAUSE,
-        _ => Duration::ZERO,
-    };
-    error.retry_after().unwrap_or_default().min(LONGEST_PAUSE).max(least)
+/// Lets so much time pass; `false` when the stop came first.
+async fn pass(wait: Duration, stop: &CancellationToken) -> bool {
+    if wait.is_zero() {
+        return true;
+    }
+    tokio::select! {
+        () = stop.cancelled() => false,
+        () = tokio::time::sleep(wait) => true,
+    }
 }
 
 fn later(now: Timestamp, delay: Duration) -> Timestamp {

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 use triaged_core::config::Config;
 
-use crate::account::{self, Watcher};
+use crate::account::{self, Gate, Watcher};
 use crate::clock::Clock;
 use crate::http::Server;
 use crate::lifecycle::{self, Signals, Supervision};
@@ -110,6 +110,7 @@ async fn watchers(
     pulse: &Pulse,
 ) -> Result<Vec<Watcher>, StoreError> {
     let mut watchers = Vec::with_capacity(config.accounts.len());
+    let gate = Gate::new(pipeline.clock);
     for account in &config.accounts {
         watchers.push(Watcher {
             account: pipeline.store.account(&account.name, pipeline.clock.now()).await?,
@@ -118,6 +119,7 @@ async fn watchers(
             readiness: readiness.clone(),
             standings: standings.clone(),
             heart: pulse.heart(&account.name, account::STEP),
+            gate: gate.clone(),
             listing: Caution::default(),
             reading: Caution::default(),
         });

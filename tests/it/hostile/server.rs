@@ -35,6 +35,8 @@ struct Shared {
     /// Of the one mail.
     flags: Mutex<BTreeSet<String>>,
     lines: Mutex<Vec<TcpStream>>,
+    /// The commands that came in, the first words of each; and how many there were.
+    heard: Mutex<(BTreeSet<String>, u64)>,
 }
 
 impl Server {
@@ -49,6 +51,7 @@ impl Server {
             credentials: AtomicU64::new(0),
             misplaced: AtomicU64::new(0),
             flags: Mutex::default(),
+            heard: Mutex::default(),
             lines: Mutex::default(),
         });
         let of_thread = Arc::clone(&shared);
@@ -67,6 +70,16 @@ impl Server {
 
     pub(super) fn transcript(&self) -> &Transcript {
         &self.shared.transcript
+    }
+
+    /// Whether a command with this text came in.
+    pub(super) fn heard(&self, text: &str) -> bool {
+        self.shared.heard.lock().unwrap().0.iter().any(|command| command.contains(text))
+    }
+
+    /// How many commands came in.
+    pub(super) fn commands(&self) -> u64 {
+        self.shared.heard.lock().unwrap().1
     }
 
     /// How often a credential came in at a login step, and elsewhere.
@@ -115,12 +128,22 @@ struct Talk<'a> {
 
 impl Talk<'_> {
     fn play(&mut self) -> io::Result<()> {
-        self.meet("greeting", "*", |talk| talk.line("* OK [CAPABILITY IMAP4rev1 AUTH=PLAIN] hi"))?;
+        self.meet("<greeting>", "*", |talk| {
+            talk.line("* OK [CAPABILITY IMAP4rev1 AUTH=PLAIN] hi")
+        })?;
+        let mut tag = String::new();
         loop {
             let line = self.hear()?;
-            let (tag, command) = line.split_once(' ').unwrap_or(("*", &line));
+            // DONE is no command, and ends the last one.
+            let command = match line.split_once(' ') {
+                Some((its_tag, command)) => {
+                    its_tag.clone_into(&mut tag);
+                    command
+                }
+                None => line.as_str(),
+            };
             self.note(command.starts_with("LOGIN "), command);
-            self.meet(command, tag, |talk| talk.answer(tag, command))?;
+            self.meet(command, &tag, |talk| talk.answer(&tag, command))?;
         }
     }
 
@@ -175,8 +198,14 @@ impl Talk<'_> {
         Ok(line.trim_end().to_owned())
     }
 
-    /// Looks whether a line has a credential in it, and whether that is where one belongs.
+    /// Takes note of a line, and whether a credential in it is where one belongs.
     fn note(&self, at_login: bool, line: &str) {
+        let mut heard = self.shared.heard.lock().unwrap();
+        heard.1 += 1;
+        if heard.0.len() < 1_000 {
+            heard.0.insert(line.chars().take(60).collect());
+        }
+        drop(heard);
         let decoded = STANDARD.decode(line).unwrap_or_default();
         if line.contains(PASSWORD) || String::from_utf8_lossy(&decoded).contains(PASSWORD) {
             let count = if at_login { &self.shared.credentials } else { &self.shared.misplaced };
@@ -201,7 +230,7 @@ impl Talk<'_> {
                 self.line("+ ")?;
                 let credentials = self.hear()?;
                 self.note(true, &credentials);
-                return self.meet("credentials", tag, |talk| {
+                return self.meet("<credentials>", tag, |talk| {
                     talk.line(&format!("{tag} OK [CAPABILITY {CAPABILITIES}] in"))
                 });
             }
@@ -220,10 +249,7 @@ impl Talk<'_> {
             "STATUS" => self.line("* STATUS INBOX (MESSAGES 1 UIDNEXT 2 UIDVALIDITY 7)")?,
             "UID" if words[1] == "FETCH" => self.fetch(command)?,
             "UID" if words[1] == "STORE" => self.store(command),
-            "IDLE" => {
-                self.line("+ idling")?;
-                while self.hear()? != "DONE" {}
-            }
+            "IDLE" => return self.line("+ idling"),
             _ => {}
         }
         self.line(&format!("{tag} OK done"))

@@ -3,8 +3,8 @@
 //!
 //! ```text
 //! == a title, which is a sentence
-//! at TEXT            when a line with this text comes in (`greeting`: before any), instead of
-//! before TEXT        or ahead of the usual answer:
+//! at TEXT            when a line with this text comes in (`<greeting>`: before any, `<credentials>`:
+//! before TEXT        the line behind AUTHENTICATE), instead of or ahead of the usual answer:
 //! S: text            a line
 //! S| text            the same without a line end
 //! TIMES n text       a line, n times
@@ -15,7 +15,9 @@
 //! END                the connection
 //! => says TEXT       what the log says of the account
 //! => outcome WORD    what the history says of its mail
-//! => no secret       and no credential was sent
+//! => reaches TEXT    a command that comes in
+//! => calm n          at the end no more than n commands have come in
+//! => no secret       no credential was sent
 //! ```
 //! `%t` is the tag of the command, `\r`, `\n`, `\\` and `\xHH` are bytes.
 
@@ -50,6 +52,8 @@ pub(super) enum Step {
 pub(super) enum Expected {
     Says(&'static str),
     Outcome(&'static str),
+    Reaches(&'static str),
+    Calm(u64),
     NoSecret,
 }
 
@@ -93,6 +97,8 @@ fn expectation(text: &'static str) -> Expected {
     match text.split_once(' ') {
         Some(("says", text)) => Expected::Says(text),
         Some(("outcome", word)) => Expected::Outcome(word),
+        Some(("reaches", text)) => Expected::Reaches(text),
+        Some(("calm", number)) => Expected::Calm(number.parse().expect("a number")),
         Some(("no", "secret")) => Expected::NoSecret,
         _ => panic!("no such expectation: {text}"),
     }
