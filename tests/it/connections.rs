@@ -3,7 +3,8 @@
 use std::time::{Duration, Instant};
 
 use crate::harness::{
-    Format, Installation, Mail, Mailserver, Proxy, Settings, free_port, on_each_server,
+    FIXTURE, Format, Installation, Mail, Mailserver, Proxy, Settings, free_port, on_each_server,
+    until_within,
 };
 
 on_each_server!(
@@ -111,4 +112,65 @@ fn a_certificate_of_another_authority_is_refused() {
     assert_eq!(status, 503);
     assert!(body.to_lowercase().contains("certificate"), "{body}");
     daemon.stop();
+}
+
+/// What the daemon promises, and a server's own signs of life do not come through.
+const NOTICED: Duration = Duration::from_secs(180);
+
+#[test]
+fn a_link_that_has_died_while_nothing_happened_is_noticed_within_three_minutes() {
+    let mail = Mailserver::start(Format::Sdbox);
+    let anna = mail.user("anna");
+    let proxy = Proxy::to(anna.tls_port());
+    let account = anna.account().port(proxy.port());
+    let installation = Installation::new(&Settings::label().with(account));
+    let mut daemon = installation.start_ready();
+    proxy.swallow();
+    let start = Instant::now();
+    let outage = Mail::outage();
+    anna.deliver(&outage);
+    until_within(NOTICED + Duration::from_mins(1), "the daemon notices", || {
+        daemon.log().contains("no answer to IDLE in time").then_some(())
+    });
+    let noticed = start.elapsed();
+    println!("noticed after {noticed:?}");
+    assert!(noticed <= NOTICED, "{noticed:?}");
+    proxy.cut();
+    proxy.pass();
+    assert_eq!(installation.wait_decided(&anna, &outage).outcome, "labelled");
+    daemon.wait_ready();
+    daemon.stop();
+}
+
+const MANY: usize = 200;
+
+#[test]
+fn many_accounts_that_lost_their_server_come_back_one_after_the_other() {
+    let mail = Mailserver::start(Format::Sdbox);
+    let users: Vec<_> = (0..MANY).map(|n| mail.user(&format!("user{n:03}"))).collect();
+    let proxy = Proxy::to(users[0].plain_port());
+    let in_clear = users.iter().map(|user| user.account().in_clear(proxy.port()));
+    let settings = in_clear.fold(Settings::label().bundle(FIXTURE), Settings::with);
+    let installation = Installation::new(&settings);
+    let mut daemon = installation.start();
+    daemon.wait_until("all are watched", |daemon| daemon.ready());
+    assert_one_by_one(&proxy.times());
+
+    proxy.cut();
+    daemon.wait_until("all have come back", |daemon| {
+        proxy.times().len() >= 2 * MANY && daemon.ready()
+    });
+    let times = proxy.times().split_off(MANY);
+    assert_one_by_one(&times);
+    let took = times[MANY - 1].duration_since(times[0]);
+    println!("{MANY} accounts came back within {took:?}");
+    daemon.stop();
+}
+
+/// At most twenty a second: over any forty of them, because a machine that is busy may be late with
+/// one and not with the next.
+fn assert_one_by_one(times: &[Instant]) {
+    let spans = times.windows(41).map(|some| some[40].duration_since(some[0]));
+    let least = spans.min().expect("there are so many");
+    assert!(least >= Duration::from_millis(1_600), "forty within {least:?}");
 }

@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::ports::free_port;
 
@@ -22,7 +22,8 @@ struct Line {
     server: u16,
     conduct: AtomicU8,
     stopped: AtomicBool,
-    connections: AtomicU64,
+    /// When each connection came.
+    connections: Mutex<Vec<Instant>>,
     received: AtomicU64,
     /// Whether lines that announce mail are left out; for connections in clear.
     hushed: AtomicBool,
@@ -49,7 +50,7 @@ impl Proxy {
             server,
             conduct: AtomicU8::new(PASS),
             stopped: AtomicBool::new(false),
-            connections: AtomicU64::new(0),
+            connections: Mutex::default(),
             received: AtomicU64::new(0),
             hushed: AtomicBool::new(false),
             last_words: Mutex::default(),
@@ -70,9 +71,14 @@ impl Proxy {
         self.line.received.load(Ordering::SeqCst)
     }
 
+    /// When each connection came, the first one first.
+    pub(crate) fn times(&self) -> Vec<Instant> {
+        self.line.connections.lock().unwrap().clone()
+    }
+
     /// How many connections there were.
     pub(crate) fn connections(&self) -> u64 {
-        self.line.connections.load(Ordering::SeqCst)
+        self.times().len() as u64
     }
 
     /// Drops all connections.
@@ -171,7 +177,7 @@ fn accept(listener: &TcpListener, line: &Arc<Line>) {
 fn connect(client: TcpStream, line: &Arc<Line>) -> io::Result<()> {
     client.set_nonblocking(false)?;
     let server = TcpStream::connect((Ipv4Addr::LOCALHOST, line.server))?;
-    line.connections.fetch_add(1, Ordering::SeqCst);
+    line.connections.lock().unwrap().push(Instant::now());
     line.open.lock().unwrap().extend([client.try_clone()?, server.try_clone()?]);
     let (client_in, server_in) = (client.try_clone()?, server.try_clone()?);
     let (up, down) = (Arc::clone(line), Arc::clone(line));

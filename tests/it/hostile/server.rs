@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -27,7 +27,7 @@ struct Shared {
     transcript: Transcript,
     mail: Mail,
     /// Before, whoever connects is thrown out.
-    open: AtomicBool,
+    began: OnceLock<Instant>,
     stopped: AtomicBool,
     /// Lines of a login step that had a credential in them, and other lines.
     credentials: AtomicU64,
@@ -46,7 +46,7 @@ impl Server {
         let shared = Arc::new(Shared {
             transcript,
             mail: Mail::outage(),
-            open: AtomicBool::new(false),
+            began: OnceLock::new(),
             stopped: AtomicBool::new(false),
             credentials: AtomicU64::new(0),
             misplaced: AtomicU64::new(0),
@@ -61,7 +61,7 @@ impl Server {
 
     /// From now on it plays.
     pub(super) fn open(&self) {
-        self.shared.open.store(true, Ordering::SeqCst);
+        self.shared.began.get_or_init(Instant::now);
     }
 
     pub(super) fn port(&self) -> u16 {
@@ -77,9 +77,10 @@ impl Server {
         self.shared.heard.lock().unwrap().0.iter().any(|command| command.contains(text))
     }
 
-    /// How many commands came in.
-    pub(super) fn commands(&self) -> u64 {
-        self.shared.heard.lock().unwrap().1
+    /// How many commands came in, and in how many seconds.
+    pub(super) fn commands(&self) -> (u64, u64) {
+        let began = self.shared.began.get().expect("it plays");
+        (self.shared.heard.lock().unwrap().1, began.elapsed().as_secs())
     }
 
     /// How often a credential came in at a login step, and elsewhere.
@@ -105,7 +106,7 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
         if shared.stopped.load(Ordering::SeqCst) {
             return;
         }
-        if !shared.open.load(Ordering::SeqCst) {
+        if shared.began.get().is_none() {
             continue;
         }
         shared.lines.lock().unwrap().extend(stream.try_clone());

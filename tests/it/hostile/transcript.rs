@@ -16,7 +16,7 @@
 //! => says TEXT       what the log says of the account
 //! => outcome WORD    what the history says of its mail
 //! => reaches TEXT    a command that comes in
-//! => calm n          at the end no more than n commands have come in
+//! => calm n          no more than n commands a second come in, but for a burst of 300
 //! => no secret       no credential was sent
 //! ```
 //! `%t` is the tag of the command, `\r`, `\n`, `\\` and `\xHH` are bytes.
