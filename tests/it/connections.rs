@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use crate::harness::{
-    FIXTURE, Format, Installation, Mail, Mailserver, Proxy, Settings, free_port, on_each_server,
-    until_within,
+    Daemon, FIXTURE, Format, Installation, Mail, Mailserver, Proxy, Settings, free_port,
+    on_each_server, until_within,
 };
 
 on_each_server!(
@@ -115,7 +115,7 @@ fn a_certificate_of_another_authority_is_refused() {
 }
 
 /// What the daemon promises, and a server's own signs of life do not come through.
-const NOTICED: Duration = Duration::from_secs(180);
+const NOTICED: Duration = Duration::from_mins(3);
 
 #[test]
 fn a_link_that_has_died_while_nothing_happened_is_noticed_within_three_minutes() {
@@ -153,7 +153,7 @@ fn many_accounts_that_lost_their_server_come_back_one_after_the_other() {
     let settings = in_clear.fold(Settings::label().bundle(FIXTURE), Settings::with);
     let installation = Installation::new(&settings);
     let mut daemon = installation.start();
-    daemon.wait_until("all are watched", |daemon| daemon.ready());
+    daemon.wait_until("all are watched", Daemon::ready);
     assert_one_by_one(&proxy.times());
 
     proxy.cut();

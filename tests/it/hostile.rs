@@ -101,7 +101,9 @@ impl Play {
         installation.wait_decided(&anna, &long);
         let memory = daemon.memory();
         daemon.forget_peak();
-        accounts.iter().for_each(|account| account.server.open());
+        for account in &accounts {
+            account.server.open();
+        }
         let mut play = Play { good, accounts, installation, daemon, memory };
         play.label_one();
         play

@@ -167,8 +167,9 @@ fn a_renamed_keyword_is_written_and_one_that_is_off_is_not(mail: &Mailserver) {
 fn a_mailbox_full_of_keywords_takes_those_that_it_knows() {
     let mail = Mailserver::of(Software::Cyrus);
     let anna = mail.user("anna");
-    let others: String = (0..99).map(|n| format!("k{n} ")).collect();
-    anna.append("INBOX", &Mail::newsletter(), &(others + "triaged-urgent"), None);
+    let mut keywords: Vec<String> = (0..99).map(|n| format!("k{n}")).collect();
+    keywords.push("triaged-urgent".to_owned());
+    anna.append("INBOX", &Mail::newsletter(), &keywords.join(" "), None);
     let installation = Installation::new(&Settings::label().with(anna.account()));
     let mut daemon = installation.start_ready();
     let outage = Mail::outage();

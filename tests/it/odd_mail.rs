@@ -82,13 +82,17 @@ fn a_thousand_parts_in_each_other_cost_the_neighbours_nothing(mail: &Mailserver)
     let anna = mail.user("anna");
     let installation = Installation::new(&Settings::label().with(anna.account()));
     installation.start_ready().stop();
-    let open = |n: usize| format!("Content-Type: multipart/mixed; boundary=b{n}\r\n\r\n--b{n}\r\n");
-    let nested = format!(
-        "From: a@example.org\r\nSubject: Deep\r\nMIME-Version: 1.0\r\n{}\
-         Content-Type: text/plain\r\n\r\nIs anybody down there?\r\n{}",
-        (0..PARTS).map(open).collect::<String>(),
-        (0..PARTS).rev().map(|n| format!("--b{n}--\r\n")).collect::<String>()
-    );
+    let open = |n: usize| format!("Content-Type: multipart/mixed; boundary=b{n}\r\n\r\n--b{n}");
+    let opened: Vec<String> = (0..PARTS).map(open).collect();
+    let closed: Vec<String> = (0..PARTS).rev().map(|n| format!("--b{n}--")).collect();
+    let nested = [
+        "From: a@example.org\r\nSubject: Deep\r\nMIME-Version: 1.0",
+        &opened.join("\r\n"),
+        "Content-Type: text/plain\r\n\r\nIs anybody down there?",
+        &closed.join("\r\n"),
+        "",
+    ];
+    let nested = nested.join("\r\n");
     let (before, deep, after) = (Mail::outage(), Mail::raw(nested), Mail::outage());
     let uids = [&before, &deep, &after].map(|mail| anna.append("INBOX", mail, "", None));
 

@@ -267,19 +267,18 @@ impl Talk<'_> {
         let header = format!("{header}\r\n\r\n");
         let flags: Vec<String> = self.shared.flags.lock().unwrap().iter().cloned().collect();
         let literal = |text: &str| format!("{{{}}}\r\n{text}", text.len());
-        let parts: String = [
+        let values = [
             ("RFC822.SIZE", "RFC822.SIZE", mail.len().to_string()),
             ("INTERNALDATE", "INTERNALDATE", "\"16-Nov-2026 09:12:00 +0000\"".to_owned()),
             ("FLAGS", "FLAGS", format!("({})", flags.join(" "))),
             ("MODSEQ", "MODSEQ", "(5)".to_owned()),
             ("BODY.PEEK[HEADER]", "BODY[HEADER]<0>", literal(&header)),
             ("BODY.PEEK[TEXT]", "BODY[TEXT]<0>", literal(text)),
-        ]
-        .iter()
-        .filter(|(asked, ..)| command.contains(asked))
-        .map(|(_, name, value)| format!(" {name} {value}"))
-        .collect();
-        self.line(&format!("* 1 FETCH (UID 1{parts})"))
+        ];
+        let asked = values.iter().filter(|(asked, ..)| command.contains(asked));
+        let mut parts = vec!["UID 1".to_owned()];
+        parts.extend(asked.map(|(_, name, value)| format!("{name} {value}")));
+        self.line(&format!("* 1 FETCH ({})", parts.join(" ")))
     }
 
     fn store(&self, command: &str) {
