@@ -3,10 +3,14 @@
 //! One task owns the account's only connection. Whatever goes wrong ends the connection, never
 //! the task: it waits, longer each time, and begins anew from the cursor.
 
+mod backfill;
+
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use triaged_core::backoff;
 use triaged_core::config::AccountConfig;
@@ -57,6 +61,8 @@ pub struct Watcher {
     pub standings: Standings,
     /// Beats whenever the flow goes round.
     pub heart: Heart,
+    /// Told when somebody has asked for older mail.
+    pub asked: Arc<Notify>,
     /// Which listings earlier connections died of.
     pub listing: Caution,
     /// Which messages earlier connections died of.
@@ -79,6 +85,8 @@ struct Life<'a> {
     push: &'a mut PushRecord,
     /// How the last wait ended, and when; until the main mailbox was looked at.
     woken: Option<(Woken, Timestamp)>,
+    /// What is left of a request for older mail.
+    left: backfill::Left,
     /// The mailboxes that could not be read at the last look, each with the reason.
     passed_over: Vec<String>,
     /// What was said of mailboxes already, so that each look does not say it again.
@@ -135,6 +143,7 @@ impl Watcher {
             idles,
             push,
             woken: None,
+            left: backfill::Left::default(),
             passed_over: Vec::new(),
             said: BTreeSet::new(),
         };
@@ -144,11 +153,12 @@ impl Watcher {
             if stop.is_cancelled() {
                 break;
             }
+            let pause = self.backfill(&mut life).await?;
             self.show(self.standing(&life));
             self.show_watching(&life);
             life.gauge.becomes(ConnectionState::Waiting);
             self.heart.beat(STEP + self.config.poll);
-            let woken = self.wait(&mut life).await?;
+            let woken = self.wait(&mut life, pause).await?;
             if woken == Woken::Stopped {
                 break;
             }
@@ -196,7 +206,7 @@ impl Watcher {
                     tracing::warn!(account = %self.config.name, messages = caught.messages, "mail had come and the server had not announced it: until it does, it is asked more often");
                 }
             }
-            Woken::FlagsChanged | Woken::Stopped => {}
+            Woken::FlagsChanged | Woken::Asked | Woken::Stopped => {}
         }
     }
 
@@ -260,12 +270,27 @@ impl Watcher {
 
     /// Waits for new mail: by IDLE where the server has it, but not past the next look at the
     /// other mailboxes; else by asking again.
-    async fn wait(&self, life: &mut Life<'_>) -> Result<Woken, FlowError> {
+    async fn wait(&self, life: &mut Life<'_>, pause: Option<Duration>) -> Result<Woken, FlowError> {
+        if pause == Some(Duration::ZERO) || (pause.is_some() && life.main.is_none()) {
+            return Ok(Woken::Timeout);
+        }
         if life.idles {
             let alone = self.config.mailboxes.len() == 1;
             let longest = if alone { LONGEST_IDLE } else { self.config.poll.min(LONGEST_IDLE) };
             let longest = life.push.wait(longest, self.config.poll);
-            match life.session.idle(longest, life.stop).await {
+            let longest = pause.map_or(longest, |pause| pause.min(longest));
+            let wake = life.stop.child_token();
+            let asked = async {
+                self.asked.notified().await;
+                wake.cancel();
+                std::future::pending::<Result<Woken, ImapError>>().await
+            };
+            let woken = tokio::select! {
+                woken = life.session.idle(longest, &wake) => woken,
+                never = asked => never,
+            };
+            match woken {
+                Ok(Woken::Stopped) if !life.stop.is_cancelled() => return Ok(Woken::Asked),
                 Err(error) if !error.ends_connection() => {
                     tracing::warn!(account = %self.config.name, %error, poll_seconds = self.config.poll.as_secs(), "the server offers IDLE and refuses it: polling instead");
                     life.idles = false;
@@ -275,7 +300,8 @@ impl Watcher {
         }
         tokio::select! {
             () = life.stop.cancelled() => return Ok(Woken::Stopped),
-            () = tokio::time::sleep(self.config.poll) => {}
+            () = self.asked.notified() => return Ok(Woken::Asked),
+            () = tokio::time::sleep(pause.unwrap_or(self.config.poll).min(self.config.poll)) => {}
         }
         life.session.noop().await?;
         Ok(Woken::Timeout)
