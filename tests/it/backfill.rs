@@ -11,13 +11,13 @@ on_each_format!(
     what_can_not_be_asked_for_is_refused,
 );
 
-fn days_ago(days: i64) -> Option<Timestamp> {
-    Some(Timestamp::now() - SignedDuration::from_hours(24 * days))
+fn days_ago(days: i64) -> Timestamp {
+    Timestamp::now() - SignedDuration::from_hours(24 * days)
 }
 
 /// Mails that were there before the daemon first ran.
 fn old_mails(anna: &User, count: usize) -> Vec<u32> {
-    (0..count).map(|_| anna.append("INBOX", &Mail::outage(), "", days_ago(3))).collect()
+    (0..count).map(|_| anna.append("INBOX", &Mail::outage(), "", Some(days_ago(3)))).collect()
 }
 
 fn labelled(anna: &User) -> usize {
@@ -35,10 +35,10 @@ fn backfill(installation: &Installation, more: &[&str]) -> (Option<i32>, String)
 
 fn older_mail_gets_its_labels_and_mail_before_that_is_left_alone(mail: &Mailserver) {
     let anna = mail.user("anna");
-    let too_old = anna.append("INBOX", &Mail::outage(), "", days_ago(40));
+    let too_old = anna.append("INBOX", &Mail::outage(), "", Some(days_ago(40)));
     let recent = old_mails(&anna, 3);
     anna.client().command("CREATE Work");
-    let elsewhere = anna.append("Work", &Mail::outage(), "", days_ago(2));
+    let elsewhere = anna.append("Work", &Mail::outage(), "", Some(days_ago(2)));
     let account = anna.account().mailboxes(&["INBOX", "Work"]).and("poll_seconds = 1");
     let installation = Installation::new(&Settings::label().with(account));
     let daemon = installation.start_ready();
