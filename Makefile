@@ -58,7 +58,7 @@ test-training: ## The training in small, where `make train-env` was run; says so
 		echo "************************************************************************"; \
 	fi
 
-test-rust: ## Unit, documentation and integration tests; the latter against a real Dovecot
+test-rust: ## Unit, documentation and integration tests; the latter against a real Dovecot and Cyrus
 	$(CARGO) test --locked --workspace --doc --quiet
 	@if $(CARGO) nextest --version >/dev/null 2>&1; then \
 		set -ex; $(CARGO) nextest run --locked --workspace; \

@@ -2,15 +2,15 @@
 # Installs what the tests need beside Rust, python3, git, make and a C compiler, and nothing that
 # is there already. As root and with apt-get; otherwise it says the line to run.
 #
-#   deps.sh [PART…]   parts: python, dovecot, systemd, promtool; all of them when none is named
+#   deps.sh [PART…]   parts: python, dovecot, cyrus, systemd, promtool; all when none is named
 #
 # No service is started or enabled by it: dovecot/install.sh sees to that for Dovecot, systemd is
-# installed for its systemd-analyze alone where no systemd runs, and of the package prometheus only
-# the program promtool is taken out, into .tools.
+# installed for its systemd-analyze alone where no systemd runs. Cyrus and, of the package prometheus,
+# the program promtool are not installed at all but unpacked into .tools.
 # Exit codes: 0 all is there, 69 something is missing and could not be installed.
 set -eu
 cd "$(dirname "$0")/.."
-[ $# -gt 0 ] || set -- python dovecot systemd promtool
+[ $# -gt 0 ] || set -- python dovecot cyrus systemd promtool
 
 give_up() {
     echo "deps: $1" >&2
@@ -55,6 +55,8 @@ for part in "$@"; do
         python3 -c 'import ensurepip, venv' 2>/dev/null || install python3-venv "Python's venv" ;;
     dovecot)
         sh tests/dovecot/install.sh ;;
+    cyrus)
+        sh tests/cyrus/fetch.sh ;;
     systemd)
         command -v systemd-analyze >/dev/null || install systemd systemd-analyze ;;
     promtool)

@@ -4,10 +4,13 @@
 //! the task: it waits, longer each time, and begins anew from the cursor.
 
 mod backfill;
+mod gate;
+mod pause;
+mod show;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use tokio::sync::Notify;
@@ -15,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use triaged_core::backoff;
 use triaged_core::config::AccountConfig;
 use triaged_core::push::PushRecord;
+use triaged_core::rate::Rate;
 use triaged_core::sync::MailboxStatus;
 
 use crate::clock::jitter;
@@ -24,8 +28,10 @@ use crate::pipeline::{Caught, Caution, FlowError, OpenMailbox, Pace, Pipeline};
 use crate::pulse::Heart;
 use crate::readiness::{AccountState, Readiness};
 use crate::secret;
-use crate::standing::{MailboxStanding, Standings, WatchMode, Watching};
+use crate::standing::Standings;
 use crate::store::Account;
+
+pub use gate::Gate;
 
 /// A server or a router may drop a connection that says nothing for longer (4 to 9 minutes are
 /// safe); each renewal also looks at the mailbox, so that a push that has died is made up for.
@@ -37,15 +43,12 @@ pub const STEP: Duration = Duration::from_mins(15);
 /// A connection that lasted this long was of use.
 const OF_USE: Duration = Duration::from_mins(1);
 
-/// Refused logins in a row after which a server's guard may shut this whole machine out
-/// (fail2ban's default is five in ten minutes).
-const MANY_REFUSALS: u32 = 3;
-/// Then one attempt in so long stays below such limits.
-const LONG_PAUSE: Duration = Duration::from_mins(15);
-/// After a server said that it was too much.
-const SHORT_PAUSE: Duration = Duration::from_mins(1);
-/// No server may send us away for longer.
-const LONGEST_PAUSE: Duration = Duration::from_hours(1);
+/// How often an account's server is looked at because it says that there is news: five times a
+/// second in the long run, which delays nobody's mail by more than that, and bounds what a server
+/// costs that always has news and never mail.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(200);
+/// Looks that are free of that after a time of quiet.
+const LOOKS_AT_ONCE: u32 = 50;
 
 /// One account with all that its flow needs.
 pub struct Watcher {
@@ -63,6 +66,8 @@ pub struct Watcher {
     pub heart: Heart,
     /// Told when somebody has asked for older mail.
     pub asked: Arc<Notify>,
+    /// What all accounts' connections go through.
+    pub gate: Gate,
     /// Which listings earlier connections died of.
     pub listing: Caution,
     /// Which messages earlier connections died of.
@@ -87,6 +92,9 @@ struct Life<'a> {
     woken: Option<(Woken, Timestamp)>,
     /// What is left of a request for older mail.
     left: backfill::Left,
+    /// When it began, and how often it may look.
+    began: Instant,
+    looks: Rate,
     /// The mailboxes that could not be read at the last look, each with the reason.
     passed_over: Vec<String>,
     /// What was said of mailboxes already, so that each look does not say it again.
@@ -106,7 +114,7 @@ impl Watcher {
             // logs in and is thrown out does not.
             let lasted = self.pipeline.clock.monotonic().duration_since(began) > OF_USE;
             attempt = if lasted { 1 } else { attempt.saturating_add(1) };
-            let delay = backoff::delay(attempt, jitter()).max(pause(&error, attempt));
+            let delay = backoff::delay(attempt, jitter()).max(pause::least(&error, attempt));
             self.report(&error, attempt, delay);
             self.heart.beat(STEP + delay);
             tokio::select! {
@@ -123,6 +131,11 @@ impl Watcher {
         stop: &CancellationToken,
         push: &mut PushRecord,
     ) -> Result<(), FlowError> {
+        let turn = self.gate.take();
+        self.heart.beat(STEP + turn);
+        if !pass(turn, stop).await {
+            return Ok(());
+        }
         let gauge = self.pipeline.metrics.connection(ConnectionState::Connecting);
         let session = tokio::select! {
             () = stop.cancelled() => return Ok(()),
@@ -144,6 +157,8 @@ impl Watcher {
             push,
             woken: None,
             left: backfill::Left::default(),
+            began: self.pipeline.clock.monotonic(),
+            looks: Rate::new(BETWEEN_LOOKS, LOOKS_AT_ONCE),
             passed_over: Vec::new(),
             said: BTreeSet::new(),
         };
@@ -163,6 +178,10 @@ impl Watcher {
                 break;
             }
             life.woken = Some((woken, self.pipeline.clock.now()));
+            let now = self.pipeline.clock.monotonic().duration_since(life.began);
+            if !pass(life.looks.take(now), stop).await {
+                break;
+            }
         }
         life.session.logout().await;
         Ok(())
@@ -306,89 +325,17 @@ impl Watcher {
         life.session.noop().await?;
         Ok(Woken::Timeout)
     }
-
-    fn passed_over(&self, life: &mut Life<'_>, mailbox: &str, error: &ImapError) {
-        self.pipeline.metrics.imap_error(error.kind());
-        life.passed_over.push(format!("{mailbox}: {error}"));
-        self.standings.note(&self.config.name, |standing| {
-            standing.mailboxes.entry(mailbox.to_owned()).or_default().unreadable =
-                Some(error.to_string());
-        });
-        if life.said.insert((mailbox.to_owned(), error.kind())) {
-            tracing::warn!(account = %self.config.name, mailbox, %error, "a mailbox can not be read and is passed over; it is looked at again with each poll");
-        }
-    }
-
-    fn report(&self, error: &FlowError, attempt: u32, delay: Duration) {
-        if let FlowError::Imap(error) = error {
-            self.pipeline.metrics.imap_error(error.kind());
-            if matches!(error, ImapError::LoginRefused(_)) {
-                self.pipeline.metrics.login_refused();
-            }
-        }
-        tracing::warn!(account = %self.config.name, %error, attempt, retry_in_seconds = delay.as_secs_f64(), "the account is not watched for now");
-        let retry_at = later(self.pipeline.clock.now(), delay);
-        self.show(AccountState::Waiting { reason: error.to_string(), retry_at });
-    }
-
-    /// Watching, if every mailbox could be read.
-    fn standing(&self, life: &Life<'_>) -> AccountState {
-        if life.passed_over.is_empty() {
-            return AccountState::Watching;
-        }
-        AccountState::Waiting {
-            reason: life.passed_over.join("; "),
-            retry_at: later(self.pipeline.clock.now(), self.config.poll),
-        }
-    }
-
-    fn show_watching(&self, life: &Life<'_>) {
-        let watching = Watching {
-            mode: if life.idles { WatchMode::Idle } else { WatchMode::Poll },
-            push: life.push.push.as_str().to_owned(),
-            announced: life.push.announced,
-            withheld: life.push.withheld,
-        };
-        self.standings.note(&self.config.name, |standing| standing.watching = Some(watching));
-    }
-
-    fn show_mailbox(&self, name: &str, mailbox: &OpenMailbox, caught: Caught) {
-        let disabled = mailbox.disabled_keywords();
-        let shown = MailboxStanding {
-            unreadable: None,
-            read_only: mailbox.read_only(),
-            disabled_keywords: disabled
-                .map(|(keyword, reason)| (keyword.to_string(), reason.to_owned()))
-                .collect(),
-        };
-        let now = self.pipeline.clock.now();
-        self.standings.note(&self.config.name, |standing| {
-            standing.mailboxes.insert(name.to_owned(), shown);
-            if caught.messages > 0 {
-                standing.last_mail = Some(now);
-            }
-        });
-    }
-
-    fn show(&self, state: AccountState) {
-        self.readiness.set(&self.config.name, state, self.pipeline.clock.now());
-    }
 }
 
-/// The least pause before the next attempt: what the server asked for, within reason; and for what
-/// a server may take for an attack, so much that it does not.
-fn pause(error: &FlowError, attempt: u32) -> Duration {
-    let FlowError::Imap(error) = error else { return Duration::ZERO };
-    let least = match error {
-        ImapError::LoginRefused(_) if attempt >= MANY_REFUSALS => LONG_PAUSE,
-        ImapError::Throttled(_) => SHORT_PAUSE,
-        _ => Duration::ZERO,
-    };
-    error.retry_after().unwrap_or_default().min(LONGEST_PAUSE).max(least)
-}
-
-fn later(now: Timestamp, delay: Duration) -> Timestamp {
-    now.checked_add(delay).unwrap_or(Timestamp::MAX)
+/// Lets so much time pass; `false` when the stop came first.
+async fn pass(wait: Duration, stop: &CancellationToken) -> bool {
+    if wait.is_zero() {
+        return true;
+    }
+    tokio::select! {
+        () = stop.cancelled() => false,
+        () = tokio::time::sleep(wait) => true,
+    }
 }
 
 /// Whether an error is about one mailbox, so that the connection can go on with the others.

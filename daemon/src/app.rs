@@ -12,7 +12,7 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 use triaged_core::config::Config;
 
-use crate::account::{self, Watcher};
+use crate::account::{self, Gate, Watcher};
 use crate::backfill::Requests;
 use crate::clock::Clock;
 use crate::http::Server;
@@ -113,6 +113,7 @@ async fn watchers(
     pulse: &Pulse,
 ) -> Result<Vec<Watcher>, StoreError> {
     let mut watchers = Vec::with_capacity(config.accounts.len());
+    let gate = Gate::new(pipeline.clock);
     for account in &config.accounts {
         watchers.push(Watcher {
             account: pipeline.store.account(&account.name, pipeline.clock.now()).await?,
@@ -122,6 +123,7 @@ async fn watchers(
             standings: standings.clone(),
             asked: Arc::default(),
             heart: pulse.heart(&account.name, account::STEP),
+            gate: gate.clone(),
             listing: Caution::default(),
             reading: Caution::default(),
         });

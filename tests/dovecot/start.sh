@@ -16,21 +16,7 @@ umask 022
 mkdir -p "$dir/run" "$dir/state" "$dir/home"
 : >"$dir/acl"
 : >"$dir/dovecot.log"
-key() {
-    openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out "$1" 2>/dev/null
-}
-if [ ! -f "$dir/cert.pem" ]; then
-    key "$dir/ca-key.pem"
-    key "$dir/key.pem"
-    openssl req -x509 -new -key "$dir/ca-key.pem" -days 2 -subj "/CN=throw-away CA" \
-        -addext basicConstraints=critical,CA:TRUE -addext keyUsage=critical,keyCertSign \
-        -out "$dir/ca.pem"
-    printf '%s\n' subjectAltName=DNS:localhost,IP:127.0.0.1 basicConstraints=critical,CA:FALSE \
-        extendedKeyUsage=serverAuth >"$dir/extensions"
-    openssl req -new -key "$dir/key.pem" -subj /CN=localhost |
-        openssl x509 -req -CA "$dir/ca.pem" -CAkey "$dir/ca-key.pem" -set_serial 2 -days 2 \
-            -extfile "$dir/extensions" -out "$dir/cert.pem" 2>/dev/null
-fi
+sh "$here/../certificate.sh" "$dir"
 
 user=$(id -un) group=$(id -gn) become=
 if [ "$(id -u)" = 0 ]; then

@@ -3,10 +3,10 @@
 use std::time::{Duration, Instant};
 
 use crate::harness::{
-    Format, Installation, Mail, Mailserver, Proxy, Settings, free_port, on_each_format,
+    Format, Installation, Mail, Mailserver, Proxy, Settings, free_port, on_each_server,
 };
 
-on_each_format!(
+on_each_server!(
     a_dropped_connection_is_caught_up,
     a_wrong_password_keeps_the_daemon_alive_and_shows,
     an_account_that_fails_does_not_stop_another,

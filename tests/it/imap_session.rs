@@ -11,9 +11,9 @@ use triaged_core::config::Tls;
 use triaged_core::label::Keyword;
 use triaged_core::mailbox::{Uid, UidSet};
 
-use crate::harness::{Mail, Mailserver, PASSWORD, Proxy, User, on_each_format};
+use crate::harness::{Mail, Mailserver, PASSWORD, Proxy, Software, User, on_each_server};
 
-on_each_format!(
+on_each_server!(
     a_login_succeeds_or_says_what_is_wrong,
     a_mailbox_is_found_by_the_name_that_people_write,
     a_message_is_read_byte_by_byte_and_stays_unseen,
@@ -67,7 +67,9 @@ fn a_login_succeeds_or_says_what_is_wrong(mail: &Mailserver) {
         };
         let wrong = connect(endpoint(&anna), "wrong").await;
         assert_eq!(wrong.kind(), "login_refused");
-        assert_eq!(wrong.to_string(), "the server refused the login [AUTHENTICATIONFAILED]");
+        // Cyrus gives no code.
+        let why = wrong.to_string().replace(" [AUTHENTICATIONFAILED]", "");
+        assert_eq!(why, "the server refused the login");
         let stranger = Endpoint { ca_file: None, ..endpoint(&anna) };
         assert_eq!(connect(stranger, PASSWORD).await.kind(), "tls");
         // The same server by a name that its certificate does not have.
@@ -81,13 +83,17 @@ fn a_login_succeeds_or_says_what_is_wrong(mail: &Mailserver) {
 fn a_mailbox_is_found_by_the_name_that_people_write(mail: &Mailserver) {
     let anna = mail.user("anna");
     let mut client = anna.client();
-    client.command(r#"CREATE "Entw&APw-rfe &- \"mehr\"""#);
+    // Cyrus forbids quotes in names.
+    let (name, on_the_wire) = match mail.software() {
+        Software::Dovecot(_) => ("Entwürfe & \"mehr\"", r#"Entw&APw-rfe &- \"mehr\""#),
+        Software::Cyrus => ("Entwürfe & 'mehr'", "Entw&APw-rfe &- 'mehr'"),
+    };
+    client.command(&format!("CREATE \"{on_the_wire}\""));
     block_on(async {
         let mut session = log_in(&anna).await;
-        let name = "Entwürfe & \"mehr\"";
         let status = session.status(name).await.unwrap();
         assert_eq!(status.uid_next, Uid::new(1));
-        let before = anna.append(r#"Entw&APw-rfe &- \"mehr\""#, &Mail::outage(), "", None);
+        let before = anna.append(on_the_wire, &Mail::outage(), "", None);
         let open = session.select(name).await.unwrap();
         assert_eq!((open.exists, open.read_only), (1, false));
         assert_eq!(open.status.uid_validity, status.uid_validity);
@@ -260,15 +266,17 @@ fn a_connection_that_is_cut_is_told(mail: &Mailserver) {
 fn a_listing_of_many_messages_is_whole(mail: &Mailserver) {
     let anna = mail.user("anna");
     let mut client = anna.client();
-    let short = b"Subject: short\r\n\r\nhi\r\n";
-    let uids: Vec<u32> = (0..250).map(|_| client.append("INBOX", short, "Later", None)).collect();
+    // All of one length, and no two the same: of those Cyrus takes fifty.
+    let short = |n: u32| format!("Subject: short {n:03}\r\n\r\nhi\r\n");
+    let uids: Vec<u32> =
+        (0..250).map(|n| client.append("INBOX", short(n).as_bytes(), "Later", None)).collect();
     block_on(async {
         let mut session = log_in(&anna).await;
         session.select("INBOX").await.unwrap();
         let listed = session.fetch_envelopes(Uid::FIRST, Uid::LAST).await.unwrap();
         assert_eq!(listed.iter().map(|listed| listed.uid.get()).collect::<Vec<_>>(), uids);
         assert!(listed.iter().all(|listed| {
-            listed.size == short.len() as u64 && listed.flags.contains(&"Later".to_owned())
+            listed.size == short(0).len() as u64 && listed.flags.contains(&"Later".to_owned())
         }));
         let some = session.fetch_envelopes(uid(uids[10]), uid(uids[19])).await.unwrap();
         assert_eq!(some.len(), 10);

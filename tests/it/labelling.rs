@@ -1,8 +1,10 @@
 //! A mail arrives and gets its keywords, and nothing else about it changes.
 
-use crate::harness::{Installation, Mail, Mailserver, Record, Settings, Stored, on_each_format};
+use crate::harness::{
+    Installation, Mail, Mailserver, Record, Settings, Software, Stored, on_each_server,
+};
 
-on_each_format!(
+on_each_server!(
     a_new_mail_gets_its_keywords,
     a_batch_of_mails_gets_its_keywords,
     seen_flagged_and_foreign_keywords_stay_as_they_are,
@@ -156,5 +158,29 @@ fn a_renamed_keyword_is_written_and_one_that_is_off_is_not(mail: &Mailserver) {
     let stored = anna.wait_for(&outage, |stored| stored.keywords().contains("NOW"));
     assert!(!stored.keywords().contains("triaged-urgent"));
     assert!(!stored.keywords().contains("triaged-negative"));
+    daemon.stop();
+}
+
+/// Cyrus keeps 100 keywords a mailbox, says that it takes new ones (`\\*`) also when it is full, and
+/// refuses the whole STORE that has a new one in it.
+#[test]
+fn a_mailbox_full_of_keywords_takes_those_that_it_knows() {
+    let mail = Mailserver::of(Software::Cyrus);
+    let anna = mail.user("anna");
+    let others: String = (0..99).map(|n| format!("k{n} ")).collect();
+    anna.append("INBOX", &Mail::newsletter(), &(others + "triaged-urgent"), None);
+    let installation = Installation::new(&Settings::label().with(anna.account()));
+    let mut daemon = installation.start_ready();
+    let outage = Mail::outage();
+    anna.deliver(&outage);
+
+    let record = installation.wait_decided(&anna, &outage);
+    assert_eq!(record.outcome, "rejected", "{record:?}");
+    assert!(record.keywords.len() > 1, "{record:?}");
+    assert_eq!(anna.find(&outage).unwrap().keywords(), ["triaged-urgent".to_owned()].into());
+    let urgent = [("head", "urgency"), ("label", "high")];
+    daemon.wait_counted("triaged_labels_written_total", &urgent, 1);
+    daemon.wait_counted("triaged_labels_written_total", &[], 1);
+    assert!(daemon.ready(), "the account is watched on");
     daemon.stop();
 }

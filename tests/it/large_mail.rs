@@ -1,8 +1,8 @@
 //! A mail of 30 MB costs neither traffic nor memory.
 
-use crate::harness::{Installation, Mail, Mailserver, Proxy, Settings, on_each_format};
+use crate::harness::{Installation, Mail, Mailserver, Proxy, Settings, on_each_server};
 
-on_each_format!(
+on_each_server!(
     of_a_mail_of_30_mb_at_most_1_mib_is_received_and_16_mib_kept,
     the_text_before_a_large_attachment_is_read_whole,
 );

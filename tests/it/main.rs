@@ -1,5 +1,5 @@
-//! The integration tests: the built `triaged`, run as a process, against a real Dovecot that each
-//! test starts for itself. One module a topic; every test name is a sentence.
+//! The integration tests: the built `triaged`, run as a process, against a real Dovecot or Cyrus that
+//! each test starts for itself. One module a topic; every test name is a sentence.
 //!
 //! There is no mock here, and no test is skipped when its neighbour is missing: it fails with the
 //! line that installs it. `tests/dovecot/` is shared with the demo.
@@ -28,6 +28,7 @@ mod exit_codes;
 mod floors;
 mod harness_itself;
 mod hidden_text;
+mod hostile;
 mod imap_session;
 mod judgement;
 mod labelling;

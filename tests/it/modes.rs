@@ -2,9 +2,9 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::harness::{Installation, Mail, Mailserver, Settings, User, on_each_format};
+use crate::harness::{Installation, Mail, Mailserver, Settings, User, on_each_server};
 
-on_each_format!(
+on_each_server!(
     shadow_mode_writes_nothing_and_says_what_it_would_write,
     an_account_may_have_a_mode_of_its_own,
     turning_shadow_into_label_affects_later_mail_only,

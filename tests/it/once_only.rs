@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use crate::harness::{Installation, Mail, Mailserver, Settings, User, on_each_format, until};
+use crate::harness::{Installation, Mail, Mailserver, Settings, User, on_each_server, until};
 
-on_each_format!(
+on_each_server!(
     a_restart_classifies_nothing_twice,
     a_kill_loses_nothing_and_doubles_nothing,
     sigterm_drains_and_a_later_start_takes_up_what_is_left,

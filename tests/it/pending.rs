@@ -2,10 +2,10 @@
 //! taken up elsewhere, as the world is when the daemon comes back.
 
 use crate::harness::{
-    Daemon, Installation, Mail, Mailserver, Proxy, Settings, User, on_each_format, until,
+    Daemon, Installation, Mail, Mailserver, Proxy, Settings, User, on_each_server, until,
 };
 
-on_each_format!(
+on_each_server!(
     what_was_decided_before_a_kill_is_finished_as_it_was_decided,
     what_was_decided_in_label_mode_is_not_written_in_shadow_mode,
     a_mail_that_was_moved_before_it_was_labelled_is_labelled_where_it_is,

@@ -14,6 +14,7 @@ pub mod message;
 pub mod outcome;
 pub mod push;
 mod random;
+pub mod rate;
 pub mod retrain;
 pub mod score;
 pub mod sync;

@@ -18,6 +18,11 @@ use super::wire::{Exchange, Heard, Turn};
 /// where it shows.
 const DONE_LIMIT: Duration = Duration::from_secs(15);
 
+/// Longest silence in IDLE before DONE asks whether the server is still there: with the limit above a
+/// dead link is noticed within three minutes. A server that gives signs of life (Dovecot does so every
+/// two minutes) is not asked.
+const SILENCE: Duration = Duration::from_secs(150);
+
 /// Why waiting ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Woken {
@@ -36,7 +41,8 @@ pub enum Woken {
 }
 
 impl Session {
-    /// Waits with IDLE for at most `longest`, or until `stop`. Where [`Session::capabilities`]
+    /// Waits with IDLE for at most `longest`, or until the server was silent for two and a half
+    /// minutes, or until `stop`. Where [`Session::capabilities`]
     /// have no `IDLE`, poll with [`Session::noop`].
     ///
     /// # Errors
@@ -91,6 +97,7 @@ async fn wait(
     end: Instant,
     stop: &CancellationToken,
 ) -> Result<Woken, ImapError> {
+    let mut until = end.min(Instant::now() + SILENCE);
     loop {
         if view.arrived {
             return Ok(Woken::NewMail);
@@ -103,10 +110,10 @@ async fn wait(
         let turn = tokio::select! {
             biased;
             () = stop.cancelled() => return Ok(Woken::Stopped),
-            turn = exchange.next(end, |response| view.hear(response)) => turn,
+            turn = exchange.next(until, |response| view.hear(response)) => turn,
         };
         match turn {
-            Ok(Turn::Untagged(())) => {}
+            Ok(Turn::Untagged(())) => until = end.min(Instant::now() + SILENCE),
             Ok(_) => return Err(ImapError::Protocol("it ended IDLE by itself")),
             Err(ImapError::Deadline(_)) => return Ok(Woken::Timeout),
             Err(error) => return Err(error),
@@ -134,7 +141,7 @@ mod tests {
     const LONG: Duration = Duration::from_mins(4);
 
     async fn idle(script: &str) -> (Result<Woken, ImapError>, Session) {
-        let mut session = selected(3, script).await;
+        let mut session = selected(3, &script).await;
         let woken = session.idle(LONG, &CancellationToken::new()).await;
         (woken, session)
     }
@@ -198,7 +205,12 @@ mod tests {
         let script = "C: IDLE\nS: + x\nC+ DONE\nS: %t OK done\nHANG";
         let began = Instant::now();
         assert_eq!(idle(script).await.0, Ok(Woken::Timeout));
-        assert_eq!(began.elapsed().as_secs(), LONG.as_secs());
+        assert_eq!(began.elapsed(), SILENCE);
+        let began = Instant::now();
+        let signs = "WAIT 120\nS: * OK Still here\n".repeat(2);
+        let lasting = format!("C: IDLE\nS: + x\n{signs}C+ DONE\nS: %t OK done\nHANG");
+        assert_eq!(idle(&lasting).await.0, Ok(Woken::Timeout));
+        assert_eq!(began.elapsed(), LONG, "signs of life let it wait on");
         let stop = CancellationToken::new();
         stop.cancel();
         let mut session = selected(3, script).await;
@@ -238,6 +250,7 @@ mod tests {
         let began = Instant::now();
         let (woken, session) = idle("C: IDLE\nS: + x\nHANG").await;
         assert_eq!((woken, session.is_open()), (Err(ImapError::Deadline("IDLE")), false));
-        assert_eq!(began.elapsed(), LONG + DONE_LIMIT);
+        assert_eq!(began.elapsed(), SILENCE + DONE_LIMIT);
+        assert!(began.elapsed() <= Duration::from_secs(180));
     }
 }

@@ -18,7 +18,8 @@ use super::wire::Heard;
 pub struct Selected {
     /// Generation and next UID at the time of SELECT.
     pub status: MailboxStatus,
-    /// The server takes no change.
+    /// The server takes no change: it says READ-ONLY, or that no flag at all is permanent (Cyrus
+    /// says READ-WRITE also to whom its rights allow nothing).
     pub read_only: bool,
     /// Which flags can be stored for good; `\*` stands for new keywords.
     pub permanent_flags: Vec<String>,
@@ -123,9 +124,10 @@ impl Opening {
     fn finish(self, read_only: bool) -> Result<Selected, ImapError> {
         let uid_validity =
             self.uid_validity.ok_or(ImapError::Protocol("a mailbox without UIDVALIDITY"))?;
+        let none_permanent = self.permanent_flags.as_ref().is_some_and(Vec::is_empty);
         Ok(Selected {
             status: MailboxStatus { uid_validity, uid_next: self.uid_next },
-            read_only,
+            read_only: read_only || none_permanent,
             // A server that does not say takes all of them (RFC 9051 §7.1, PERMANENTFLAGS).
             permanent_flags: self.permanent_flags.unwrap_or_else(|| vec!["\\*".to_owned()]),
             flags: self.flags,
@@ -188,6 +190,20 @@ pub(super) mod tests {
         .await;
         let open = session.select("INBOX").await.expect("it opens");
         assert!(open.read_only && !open.can_store(&"triaged-urgent".parse().expect("valid")));
+    }
+
+    #[tokio::test]
+    async fn a_mailbox_where_no_flag_is_permanent_is_read_only_whatever_it_says() {
+        let mut session = session(
+            "C: SELECT \"INBOX\"
+             S: * 1 EXISTS
+             S: * OK [PERMANENTFLAGS ()] Ok
+             S: * OK [UIDVALIDITY 1] x
+             S: %t OK [READ-WRITE] Completed
+             HANG",
+        )
+        .await;
+        assert!(session.select("INBOX").await.expect("it opens").read_only);
     }
 
     #[tokio::test]

@@ -21,9 +21,12 @@ use super::tls;
 
 /// An address that does not answer must not use up the time of the next one.
 const ONE_ADDRESS: Duration = Duration::from_secs(10);
-/// A dead link is noticed below IMAP too: first probe after a minute, then every 15 seconds.
-const KEEPALIVE: TcpKeepalive =
-    TcpKeepalive::new().with_time(Duration::from_mins(1)).with_interval(Duration::from_secs(15));
+/// A dead link is noticed below IMAP too: first probe after a minute, then every 15 seconds, and
+/// after five without an answer the connection ends.
+const KEEPALIVE: TcpKeepalive = TcpKeepalive::new()
+    .with_time(Duration::from_mins(1))
+    .with_interval(Duration::from_secs(15))
+    .with_retries(5);
 
 /// Name resolution, TCP, TLS and greeting together: what a slow server on a bad line needs.
 const CONNECT_LIMIT: Duration = Duration::from_mins(1);

@@ -41,7 +41,10 @@ impl View {
                 selected.flags = flags.iter().map(ToString::to_string).collect();
             }
             Response::Data { status: Status::Ok, outcome } => match ResponseCode::of(outcome) {
-                Some(ResponseCode::PermanentFlags(flags)) => selected.permanent_flags = flags,
+                Some(ResponseCode::PermanentFlags(flags)) => {
+                    selected.read_only |= flags.is_empty();
+                    selected.permanent_flags = flags;
+                }
                 Some(ResponseCode::ReadOnly) => selected.read_only = true,
                 _ => {}
             },

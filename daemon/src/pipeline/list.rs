@@ -9,12 +9,14 @@ use super::{FlowError, OpenMailbox, Pace, Pipeline};
 use crate::imap::{Listed, MAX_LISTED, Session};
 
 /// How many UIDs are listed by one command: a line of about 80 bytes each.
-const WINDOW: u32 = 1_000;
+pub(super) const WINDOW: u32 = 1_000;
 
 /// One range of UIDs.
 pub(super) struct Page {
     /// The messages that concern us, in the order of their UIDs.
     pub(super) listed: Vec<Listed>,
+    /// Whether nothing at all is there, whoever it concerns.
+    empty: bool,
     /// A message that can not even be listed.
     pub(super) given_up: Option<Listed>,
     /// Where the next range begins; `None` where this one reached the newest message.
@@ -29,6 +31,7 @@ impl Pipeline {
         session: &mut Session,
         mailbox: &OpenMailbox,
         decided: &BTreeSet<Uid>,
+        window: u32,
         pace: &Pace<'_>,
     ) -> Result<Page, FlowError> {
         let from = mailbox.stored.cursor.next;
@@ -37,7 +40,7 @@ impl Pipeline {
             None => None,
             Some(uid_next) => {
                 let known = uid_next.get() - from.get();
-                let span = known.min(WINDOW);
+                let span = known.min(window);
                 match pace.listing.begin(mailbox.stored.id, from, span as usize) {
                     Some(Attempt::GiveUpFirst) => {
                         pace.listing.came_through();
@@ -56,15 +59,22 @@ impl Pipeline {
         pace.listing.came_through();
         // A listing that was cut ends where the next one goes on.
         let cut = (listed.len() >= MAX_LISTED).then(|| listed.last().map(|last| last.uid));
+        let empty = listed.is_empty();
         listed.retain(|listed| !decided.contains(&listed.uid) && concerns_us(listed, mailbox));
-        Ok(Page { listed, given_up: None, next: cut.flatten().or(to).map(Uid::next) })
+        Ok(Page { listed, empty, given_up: None, next: cut.flatten().or(to).map(Uid::next) })
     }
 }
 
 impl Page {
+    /// How many UIDs the next range has: more and more where there is nothing, so that a few
+    /// messages between thousands of millions of UIDs are found with a few commands.
+    pub(super) fn window_after(&self, window: u32) -> u32 {
+        if self.empty { window.saturating_mul(2) } else { WINDOW }
+    }
+
     fn without(uid: Uid) -> Self {
         let given_up = Some(Listed { uid, size: 0, received: None, flags: Vec::new() });
-        Self { listed: Vec::new(), given_up, next: Some(uid.next()) }
+        Self { listed: Vec::new(), empty: false, given_up, next: Some(uid.next()) }
     }
 }
 

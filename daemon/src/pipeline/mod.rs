@@ -11,13 +11,14 @@ mod known;
 mod list;
 mod read;
 mod refused;
+mod turn;
 mod write;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use triaged_core::config::{HistoryText, Mode};
 use triaged_core::decision::decide;
@@ -38,8 +39,11 @@ pub use backfill::Step;
 use caution::Attempt;
 pub use caution::Caution;
 pub use error::FlowError;
+use list::WINDOW;
 use read::Draft;
 use refused::Refused;
+pub use turn::TURNS;
+use turn::give_way;
 
 /// What every account's flow works with; clones are cheap.
 #[derive(Clone)]
@@ -57,10 +61,6 @@ pub struct Pipeline {
     /// How many chunks may be in hand at the same time, of all accounts together.
     pub turns: Arc<Semaphore>,
 }
-
-/// Chunks in hand: enough that servers are asked while the model reads, few enough that memory
-/// does not grow with the accounts that come back together after an outage.
-pub const TURNS: usize = 8;
 
 /// A mailbox that the session has selected.
 pub struct OpenMailbox {
@@ -171,9 +171,11 @@ impl Pipeline {
     ) -> Result<Caught, FlowError> {
         let decided = self.store.decided_uids(&mailbox.stored).await?;
         let mut caught = Caught::default();
+        let mut window = WINDOW;
         loop {
             pace.heart.beat(CHUNK_TIME);
-            let range = self.list(session, mailbox, &decided, pace).await?;
+            let range = self.list(session, mailbox, &decided, window, pace).await?;
+            window = range.window_after(window);
             caught.add(&range.listed);
             if let Some(given_up) = &range.given_up {
                 let drafts = vec![read::unreadable(given_up, &GIVEN_UP)];
@@ -204,13 +206,16 @@ impl Pipeline {
             let mut rest = chunk;
             while let Some(first) = rest.first() {
                 pace.backlog.set(waiting);
-                let Some(_turn) = self.turn(pace).await else { return Ok(false) };
+                let Some(turn) = self.turn(pace).await else { return Ok(false) };
                 let Some(attempt) = pace.reading.begin(mailbox.stored.id, first, rest.len()) else {
                     break;
                 };
                 let (uids, later) = rest.split_at(attempt.most());
-                let drafts = self.drafts(session, listed, &uids, attempt).await?;
+                let drafts = self.drafts(session, listed, &uids, attempt);
+                let (drafts, kept) = give_way(drafts, turn).await;
+                let drafts = drafts?;
                 pace.reading.came_through();
+                let Some(_turn) = self.again(kept, pace).await else { return Ok(false) };
                 self.chunk(session, mailbox, listed, &uids, drafts, mail).await?;
                 waiting = waiting.saturating_sub(uids.len());
                 rest = later;
@@ -218,21 +223,6 @@ impl Pipeline {
         }
         pace.backlog.set(0);
         Ok(true)
-    }
-
-    /// Waits until few enough chunks are in hand; `None` when the stop came first.
-    async fn turn(&self, pace: &Pace<'_>) -> Option<OwnedSemaphorePermit> {
-        loop {
-            pace.heart.beat(CHUNK_TIME);
-            let turns = self.turns.clone().acquire_owned();
-            tokio::select! {
-                biased;
-                () = pace.stop.cancelled() => return None,
-                turn = tokio::time::timeout(CHUNK_TIME / 2, turns) => if let Ok(turn) = turn {
-                    return turn.ok();
-                }
-            }
-        }
     }
 
     /// Fetches and reads messages, unless they were given up.

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::wait::PATIENCE;
 
-/// A logged-in connection. Every command must succeed, or the test fails.
+/// A logged-in connection. Every command but an attempt must succeed, or the test fails.
 pub(crate) struct ImapClient {
     stream: BufReader<TcpStream>,
     tag: u32,
@@ -27,7 +27,15 @@ impl ImapClient {
     /// Sends a command and returns its untagged responses, one string each, literals included.
     pub(crate) fn command(&mut self, command: &str) -> Vec<String> {
         self.send(command.as_bytes());
-        self.answer(command).0
+        let (untagged, status) = self.end();
+        assert!(status.starts_with("OK"), "{command}: {status}");
+        untagged
+    }
+
+    /// Sends a command that a server may refuse; its status line without the tag.
+    pub(crate) fn attempt(&mut self, command: &str) -> String {
+        self.send(command.as_bytes());
+        self.end().1
     }
 
     /// Stores a message in a mailbox with these flags, as received now or then. Returns its UID
@@ -39,15 +47,29 @@ impl ImapClient {
         flags: &str,
         received: Option<Timestamp>,
     ) -> u32 {
+        self.offer(to, mail, flags, received).unwrap_or_else(|status| panic!("APPEND: {status}"))
+    }
+
+    /// The same where a server may refuse the message; then what it said.
+    pub(crate) fn offer(
+        &mut self,
+        to: &str,
+        mail: &[u8],
+        flags: &str,
+        received: Option<Timestamp>,
+    ) -> Result<u32, String> {
         let date = received.map(|time| time.strftime("\"%d-%b-%Y %H:%M:%S +0000\" ").to_string());
         let date = date.unwrap_or_default();
         self.send(format!("APPEND \"{to}\" ({flags}) {date}{{{}}}", mail.len()).as_bytes());
         assert!(self.response().starts_with('+'), "the server does not want the literal");
         self.stream.get_mut().write_all(mail).unwrap();
         self.stream.get_mut().write_all(b"\r\n").unwrap();
-        let (_, status) = self.answer("APPEND");
+        let (_, status) = self.end();
+        if !status.starts_with("OK") {
+            return Err(status);
+        }
         let code = status.split_once("[APPENDUID ").and_then(|(_, rest)| rest.split_once(']'));
-        code.and_then(|(code, _)| code.split(' ').nth(1)?.parse().ok()).expect("APPENDUID")
+        Ok(code.and_then(|(code, _)| code.split(' ').nth(1)?.parse().ok()).expect("APPENDUID"))
     }
 
     fn send(&mut self, command: &[u8]) {
@@ -56,17 +78,14 @@ impl ImapClient {
         self.stream.get_mut().write_all(&line).unwrap();
     }
 
-    /// The untagged responses and the status.
-    fn answer(&mut self, command: &str) -> (Vec<String>, String) {
+    /// What comes up to the end of the command: the untagged responses, and the status.
+    fn end(&mut self) -> (Vec<String>, String) {
         let tag = format!("t{} ", self.tag);
         let mut untagged = Vec::new();
         loop {
             let response = self.response();
             match response.strip_prefix(&tag) {
-                Some(status) => {
-                    assert!(status.starts_with("OK"), "{command}: {status}");
-                    return (untagged, status.to_owned());
-                }
+                Some(status) => return (untagged, status.to_owned()),
                 None => untagged.push(response),
             }
         }

@@ -1,4 +1,4 @@
-//! A real Dovecot of the test's own, and the people who have mail on it.
+//! A real mail server of the test's own, Dovecot or Cyrus, and the people who have mail on it.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -13,6 +13,7 @@ use jiff::Timestamp;
 use tempfile::TempDir;
 
 use super::client::ImapClient;
+use super::cyrus;
 use super::mail::Mail;
 use super::ports::free_port;
 use super::process::Process;
@@ -22,14 +23,21 @@ use super::wait::{PATIENCE, until};
 /// Every user's password: distinct, so that a test can look for it where it must not be.
 pub(crate) const PASSWORD: &str = "it-canary+Zq7x/9Vb2=";
 
-/// How the server stores mail.
-#[derive(Debug, Clone, Copy)]
+/// How Dovecot stores mail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Format {
     Sdbox,
     Maildir,
 }
 
-/// A Dovecot that runs in a temporary folder on ports of its own until it is dropped.
+/// Which program a server is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Software {
+    Dovecot(Format),
+    Cyrus,
+}
+
+/// A server that runs in a temporary folder on ports of its own until it is dropped.
 pub(crate) struct Mailserver {
     process: Process,
     place: Arc<Place>,
@@ -37,6 +45,7 @@ pub(crate) struct Mailserver {
 
 /// Where a server is: what its users need to know of it.
 struct Place {
+    software: Software,
     folder: TempDir,
     imap: u16,
     imaps: u16,
@@ -44,47 +53,57 @@ struct Place {
 }
 
 impl Mailserver {
-    /// Starts a server and waits until it takes mail.
+    /// Starts a Dovecot and waits until it takes mail.
     pub(crate) fn start(format: Format) -> Mailserver {
         Self::start_at(format, free_port())
     }
 
     /// The same, with the port for plain IMAP given.
     pub(crate) fn start_at(format: Format, imap: u16) -> Mailserver {
-        let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/dovecot");
-        let installed = Command::new(scripts.join("install.sh")).arg("--print").output().unwrap();
-        assert!(
-            installed.status.success(),
-            "Dovecot is missing. Run `make deps`.\n{}",
-            String::from_utf8_lossy(&installed.stderr)
-        );
+        Self::run(Software::Dovecot(format), imap)
+    }
+
+    /// Starts either server and waits until it takes mail.
+    pub(crate) fn of(software: Software) -> Mailserver {
+        Self::run(software, free_port())
+    }
+
+    fn run(software: Software, imap: u16) -> Mailserver {
         let folder = TempDir::with_prefix("triaged-it-").unwrap();
         // Root's servers run as `nobody`, who must get in.
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
-        let place = Place { folder, imap, imaps: free_port(), lmtp: free_port() };
-        let mut command = Command::new(scripts.join("start.sh"));
-        command
-            .arg(place.folder.path())
-            .arg(match format {
-                Format::Sdbox => "sdbox",
-                Format::Maildir => "maildir",
-            })
-            .args([place.imap, place.imaps, place.lmtp].map(|port| port.to_string()))
-            .arg(PASSWORD);
-        let log = place.folder.path().join("dovecot.log");
-        let mut process = Process::start(&mut command, &log);
-        until("Dovecot listens", || {
-            assert!(process.ended().is_none(), "Dovecot ended:\n{}", process.output());
-            let ports = [place.imap, place.imaps, place.lmtp];
+        let place = Place { software, folder, imap, imaps: free_port(), lmtp: free_port() };
+        let ports = [place.imap, place.imaps, place.lmtp];
+        let (mut command, log) = match software {
+            Software::Dovecot(format) => {
+                (dovecot(place.folder.path(), format, ports), "dovecot.log")
+            }
+            Software::Cyrus => (cyrus::command(place.folder.path(), ports), "cyrus.log"),
+        };
+        let mut process = Process::start(&mut command, &place.folder.path().join(log));
+        until("the server listens", || {
+            assert!(process.ended().is_none(), "the server ended:\n{}", process.output());
             ports.iter().try_for_each(|port| {
                 TcpStream::connect((Ipv4Addr::LOCALHOST, *port)).ok().map(drop)
             })
         });
+        if software == Software::Cyrus {
+            cyrus::prepare(place.folder.path());
+        }
         Mailserver { process, place: Arc::new(place) }
+    }
+
+    /// Which program it is.
+    pub(crate) fn software(&self) -> Software {
+        self.place.software
     }
 
     /// A user of this server, whose mailboxes nobody else looks at.
     pub(crate) fn user(&self, name: &str) -> User {
+        // Every name is a user of Dovecot.
+        if self.place.software == Software::Cyrus {
+            cyrus::let_in(self.place.folder.path(), name);
+        }
         User { name: name.to_owned(), place: Arc::clone(&self.place) }
     }
 
@@ -92,6 +111,27 @@ impl Mailserver {
     pub(crate) fn id(&self) -> u32 {
         self.process.id()
     }
+}
+
+/// The command that runs a Dovecot in `folder` on these ports: IMAP, IMAP over TLS, LMTP.
+fn dovecot(folder: &Path, format: Format, ports: [u16; 3]) -> Command {
+    let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/dovecot");
+    let installed = Command::new(scripts.join("install.sh")).arg("--print").output().unwrap();
+    assert!(
+        installed.status.success(),
+        "Dovecot is missing. Run `make deps`.\n{}",
+        String::from_utf8_lossy(&installed.stderr)
+    );
+    let mut command = Command::new(scripts.join("start.sh"));
+    command
+        .arg(folder)
+        .arg(match format {
+            Format::Sdbox => "sdbox",
+            Format::Maildir => "maildir",
+        })
+        .args(ports.map(|port| port.to_string()))
+        .arg(PASSWORD);
+    command
 }
 
 /// Somebody with mail on a [`Mailserver`].
@@ -208,12 +248,22 @@ impl User {
         self.may("INBOX", "lrp");
     }
 
-    /// From now on this user has these rights (RFC 4314) in a mailbox and no other. Dovecot looks
-    /// at the file again only after a while, so this comes before the first login.
+    /// From now on this user has these rights (RFC 4314) in a mailbox and no other; the mailbox is
+    /// made if it is not the INBOX. Dovecot looks at its file again only after a while, so this
+    /// comes before the first login.
     pub(crate) fn may(&self, mailbox: &str, rights: &str) {
-        let acl = self.place.folder.path().join("acl");
-        let mut file = fs::File::options().append(true).open(acl).unwrap();
-        writeln!(file, "{mailbox} user={} {rights}", self.name).unwrap();
+        let Place { software, folder, imap, .. } = &*self.place;
+        if let Software::Dovecot(_) = software {
+            let acl = folder.path().join("acl");
+            let mut file = fs::File::options().append(true).open(acl).unwrap();
+            writeln!(file, "{mailbox} user={} {rights}", self.name).unwrap();
+        }
+        if mailbox != "INBOX" {
+            self.client().command(&format!("CREATE {mailbox}"));
+        }
+        if *software == Software::Cyrus {
+            cyrus::give_rights(*imap, &self.name, mailbox, rights);
+        }
     }
 }
 

@@ -5,6 +5,7 @@
 //! panics; and when the test process is killed, the kernel tells its children to end.
 
 mod client;
+mod cyrus;
 mod daemon;
 mod http;
 mod installation;
@@ -20,7 +21,7 @@ mod wait;
 pub(crate) use daemon::Daemon;
 pub(crate) use installation::{Installation, Record};
 pub(crate) use mail::{Mail, fixtures};
-pub(crate) use mailserver::{Format, Mailserver, PASSWORD, Stored, User};
+pub(crate) use mailserver::{Format, Mailserver, PASSWORD, Software, Stored, User};
 pub(crate) use ports::free_port;
 pub(crate) use process::{Process, group_members};
 pub(crate) use proxy::Proxy;
@@ -48,3 +49,17 @@ macro_rules! on_each_format {
     };
 }
 pub(crate) use on_each_format;
+
+/// Makes three tests of each function: those of [`on_each_format`], and one on a Cyrus.
+macro_rules! on_each_server {
+    ($($name:ident),+ $(,)?) => {
+        $crate::harness::on_each_format!($($name),+);
+        mod cyrus {
+            $(#[test]
+            fn $name() {
+                super::$name(&$crate::harness::Mailserver::of($crate::harness::Software::Cyrus));
+            })+
+        }
+    };
+}
+pub(crate) use on_each_server;
