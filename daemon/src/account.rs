@@ -3,13 +3,17 @@
 //! One task owns the account's only connection. Whatever goes wrong ends the connection, never
 //! the task: it waits, longer each time, and begins anew from the cursor.
 
+mod backfill;
 mod gate;
 mod pause;
+mod show;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use triaged_core::backoff;
 use triaged_core::config::AccountConfig;
@@ -24,7 +28,7 @@ use crate::pipeline::{Caught, Caution, FlowError, OpenMailbox, Pace, Pipeline};
 use crate::pulse::Heart;
 use crate::readiness::{AccountState, Readiness};
 use crate::secret;
-use crate::standing::{MailboxStanding, Standings, WatchMode, Watching};
+use crate::standing::Standings;
 use crate::store::Account;
 
 pub use gate::Gate;
@@ -60,6 +64,8 @@ pub struct Watcher {
     pub standings: Standings,
     /// Beats whenever the flow goes round.
     pub heart: Heart,
+    /// Told when somebody has asked for older mail.
+    pub asked: Arc<Notify>,
     /// What all accounts' connections go through.
     pub gate: Gate,
     /// Which listings earlier connections died of.
@@ -84,6 +90,8 @@ struct Life<'a> {
     push: &'a mut PushRecord,
     /// How the last wait ended, and when; until the main mailbox was looked at.
     woken: Option<(Woken, Timestamp)>,
+    /// What is left of a request for older mail.
+    left: backfill::Left,
     /// When it began, and how often it may look.
     began: Instant,
     looks: Rate,
@@ -148,6 +156,7 @@ impl Watcher {
             idles,
             push,
             woken: None,
+            left: backfill::Left::default(),
             began: self.pipeline.clock.monotonic(),
             looks: Rate::new(BETWEEN_LOOKS, LOOKS_AT_ONCE),
             passed_over: Vec::new(),
@@ -159,11 +168,12 @@ impl Watcher {
             if stop.is_cancelled() {
                 break;
             }
+            let pause = self.backfill(&mut life).await?;
             self.show(self.standing(&life));
             self.show_watching(&life);
             life.gauge.becomes(ConnectionState::Waiting);
             self.heart.beat(STEP + self.config.poll);
-            let woken = self.wait(&mut life).await?;
+            let woken = self.wait(&mut life, pause).await?;
             if woken == Woken::Stopped {
                 break;
             }
@@ -215,7 +225,7 @@ impl Watcher {
                     tracing::warn!(account = %self.config.name, messages = caught.messages, "mail had come and the server had not announced it: until it does, it is asked more often");
                 }
             }
-            Woken::FlagsChanged | Woken::Stopped => {}
+            Woken::FlagsChanged | Woken::Asked | Woken::Stopped => {}
         }
     }
 
@@ -279,12 +289,27 @@ impl Watcher {
 
     /// Waits for new mail: by IDLE where the server has it, but not past the next look at the
     /// other mailboxes; else by asking again.
-    async fn wait(&self, life: &mut Life<'_>) -> Result<Woken, FlowError> {
+    async fn wait(&self, life: &mut Life<'_>, pause: Option<Duration>) -> Result<Woken, FlowError> {
+        if pause == Some(Duration::ZERO) || (pause.is_some() && life.main.is_none()) {
+            return Ok(Woken::Timeout);
+        }
         if life.idles {
             let alone = self.config.mailboxes.len() == 1;
             let longest = if alone { LONGEST_IDLE } else { self.config.poll.min(LONGEST_IDLE) };
             let longest = life.push.wait(longest, self.config.poll);
-            match life.session.idle(longest, life.stop).await {
+            let longest = pause.map_or(longest, |pause| pause.min(longest));
+            let wake = life.stop.child_token();
+            let asked = async {
+                self.asked.notified().await;
+                wake.cancel();
+                std::future::pending::<Result<Woken, ImapError>>().await
+            };
+            let woken = tokio::select! {
+                woken = life.session.idle(longest, &wake) => woken,
+                never = asked => never,
+            };
+            match woken {
+                Ok(Woken::Stopped) if !life.stop.is_cancelled() => return Ok(Woken::Asked),
                 Err(error) if !error.ends_connection() => {
                     tracing::warn!(account = %self.config.name, %error, poll_seconds = self.config.poll.as_secs(), "the server offers IDLE and refuses it: polling instead");
                     life.idles = false;
@@ -294,77 +319,11 @@ impl Watcher {
         }
         tokio::select! {
             () = life.stop.cancelled() => return Ok(Woken::Stopped),
-            () = tokio::time::sleep(self.config.poll) => {}
+            () = self.asked.notified() => return Ok(Woken::Asked),
+            () = tokio::time::sleep(pause.unwrap_or(self.config.poll).min(self.config.poll)) => {}
         }
         life.session.noop().await?;
         Ok(Woken::Timeout)
-    }
-
-    fn passed_over(&self, life: &mut Life<'_>, mailbox: &str, error: &ImapError) {
-        self.pipeline.metrics.imap_error(error.kind());
-        life.passed_over.push(format!("{mailbox}: {error}"));
-        self.standings.note(&self.config.name, |standing| {
-            standing.mailboxes.entry(mailbox.to_owned()).or_default().unreadable =
-                Some(error.to_string());
-        });
-        if life.said.insert((mailbox.to_owned(), error.kind())) {
-            tracing::warn!(account = %self.config.name, mailbox, %error, "a mailbox can not be read and is passed over; it is looked at again with each poll");
-        }
-    }
-
-    fn report(&self, error: &FlowError, attempt: u32, delay: Duration) {
-        if let FlowError::Imap(error) = error {
-            self.pipeline.metrics.imap_error(error.kind());
-            if matches!(error, ImapError::LoginRefused(_)) {
-                self.pipeline.metrics.login_refused();
-            }
-        }
-        tracing::warn!(account = %self.config.name, %error, attempt, retry_in_seconds = delay.as_secs_f64(), "the account is not watched for now");
-        let retry_at = later(self.pipeline.clock.now(), delay);
-        self.show(AccountState::Waiting { reason: error.to_string(), retry_at });
-    }
-
-    /// Watching, if every mailbox could be read.
-    fn standing(&self, life: &Life<'_>) -> AccountState {
-        if life.passed_over.is_empty() {
-            return AccountState::Watching;
-        }
-        AccountState::Waiting {
-            reason: life.passed_over.join("; "),
-            retry_at: later(self.pipeline.clock.now(), self.config.poll),
-        }
-    }
-
-    fn show_watching(&self, life: &Life<'_>) {
-        let watching = Watching {
-            mode: if life.idles { WatchMode::Idle } else { WatchMode::Poll },
-            push: life.push.push.as_str().to_owned(),
-            announced: life.push.announced,
-            withheld: life.push.withheld,
-        };
-        self.standings.note(&self.config.name, |standing| standing.watching = Some(watching));
-    }
-
-    fn show_mailbox(&self, name: &str, mailbox: &OpenMailbox, caught: Caught) {
-        let disabled = mailbox.disabled_keywords();
-        let shown = MailboxStanding {
-            unreadable: None,
-            read_only: mailbox.read_only(),
-            disabled_keywords: disabled
-                .map(|(keyword, reason)| (keyword.to_string(), reason.to_owned()))
-                .collect(),
-        };
-        let now = self.pipeline.clock.now();
-        self.standings.note(&self.config.name, |standing| {
-            standing.mailboxes.insert(name.to_owned(), shown);
-            if caught.messages > 0 {
-                standing.last_mail = Some(now);
-            }
-        });
-    }
-
-    fn show(&self, state: AccountState) {
-        self.readiness.set(&self.config.name, state, self.pipeline.clock.now());
     }
 }
 
@@ -377,10 +336,6 @@ async fn pass(wait: Duration, stop: &CancellationToken) -> bool {
         () = stop.cancelled() => false,
         () = tokio::time::sleep(wait) => true,
     }
-}
-
-fn later(now: Timestamp, delay: Duration) -> Timestamp {
-    now.checked_add(delay).unwrap_or(Timestamp::MAX)
 }
 
 /// Whether an error is about one mailbox, so that the connection can go on with the others.

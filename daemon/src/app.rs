@@ -13,6 +13,7 @@ use tokio::sync::Semaphore;
 use triaged_core::config::Config;
 
 use crate::account::{self, Gate, Watcher};
+use crate::backfill::Requests;
 use crate::clock::Clock;
 use crate::http::Server;
 use crate::lifecycle::{self, Signals, Supervision};
@@ -91,6 +92,8 @@ pub async fn run(config: Config) -> Result<(), AppError> {
     let standings = Standings::default();
     let watchers = watchers(&config, &pipeline, &readiness, &standings, &pulse).await?;
     let stop = || tasks.stop().soft.clone();
+    let requests = watchers.iter().map(|one| (one.account.id, Arc::clone(&one.asked)));
+    tasks.spawn("backfill", Requests::new(store.clone(), requests).watch(stop()));
     tasks.spawn("http", http.serve(metrics, readiness.clone(), standings, stop()));
     tasks.spawn("models", models.keep_up(hangup, stop()));
     supervisor::start(&tasks, watchers);
@@ -118,6 +121,7 @@ async fn watchers(
             pipeline: pipeline.clone(),
             readiness: readiness.clone(),
             standings: standings.clone(),
+            asked: Arc::default(),
             heart: pulse.heart(&account.name, account::STEP),
             gate: gate.clone(),
             listing: Caution::default(),

@@ -1,5 +1,6 @@
 //! The command line: what the sub-commands and their options are, and how each one ends.
 
+mod backfill;
 mod bundle;
 mod check;
 mod classify;
@@ -7,6 +8,7 @@ mod eval;
 mod feed;
 mod history;
 mod model;
+mod moment;
 mod render;
 mod retrain;
 mod run;
@@ -49,6 +51,8 @@ enum Command {
     Render(render::Args),
     /// Show how each account of the running daemon stands, and what is left out
     Status(status::Args),
+    /// Give older mail its labels, too, behind new mail
+    Backfill(backfill::Args),
     /// Show what was decided and done
     History(history::Args),
     /// Show model bundles
@@ -122,6 +126,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Eval(args) => eval::run(&cli.config, &args),
         Command::Render(args) => render::run(&args),
         Command::Status(args) => status::run(&cli.config, &args),
+        Command::Backfill(args) => backfill::run(&cli.config, &args),
         Command::History(args) => history::run(&cli.config, &args),
         Command::Model(args) => model::run(&cli.config, &args),
         Command::Retrain(args) => retrain::run(&cli.config, &args),

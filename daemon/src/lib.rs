@@ -5,6 +5,7 @@
 
 pub mod account;
 pub mod app;
+pub mod backfill;
 pub mod clock;
 pub mod configuration;
 pub mod http;

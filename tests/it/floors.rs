@@ -22,7 +22,7 @@ const FLOORS: [(&str, Neighbours, &[&str]); 5] = [
         Neighbours::Strangers,
         &["configuration", "imap", "mailfile", "model", "secret", "store"],
     ),
-    ("flows", Neighbours::Known, &["account", "pipeline", "retrain", "supervisor"]),
+    ("flows", Neighbours::Known, &["account", "backfill", "pipeline", "retrain", "supervisor"]),
     ("the house", Neighbours::Known, &["app", "http", "lifecycle", "reload"]),
     ("the command", Neighbours::Known, &["cli", "lib", "main"]),
 ];

@@ -16,6 +16,7 @@
 
 mod harness;
 
+mod backfill;
 mod bundles;
 mod check;
 mod classify;

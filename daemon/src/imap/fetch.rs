@@ -6,7 +6,8 @@
 use std::collections::BTreeMap;
 
 use async_imap::imap_proto::{AttributeValue, MailboxDatum, Response};
-use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
 use triaged_core::label::Keyword;
 use triaged_core::mailbox::{Uid, UidSet};
 
@@ -69,6 +70,30 @@ impl Session {
         Ok(entries.into_iter().filter_map(|(uid, entry)| entry.listed(uid)).collect())
     }
 
+    /// Lists these messages, in the order of their UIDs; those that are gone are absent.
+    ///
+    /// # Errors
+    /// What the server refuses, and what ends the connection.
+    pub async fn fetch_listed(&mut self, uids: &UidSet) -> Result<Vec<Listed>, ImapError> {
+        let mut entries: BTreeMap<Uid, Entry> = BTreeMap::new();
+        for piece in uids.pieces() {
+            for items in ["UID RFC822.SIZE INTERNALDATE FLAGS", "UID RFC822.SIZE FLAGS"] {
+                let command = Command::new(Verb::Fetch, format!("UID FETCH {piece} ({items})"));
+                let done = self.exec(&command, |response| match fetched(response) {
+                    Some((uid, attributes)) if piece.contains(uid) => {
+                        entries.entry(uid).or_default().hear(attributes)
+                    }
+                    _ => Heard::Foreign,
+                });
+                // As above: again without the date, which may be one that can not be parsed.
+                if done.await?.unparsed == 0 {
+                    break;
+                }
+            }
+        }
+        Ok(entries.into_iter().filter_map(|(uid, entry)| entry.listed(uid)).collect())
+    }
+
     /// Adds what the server says of the messages in the range; how much of it was not parsed.
     async fn list(
         &mut self,
@@ -125,15 +150,42 @@ impl Session {
     /// # Errors
     /// What the server refuses, and what ends the connection.
     pub async fn search_keyword(&mut self, keyword: &Keyword) -> Result<UidSet, ImapError> {
+        self.search(&format!("KEYWORD {keyword}")).await
+    }
+
+    /// The messages with lower UIDs than `below` that the server received on the day of `since` by
+    /// its own clock and calendar, the day before, or later.
+    ///
+    /// # Errors
+    /// What the server refuses, and what ends the connection.
+    pub async fn search_since(
+        &mut self,
+        since: Timestamp,
+        below: Uid,
+    ) -> Result<UidSet, ImapError> {
+        let Some(last) = below.get().checked_sub(1).and_then(Uid::new) else {
+            return Ok(UidSet::default());
+        };
+        let day =
+            since.checked_sub(SignedDuration::from_hours(24)).unwrap_or(Timestamp::UNIX_EPOCH);
+        let day = day.max(Timestamp::UNIX_EPOCH).to_zoned(TimeZone::UTC).strftime("%-d-%b-%Y");
+        let found = self.search(&format!("UID 1:{last} SINCE {day}")).await?;
+        Ok(found.iter().filter(|uid| *uid < below).collect())
+    }
+
+    /// An answer that can not be parsed is longer than any mailbox that people read makes it.
+    async fn search(&mut self, criteria: &str) -> Result<UidSet, ImapError> {
         let mut found: Vec<Uid> = Vec::new();
-        let command = Command::new(Verb::Search, format!("UID SEARCH KEYWORD {keyword}"));
-        self.exec(&command, |response| {
+        let command = Command::new(Verb::Search, format!("UID SEARCH {criteria}"));
+        let done = self.exec(&command, |response| {
             if let Response::MailboxData(MailboxDatum::Search(uids)) = response {
-                found = uids.iter().filter_map(|&uid| Uid::new(uid)).collect();
+                found.extend(uids.iter().filter_map(|&uid| Uid::new(uid)));
             }
             Heard::Foreign
-        })
-        .await?;
+        });
+        if done.await?.unparsed > 0 {
+            return Err(ImapError::Protocol("an answer to UID SEARCH that can not be parsed"));
+        }
         Ok(found.into_iter().collect())
     }
 }
@@ -284,5 +336,28 @@ mod tests {
         let keyword = "triaged-urgent".parse().expect("valid");
         let found = session.search_keyword(&keyword).await.expect("an answer");
         assert_eq!(found.to_string(), "6,9");
+    }
+
+    #[tokio::test]
+    async fn older_mail_is_searched_by_day_and_listed_by_uid() {
+        let mut session = selected(
+            12,
+            "C: UID SEARCH UID 1:8 SINCE 28-Feb-2026
+             S: * SEARCH 6 5
+             S: * SEARCH 9
+             S: %t OK done
+             C: UID FETCH 5:6 (UID RFC822.SIZE INTERNALDATE FLAGS)
+             S: * 1 FETCH (UID 5 RFC822.SIZE 70 INTERNALDATE \" 2-Mar-2026 08:00:00 +0000\" FLAGS ())
+             S: * 7 FETCH (UID 12 FLAGS (\\Seen))
+             S: %t OK done
+             HANG",
+        )
+        .await;
+        let since = "2026-03-01T10:00:00Z".parse().expect("a time");
+        let found = session.search_since(since, uid(9)).await.expect("an answer");
+        assert_eq!(found.to_string(), "5:6");
+        let listed = session.fetch_listed(&found).await.expect("a list");
+        assert_eq!(listed.len(), 1);
+        assert_eq!((listed[0].uid, listed[0].size), (uid(5), 70));
     }
 }

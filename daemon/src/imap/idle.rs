@@ -36,6 +36,8 @@ pub enum Woken {
     Timeout,
     /// The caller wishes to stop.
     Stopped,
+    /// The caller has other work; never said here.
+    Asked,
 }
 
 impl Session {

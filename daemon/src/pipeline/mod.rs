@@ -4,6 +4,7 @@
 //! UIDs of one mailbox; a stop is heard between two chunks. Nothing here knows a protocol, a
 //! database or a model: those are behind `imap`, `store` and `model`.
 
+mod backfill;
 mod caution;
 mod error;
 mod known;
@@ -34,6 +35,7 @@ use crate::model::{Answers, Classifier, ServedModel};
 use crate::pulse::Heart;
 use crate::store::{Account, Action, PlannedMessage, Store, StoredMailbox};
 
+pub use backfill::Step;
 use caution::Attempt;
 pub use caution::Caution;
 pub use error::FlowError;
@@ -66,6 +68,15 @@ pub struct OpenMailbox {
     selected: Selected,
     mode: Mode,
     refused: Refused,
+}
+
+/// Which mail goes through the pipe.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mail {
+    /// From the cursor on.
+    New,
+    /// From before the cursor, because somebody asked for it.
+    Old,
 }
 
 /// What a catch-up found.
@@ -168,9 +179,9 @@ impl Pipeline {
             caught.add(&range.listed);
             if let Some(given_up) = &range.given_up {
                 let drafts = vec![read::unreadable(given_up, &GIVEN_UP)];
-                self.chunk(session, mailbox, &[], &given_up.uid.into(), drafts).await?;
+                self.chunk(session, mailbox, &[], &given_up.uid.into(), drafts, Mail::New).await?;
             }
-            if !self.chunks(session, mailbox, &range.listed, pace).await? {
+            if !self.chunks(session, mailbox, &range.listed, pace, Mail::New).await? {
                 return Ok(caught);
             }
             let Some(next) = range.next else { return Ok(caught) };
@@ -188,6 +199,7 @@ impl Pipeline {
         mailbox: &mut OpenMailbox,
         listed: &[Listed],
         pace: &Pace<'_>,
+        mail: Mail,
     ) -> Result<bool, FlowError> {
         let mut waiting = listed.len();
         for chunk in sync::chunks(listed.iter().map(|listed| (listed.uid, listed.fetch_size()))) {
@@ -204,7 +216,7 @@ impl Pipeline {
                 let drafts = drafts?;
                 pace.reading.came_through();
                 let Some(_turn) = self.again(kept, pace).await else { return Ok(false) };
-                self.chunk(session, mailbox, listed, &uids, drafts).await?;
+                self.chunk(session, mailbox, listed, &uids, drafts, mail).await?;
                 waiting = waiting.saturating_sub(uids.len());
                 rest = later;
             }
@@ -239,6 +251,7 @@ impl Pipeline {
         listed: &[Listed],
         uids: &UidSet,
         drafts: Vec<Draft>,
+        mail: Mail,
     ) -> Result<(), FlowError> {
         let known = self.known(session, mailbox, &drafts).await?;
         let (model, predictions) = self.classify(&drafts, &known).await?;
@@ -254,7 +267,13 @@ impl Pipeline {
         timer.done(planned.len());
         self.count_planned(&planned);
         let Some(last) = uids.iter().last() else { return Ok(()) };
-        self.write(session, mailbox, effects, last.next(), listed, &model).await
+        // The cursor tells how far new mail is settled; older mail lies behind it. Nor does it say
+        // how quick we are.
+        let (next, fresh) = match mail {
+            Mail::New => (last.next(), listed),
+            Mail::Old => (mailbox.stored.cursor.next, &[][..]),
+        };
+        self.write(session, mailbox, effects, next, fresh, &model).await
     }
 
     /// The model's answers for the drafts that are not known, in the order of the drafts; and the

@@ -1,14 +1,16 @@
 //! Reading what was decided and done, beside a daemon that is at work.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use jiff::Timestamp;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqlitePool};
+use triaged_core::mailbox::Uid;
 use triaged_core::score::Abstention;
 
 use super::rows::{Action, EffectState, HistoryAnswer, HistoryRow};
-use super::{StoreError, moment, open};
+use super::{StoreError, moment, open, uid};
 
 /// Rows that are read at a time: a history of years must not stand in memory.
 const PAGE: i64 = 500;
@@ -61,6 +63,22 @@ impl History {
             page.push(self.complete(row).await?);
         }
         Ok(page)
+    }
+
+    /// The UIDs of a mailbox, as it is now, that were decided.
+    pub async fn decided(&self, account: &str, mailbox: &str) -> Result<BTreeSet<Uid>, StoreError> {
+        let uids: Vec<i64> = sqlx::query_scalar(
+            "SELECT uid FROM message \
+             JOIN mailbox ON mailbox.id = message.mailbox \
+             JOIN account ON account.id = message.account \
+             WHERE account.name = ? AND mailbox.name = ? \
+             AND message.uid_validity = mailbox.uid_validity",
+        )
+        .bind(account)
+        .bind(mailbox)
+        .fetch_all(&self.pool)
+        .await?;
+        uids.into_iter().map(uid).collect()
     }
 
     /// SQLite's own check of the whole file.

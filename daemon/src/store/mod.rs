@@ -3,6 +3,7 @@
 //!
 //! No mail text is stored, and nothing here knows IMAP or the model.
 
+mod backfill;
 mod check;
 mod error;
 mod history;
@@ -20,12 +21,13 @@ use sqlx::{Row, SqlitePool};
 use triaged_core::mailbox::{AccountId, MailboxId, Uid, UidValidity};
 use triaged_core::sync::Cursor;
 
+pub use backfill::Backfills;
 pub use check::Checked;
 pub use error::StoreError;
 pub use history::{Facts, History};
 pub use rows::{
-    Account, Action, Earlier, EffectState, HistoryAnswer, HistoryRow, Identity, PendingEffect,
-    PlannedMessage, StoredMailbox,
+    Account, Action, Backfill, BackfillProgress, BackfillState, Earlier, EffectState,
+    HistoryAnswer, HistoryRow, Identity, PendingEffect, PlannedMessage, StoredMailbox,
 };
 
 /// The store of one daemon. Clones share one connection.

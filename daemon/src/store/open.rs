@@ -95,10 +95,19 @@ pub(super) async fn open(path: &Path) -> Result<SqlitePool, StoreError> {
 
 /// Opens for reading only, beside a daemon that writes.
 pub(super) async fn open_read_only(path: &Path) -> Result<SqlitePool, StoreError> {
+    connect(path, SqliteConnectOptions::new().read_only(true)).await
+}
+
+/// Opens for a row or two, beside a daemon that writes.
+pub(super) async fn open_beside(path: &Path) -> Result<SqlitePool, StoreError> {
+    connect(path, SqliteConnectOptions::new().synchronous(SqliteSynchronous::Full)).await
+}
+
+async fn connect(path: &Path, options: SqliteConnectOptions) -> Result<SqlitePool, StoreError> {
     if !path.exists() {
         return Err(StoreError::Missing { path: path.to_owned() });
     }
-    let options = SqliteConnectOptions::new().filename(path).read_only(true).busy_timeout(BUSY);
+    let options = options.filename(path).busy_timeout(BUSY);
     SqlitePoolOptions::new()
         .max_connections(1)
         .connect_with(options)

@@ -79,6 +79,52 @@ named! {
 }
 
 named! {
+    /// How far a request for older mail is.
+    BackfillState {
+        /// To be done, or in work.
+        Open = "open",
+        /// All of it was looked at.
+        Done = "done",
+        /// It can not be done.
+        Failed = "failed",
+        /// Somebody thought better of it.
+        Cancelled = "cancelled",
+    }
+}
+
+/// A request for older mail of a mailbox.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Backfill {
+    /// Its row.
+    pub id: i64,
+    /// The name of the mailbox.
+    pub mailbox: String,
+    /// Mail received earlier is left alone.
+    pub since: Timestamp,
+    /// Most messages a minute, at least 1.
+    pub per_minute: u32,
+    /// How far it is; `None` before the work begins.
+    pub progress: Option<BackfillProgress>,
+    /// How many messages were looked at, those that were decided before included.
+    pub looked_at: u64,
+    /// Whether it is at its end.
+    pub state: BackfillState,
+    /// Why it failed.
+    pub reason: Option<String>,
+}
+
+/// How far a request is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BackfillProgress {
+    /// The generation of UIDs that it is about.
+    pub uid_validity: UidValidity,
+    /// Messages with this UID and higher ones are done.
+    pub below: Uid,
+    /// How many messages there were when it began.
+    pub found: u64,
+}
+
+named! {
     /// How far the writing of one keyword is.
     EffectState {
         /// Decided, not confirmed.

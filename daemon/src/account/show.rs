@@ -1,0 +1,90 @@
+//! What an account's flow tells of itself: to the boards of `readiness` and `standing`, to metrics and
+//! to the log. It decides nothing.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::{Life, Watcher};
+use crate::imap::ImapError;
+use crate::pipeline::{Caught, FlowError, OpenMailbox};
+use crate::readiness::AccountState;
+use crate::standing::{MailboxStanding, WatchMode, Watching};
+
+impl Watcher {
+    /// A mailbox could not be read, and the others are.
+    pub(super) fn passed_over(&self, life: &mut Life<'_>, mailbox: &str, error: &ImapError) {
+        self.pipeline.metrics.imap_error(error.kind());
+        life.passed_over.push(format!("{mailbox}: {error}"));
+        self.standings.note(&self.config.name, |standing| {
+            standing.mailboxes.entry(mailbox.to_owned()).or_default().unreadable =
+                Some(error.to_string());
+        });
+        if life.said.insert((mailbox.to_owned(), error.kind())) {
+            tracing::warn!(account = %self.config.name, mailbox, %error, "a mailbox can not be read and is passed over; it is looked at again with each poll");
+        }
+    }
+
+    /// A connection has ended by an error; the next one comes after `delay`.
+    pub(super) fn report(&self, error: &FlowError, attempt: u32, delay: Duration) {
+        if let FlowError::Imap(error) = error {
+            self.pipeline.metrics.imap_error(error.kind());
+            if matches!(error, ImapError::LoginRefused(_)) {
+                self.pipeline.metrics.login_refused();
+            }
+        }
+        tracing::warn!(account = %self.config.name, %error, attempt, retry_in_seconds = delay.as_secs_f64(), "the account is not watched for now");
+        let retry_at = later(self.pipeline.clock.now(), delay);
+        self.show(AccountState::Waiting { reason: error.to_string(), retry_at });
+    }
+
+    /// Watching, if every mailbox could be read.
+    pub(super) fn standing(&self, life: &Life<'_>) -> AccountState {
+        if life.passed_over.is_empty() {
+            return AccountState::Watching;
+        }
+        AccountState::Waiting {
+            reason: life.passed_over.join("; "),
+            retry_at: later(self.pipeline.clock.now(), self.config.poll),
+        }
+    }
+
+    /// How new mail is noticed now.
+    pub(super) fn show_watching(&self, life: &Life<'_>) {
+        let watching = Watching {
+            mode: if life.idles { WatchMode::Idle } else { WatchMode::Poll },
+            push: life.push.push.as_str().to_owned(),
+            announced: life.push.announced,
+            withheld: life.push.withheld,
+        };
+        self.standings.note(&self.config.name, |standing| standing.watching = Some(watching));
+    }
+
+    /// What a mailbox lets us do, after it was looked at.
+    pub(super) fn show_mailbox(&self, name: &str, mailbox: &OpenMailbox, caught: Caught) {
+        let disabled = mailbox.disabled_keywords();
+        let shown = MailboxStanding {
+            unreadable: None,
+            read_only: mailbox.read_only(),
+            disabled_keywords: disabled
+                .map(|(keyword, reason)| (keyword.to_string(), reason.to_owned()))
+                .collect(),
+        };
+        let now = self.pipeline.clock.now();
+        self.standings.note(&self.config.name, |standing| {
+            standing.mailboxes.insert(name.to_owned(), shown);
+            if caught.messages > 0 {
+                standing.last_mail = Some(now);
+            }
+        });
+    }
+
+    /// The state that /readyz and systemd show.
+    pub(super) fn show(&self, state: AccountState) {
+        self.readiness.set(&self.config.name, state, self.pipeline.clock.now());
+    }
+}
+
+fn later(now: Timestamp, delay: Duration) -> Timestamp {
+    now.checked_add(delay).unwrap_or(Timestamp::MAX)
+}

@@ -1,0 +1,133 @@
+//! `triaged backfill`: older mail gets its labels, too.
+//!
+//! The daemon does the work, behind new mail, on the connection that the account has; this command
+//! writes down what is wanted and shows how far it is. `--dry-run` asks the server itself.
+
+mod count;
+mod follow;
+
+use std::io::{self, Write};
+use std::path::Path;
+
+use jiff::Timestamp;
+use triaged::clock::Clock;
+use triaged::store::{Backfills, Store};
+use triaged_core::config::{AccountConfig, Config};
+
+use super::{Exit, Failure, OrExit, moment};
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+The running daemon does it, the newest first and always behind new mail, and goes on after a restart.
+Mail that was decided before is left alone. In shadow mode nothing is written, as for new mail. Asked
+again, a request takes on the new pace, and the longer time. Ctrl-C leaves it going; --cancel ends it.")]
+pub(super) struct Args {
+    /// The account, as the configuration names it
+    #[arg(long, value_name = "NAME")]
+    account: String,
+    /// One of its watched mailboxes; all of them where it is not given
+    #[arg(long, value_name = "NAME")]
+    mailbox: Option<String>,
+    /// Mail received since then: a date or time like 2026-11-21 or 2026-11-21T08:00Z, or a span like
+    /// 2h, 7d, 4w before now
+    #[arg(long, value_name = "TIME", required_unless_present = "cancel")]
+    since: Option<String>,
+    /// Most messages a minute
+    #[arg(long, value_name = "N", default_value_t = 600, value_parser = clap::value_parser!(u32).range(1..=60_000))]
+    per_minute: u32,
+    /// Only count what there is
+    #[arg(long)]
+    dry_run: bool,
+    /// Write the request down and do not wait for its end
+    #[arg(long, conflicts_with = "dry_run")]
+    no_wait: bool,
+    /// End the account's open requests; what is labelled stays
+    #[arg(long, conflicts_with_all = ["dry_run", "no_wait", "since", "mailbox"])]
+    cancel: bool,
+}
+
+/// Asks for older mail and follows it.
+pub(super) fn run(config: &Path, args: &Args) -> Result<Exit, Failure> {
+    let config = super::load(config)?;
+    let account = account(&config, &args.account)?;
+    if args.cancel {
+        return super::block_on(cancel(&config, account))?;
+    }
+    let text = args.since.as_deref().unwrap_or_default();
+    let since =
+        moment::since(text, Clock.now()).map_err(anyhow::Error::msg).or_exit(Exit::Usage)?;
+    let mailboxes = mailboxes(account, args.mailbox.as_deref())?;
+    if args.dry_run {
+        return super::block_on(count::run(&config, account, &mailboxes, since))?;
+    }
+    super::block_on(ask(&config, account, &mailboxes, since, args))?
+}
+
+fn account<'a>(config: &'a Config, name: &str) -> Result<&'a AccountConfig, Failure> {
+    let known =
+        || config.accounts.iter().map(|one| one.name.as_str()).collect::<Vec<_>>().join(", ");
+    config.accounts.iter().find(|one| one.name == name).ok_or_else(|| Failure {
+        exit: Exit::Usage,
+        error: anyhow::anyhow!("--account {name:?}: the configuration has {}", known()),
+    })
+}
+
+fn mailboxes<'a>(account: &'a AccountConfig, name: Option<&str>) -> Result<Vec<&'a str>, Failure> {
+    let all = || account.mailboxes.iter().map(String::as_str);
+    let Some(name) = name else { return Ok(all().collect()) };
+    match all().find(|mailbox| *mailbox == name) {
+        Some(mailbox) => Ok(vec![mailbox]),
+        None => Err(Failure {
+            exit: Exit::Usage,
+            error: anyhow::anyhow!(
+                "--mailbox {name:?}: account {:?} watches {}; add it to `mailboxes` first",
+                account.name,
+                all().collect::<Vec<_>>().join(", ")
+            ),
+        }),
+    }
+}
+
+async fn ask(
+    config: &Config,
+    account: &AccountConfig,
+    mailboxes: &[&str],
+    since: Timestamp,
+    args: &Args,
+) -> Result<Exit, Failure> {
+    if !Store::is_in_use(&config.state) {
+        return Err(Failure {
+            exit: Exit::Unavailable,
+            error: anyhow::anyhow!(
+                "no daemon works in {}: start it (triaged run), it is the one that does this",
+                config.state.display()
+            ),
+        });
+    }
+    let requests = Backfills::open(&config.state).await.or_exit(Exit::Config)?;
+    let mut ids = Vec::with_capacity(mailboxes.len());
+    for mailbox in mailboxes {
+        let asked = requests.ask(&account.name, mailbox, since, args.per_minute, Clock.now());
+        ids.push(asked.await.or_exit(Exit::Config)?);
+    }
+    if args.no_wait {
+        say("asked for; the daemon begins within seconds");
+        return Ok(Exit::Ok);
+    }
+    follow::run(&requests, &ids, &config.state).await
+}
+
+async fn cancel(config: &Config, account: &AccountConfig) -> Result<Exit, Failure> {
+    let requests = Backfills::open(&config.state).await.or_exit(Exit::Config)?;
+    let ended = requests.cancel(&account.name).await.or_exit(Exit::Config)?;
+    say(&match ended {
+        0 => "there was no open request".to_owned(),
+        count => format!("requests ended: {count}; what is labelled stays"),
+    });
+    Ok(Exit::Ok)
+}
+
+fn say(line: &str) {
+    // A reader that went away has seen what it wanted.
+    let _ = writeln!(io::stdout().lock(), "{line}");
+}

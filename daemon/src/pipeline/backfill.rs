@@ -1,0 +1,142 @@
+//! Older mail that somebody asked for: the same way as new mail, in small steps, the newest first.
+//!
+//! The caller looks at new mail between two steps. What was decided before is passed over, so a step
+//! that was cut off may be done again.
+
+use std::time::Duration;
+
+use triaged_core::mailbox::UidSet;
+
+use super::{FlowError, Mail, OpenMailbox, Pace, Pipeline};
+use crate::imap::{ImapError, Listed, Session};
+use crate::store::{Backfill, BackfillState};
+
+/// Messages of one step: a chunk, after which new mail comes first again.
+const STEP: usize = 100;
+
+/// What a step came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// So many messages went through the pipe, and there may be more.
+    Read(usize),
+    /// The request is at its end, one way or the other.
+    Ended,
+    /// A stop was heard.
+    Stopped,
+}
+
+impl Pipeline {
+    /// Takes the next older messages of a selected mailbox through the pipe. `waiting`: what is left
+    /// of the request, asked of the server where it is `None`.
+    pub async fn backfill(
+        &self,
+        session: &mut Session,
+        mailbox: &mut OpenMailbox,
+        request: &Backfill,
+        waiting: &mut Option<UidSet>,
+        pace: &Pace<'_>,
+    ) -> Result<Step, FlowError> {
+        let validity = mailbox.stored.cursor.uid_validity;
+        if request.progress.is_some_and(|progress| progress.uid_validity != validity) {
+            return self.give_up(request, "the mailbox was made anew meanwhile").await;
+        }
+        let left = match waiting.take() {
+            Some(left) => left,
+            None => match self.find(session, mailbox, request).await? {
+                Some(found) => found,
+                None => return self
+                    .give_up(
+                        request,
+                        "the server does not say which messages there are: ask for a shorter time",
+                    )
+                    .await,
+            },
+        };
+        if left.is_empty() {
+            self.store.end_backfill(request.id, BackfillState::Done, None).await?;
+            tracing::info!(mailbox = request.mailbox, "the backfill is done");
+            return Ok(Step::Ended);
+        }
+        let (rest, newest) = left.split_at(left.len().saturating_sub(STEP));
+        let listed = self.old_mail(session, mailbox, request, &newest).await?;
+        if !self.chunks(session, mailbox, &listed, pace, Mail::Old).await? {
+            return Ok(Step::Stopped);
+        }
+        if let Some(below) = newest.first() {
+            self.store.advance_backfill(request.id, below, newest.len() as u64).await?;
+        }
+        *waiting = Some(rest);
+        Ok(Step::Read(listed.len()))
+    }
+
+    /// The messages of a request that are still to be looked at; `None` where the server's answer is
+    /// of no use.
+    async fn find(
+        &self,
+        session: &mut Session,
+        mailbox: &OpenMailbox,
+        request: &Backfill,
+    ) -> Result<Option<UidSet>, FlowError> {
+        let cursor = mailbox.stored.cursor;
+        let below = request.progress.map_or(cursor.next, |progress| progress.below);
+        let found = match session.search_since(request.since, below).await {
+            Err(ImapError::Protocol(_) | ImapError::Rejected { .. }) => return Ok(None),
+            found => found?,
+        };
+        if request.progress.is_none() {
+            let count = found.len() as u64;
+            self.store.begin_backfill(request.id, cursor.uid_validity, below, count).await?;
+            tracing::info!(mailbox = request.mailbox, messages = count, "a backfill begins");
+        }
+        Ok(Some(found))
+    }
+
+    /// Those of the messages that concern the request and are not decided yet.
+    async fn old_mail(
+        &self,
+        session: &mut Session,
+        mailbox: &OpenMailbox,
+        request: &Backfill,
+        uids: &UidSet,
+    ) -> Result<Vec<Listed>, FlowError> {
+        let (Some(first), Some(last)) = (uids.first(), uids.iter().last()) else {
+            return Ok(Vec::new());
+        };
+        let decided = self.store.decided_between(&mailbox.stored, first, last).await?;
+        let mut listed = session.fetch_listed(uids).await?;
+        listed.retain(|listed| {
+            let old = listed.received.is_some_and(|received| received < request.since);
+            let deleted = listed.flags.iter().any(|flag| flag.eq_ignore_ascii_case("\\Deleted"));
+            !old && !deleted && !decided.contains(&listed.uid)
+        });
+        Ok(listed)
+    }
+
+    async fn give_up(&self, request: &Backfill, reason: &str) -> Result<Step, FlowError> {
+        self.store.end_backfill(request.id, BackfillState::Failed, Some(reason)).await?;
+        tracing::warn!(mailbox = request.mailbox, reason, "a backfill can not be done");
+        Ok(Step::Ended)
+    }
+}
+
+impl Step {
+    /// How long to wait after a step that took so long, so that no more than `per_minute` messages
+    /// are read.
+    pub fn pause(self, per_minute: u32, took: Duration) -> Duration {
+        let Self::Read(messages) = self else { return Duration::ZERO };
+        let due = Duration::from_millis(messages as u64 * 60_000 / u64::from(per_minute.max(1)));
+        due.saturating_sub(took)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_pause_keeps_the_rate_and_counts_the_work() {
+        let pause =
+            |messages, took| Step::Read(messages).pause(600, Duration::from_secs(took)).as_secs();
+        assert_eq!((pause(100, 0), pause(100, 4), pause(100, 60), pause(0, 0)), (10, 6, 0, 0));
+    }
+}

@@ -1,0 +1,199 @@
+//! Requests for older mail: made by `triaged backfill` beside the daemon, worked off by the daemon.
+//!
+//! What was decided about a message stands in its own row, as for new mail; here stands only what was
+//! asked for, and from where on it is done. A request that is cut off goes on from there.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use jiff::Timestamp;
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Row, SqlitePool};
+use triaged_core::mailbox::{AccountId, Uid, UidValidity};
+
+use super::rows::{Backfill, BackfillProgress, BackfillState, StoredMailbox};
+use super::{Store, StoreError, moment, open, uid, uid_validity};
+
+const COLUMNS: &str = "backfill.id, mailbox, since, per_minute, uid_validity, below, found, \
+                       looked_at, state, reason";
+
+impl Store {
+    /// The accounts with an open request that has not begun.
+    pub async fn accounts_with_backfill(&self) -> Result<BTreeSet<AccountId>, StoreError> {
+        let rows: Vec<i64> = sqlx::query_scalar(
+            "SELECT DISTINCT account FROM backfill WHERE state = 'open' AND below IS NULL",
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(rows.into_iter().map(AccountId).collect())
+    }
+
+    /// The oldest open request of an account.
+    pub async fn next_backfill(&self, account: AccountId) -> Result<Option<Backfill>, StoreError> {
+        let query = format!(
+            "SELECT {COLUMNS} FROM backfill WHERE account = ? AND state = 'open' ORDER BY id LIMIT 1"
+        );
+        let row = sqlx::query(sqlx::AssertSqlSafe(query))
+            .bind(account.0)
+            .fetch_optional(&self.pool)
+            .await?;
+        row.as_ref().map(from_row).transpose()
+    }
+
+    /// The work on a request begins, with so many messages below this UID.
+    pub async fn begin_backfill(
+        &self,
+        id: i64,
+        uid_validity: UidValidity,
+        below: Uid,
+        found: u64,
+    ) -> Result<(), StoreError> {
+        sqlx::query("UPDATE backfill SET uid_validity = ?, below = ?, found = ? WHERE id = ?")
+            .bind(uid_validity.get())
+            .bind(below.get())
+            .bind(i64::try_from(found).unwrap_or(i64::MAX))
+            .bind(id)
+            .execute(&self.pool)
+            .await?;
+        Ok(())
+    }
+
+    /// So many more messages were looked at, down to `below`.
+    pub async fn advance_backfill(
+        &self,
+        id: i64,
+        below: Uid,
+        looked_at: u64,
+    ) -> Result<(), StoreError> {
+        sqlx::query("UPDATE backfill SET below = ?, looked_at = looked_at + ? WHERE id = ?")
+            .bind(below.get())
+            .bind(i64::try_from(looked_at).unwrap_or(i64::MAX))
+            .bind(id)
+            .execute(&self.pool)
+            .await?;
+        Ok(())
+    }
+
+    /// A request is at its end; one that was cancelled meanwhile stays so.
+    pub async fn end_backfill(
+        &self,
+        id: i64,
+        state: BackfillState,
+        reason: Option<&str>,
+    ) -> Result<(), StoreError> {
+        sqlx::query("UPDATE backfill SET state = ?, reason = ? WHERE id = ? AND state = 'open'")
+            .bind(state.as_str())
+            .bind(reason)
+            .bind(id)
+            .execute(&self.pool)
+            .await?;
+        Ok(())
+    }
+
+    /// Which UIDs of a range, both ends included, are decided already.
+    pub async fn decided_between(
+        &self,
+        mailbox: &StoredMailbox,
+        first: Uid,
+        last: Uid,
+    ) -> Result<BTreeSet<Uid>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT uid FROM message WHERE mailbox = ? AND uid_validity = ? AND uid BETWEEN ? AND ?",
+        )
+        .bind(mailbox.id.0)
+        .bind(mailbox.cursor.uid_validity.get())
+        .bind(first.get())
+        .bind(last.get())
+        .fetch_all(&self.pool)
+        .await?;
+        rows.into_iter().map(|row| uid(row.try_get(0)?)).collect()
+    }
+}
+
+/// The requests, beside a daemon that works them off.
+#[derive(Debug)]
+pub struct Backfills {
+    pool: SqlitePool,
+}
+
+impl Backfills {
+    /// Opens the database of the state folder for requests; it must be there.
+    pub async fn open(state: &Path) -> Result<Self, StoreError> {
+        Ok(Self { pool: open::open_beside(&open::database_file(state)).await? })
+    }
+
+    /// Asks for older mail of a mailbox. A request that is open for it already is taken up instead,
+    /// from its beginning where it now reaches further back.
+    ///
+    /// # Errors
+    /// The daemon has never run with this account.
+    pub async fn ask(
+        &self,
+        account: &str,
+        mailbox: &str,
+        since: Timestamp,
+        per_minute: u32,
+        now: Timestamp,
+    ) -> Result<i64, StoreError> {
+        let id: Option<i64> = sqlx::query_scalar(
+            "INSERT INTO backfill (account, mailbox, since, per_minute, asked_at, state) \
+             SELECT id, ?, ?, ?, ?, 'open' FROM account WHERE name = ? \
+             ON CONFLICT (account, mailbox) WHERE state = 'open' DO UPDATE SET \
+             per_minute = excluded.per_minute, since = min(since, excluded.since), \
+             uid_validity = iif(excluded.since < since, NULL, uid_validity), \
+             below = iif(excluded.since < since, NULL, below), \
+             found = iif(excluded.since < since, NULL, found), \
+             looked_at = iif(excluded.since < since, 0, looked_at) RETURNING id",
+        )
+        .bind(mailbox)
+        .bind(since.as_millisecond())
+        .bind(per_minute)
+        .bind(now.as_millisecond())
+        .bind(account)
+        .fetch_optional(&self.pool)
+        .await?;
+        id.ok_or_else(|| StoreError::Row(format!("no account {account:?}")))
+    }
+
+    /// How a request stands; `None` where there is none of this number.
+    pub async fn find(&self, id: i64) -> Result<Option<Backfill>, StoreError> {
+        let query = format!("SELECT {COLUMNS} FROM backfill WHERE id = ?");
+        let row =
+            sqlx::query(sqlx::AssertSqlSafe(query)).bind(id).fetch_optional(&self.pool).await?;
+        row.as_ref().map(from_row).transpose()
+    }
+
+    /// Ends the open requests of an account; how many there were.
+    pub async fn cancel(&self, account: &str) -> Result<u64, StoreError> {
+        let done = sqlx::query(
+            "UPDATE backfill SET state = 'cancelled' WHERE state = 'open' \
+             AND account = (SELECT id FROM account WHERE name = ?)",
+        )
+        .bind(account)
+        .execute(&self.pool)
+        .await?;
+        Ok(done.rows_affected())
+    }
+}
+
+fn from_row(row: &SqliteRow) -> Result<Backfill, StoreError> {
+    let number = |value: i64| u64::try_from(value).unwrap_or_default();
+    let progress = match (row.try_get(4)?, row.try_get(5)?, row.try_get::<Option<i64>, _>(6)?) {
+        (Some(validity), Some(below), Some(found)) => Some(BackfillProgress {
+            uid_validity: uid_validity(validity)?,
+            below: uid(below)?,
+            found: number(found),
+        }),
+        _ => None,
+    };
+    Ok(Backfill {
+        id: row.try_get(0)?,
+        mailbox: row.try_get(1)?,
+        since: moment(row.try_get(2)?)?,
+        per_minute: u32::try_from(row.try_get::<i64, _>(3)?).unwrap_or(u32::MAX).max(1),
+        progress,
+        looked_at: number(row.try_get(7)?),
+        state: BackfillState::parse(row.try_get(8)?)?,
+        reason: row.try_get(9)?,
+    })
+}
