@@ -36,6 +36,7 @@ fn endpoint(user: &User) -> Endpoint {
         port: user.tls_port(),
         tls: Tls::Implicit,
         ca_file: Some(user.ca_file()),
+        pinned_key: None,
         connect_limit: Duration::from_secs(30),
     }
 }

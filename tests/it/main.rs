@@ -38,6 +38,7 @@ mod modes;
 mod odd_mail;
 mod once_only;
 mod pending;
+mod protection;
 mod retrain;
 mod retrain_learns;
 mod secrets;

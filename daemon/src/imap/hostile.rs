@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use triaged_core::mailbox::{Uid, UidSet};
 
 use super::guard::Stream;
+use super::transport::Line;
 use super::{ImapError, Session, Woken, wire};
 
 /// All that a server says to [`converse`]; the tags are those that the wire counts.
@@ -54,7 +55,8 @@ fn says(bytes: &[u8], silent: bool) -> Box<dyn Stream> {
 /// Everything that a session can do, once.
 async fn converse(stream: Box<dyn Stream>) -> Result<Woken, ImapError> {
     let until = wire::deadline(Duration::from_secs(20));
-    let mut session = Session::log_in(stream, until, "bob", &SecretString::from("pw")).await?;
+    let line = Line { stream, greeted: false };
+    let mut session = Session::log_in(line, until, "bob", &SecretString::from("pw")).await?;
     session.select("INBOX").await?;
     let listed = session.fetch_envelopes(Uid::FIRST, Uid::LAST).await?;
     let uids: UidSet = listed.iter().map(|listed| listed.uid).collect();

@@ -6,7 +6,7 @@
 //! outcome into an [`ImapError`].
 //!
 //! Deliberately absent: BODYSTRUCTURE, ENVELOPE, `BODY[]` without PEEK, EXPUNGE, replacing
-//! `FLAGS`, STARTTLS and any switch that accepts a certificate which does not verify. Nothing
+//! `FLAGS`, and any switch that accepts a certificate which does not verify. Nothing
 //! here logs: answers of a server carry mail text, and commands carry passwords.
 
 mod auth;
@@ -21,8 +21,10 @@ mod guard;
 mod idle;
 mod messages;
 mod name;
+mod pinned;
 mod select;
 mod session;
+mod starttls;
 mod tls;
 mod transport;
 mod view;

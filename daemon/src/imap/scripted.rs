@@ -10,6 +10,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream};
 
+use super::transport::Line;
 use super::{ImapError, Session, wire};
 
 /// How every script of [`session`] begins.
@@ -64,7 +65,8 @@ async fn follow(stream: DuplexStream, steps: Vec<String>) {
 pub(super) async fn login(script: &str, password: &str) -> Result<Session, ImapError> {
     let until = wire::deadline(Duration::from_secs(20));
     let password = SecretString::from(password);
-    Session::log_in(Box::new(server(script)), until, "bob", &password).await
+    let line = Line { stream: Box::new(server(script)), greeted: false };
+    Session::log_in(line, until, "bob", &password).await
 }
 
 /// A session on a server that follows `script` after the login.

@@ -9,8 +9,7 @@ use super::capabilities::Capabilities;
 use super::code::ResponseCode;
 use super::command::{Command, Verb};
 use super::error::ImapError;
-use super::guard::Stream;
-use super::transport::{self, Endpoint};
+use super::transport::{self, Endpoint, Line};
 use super::view::View;
 use super::wire::{self, Done, Heard, Wire};
 
@@ -36,19 +35,20 @@ impl Session {
         password: &SecretString,
     ) -> Result<Self, ImapError> {
         let until = wire::deadline(endpoint.connect_limit);
-        let stream = transport::dial(endpoint, until).await?;
-        Self::log_in(stream, until, user, password).await
+        let line = transport::dial(endpoint, until).await?;
+        Self::log_in(line, until, user, password).await
     }
 
-    /// Waits for the greeting of a server until `until`, then logs in.
+    /// Waits for the greeting of a server until `until`, where it is still to come, then logs in.
     pub(super) async fn log_in(
-        stream: Box<dyn Stream>,
+        line: Line,
         until: Instant,
         user: &str,
         password: &SecretString,
     ) -> Result<Self, ImapError> {
-        let mut wire = Wire::over(stream);
-        let offered = match wire.greeting(until).await? {
+        let mut wire = Wire::over(line.stream);
+        let told = if line.greeted { None } else { wire.greeting(until).await? };
+        let offered = match told {
             Some(capabilities) => capabilities,
             None => ask_capabilities(&mut wire).await?,
         };

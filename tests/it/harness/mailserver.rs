@@ -10,8 +10,10 @@ use std::process::Command;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
+use super::certificate::{self, Certificate};
 use super::client::ImapClient;
 use super::mail::Mail;
 use super::ports::free_port;
@@ -51,6 +53,15 @@ impl Mailserver {
 
     /// The same, with the port for plain IMAP given.
     pub(crate) fn start_at(format: Format, imap: u16) -> Mailserver {
+        Self::launch(format, imap, "")
+    }
+
+    /// The same, with more lines of Dovecot's configuration, put before its own passdb.
+    pub(crate) fn start_with(format: Format, configuration: &str) -> Mailserver {
+        Self::launch(format, free_port(), configuration)
+    }
+
+    fn launch(format: Format, imap: u16, configuration: &str) -> Mailserver {
         let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/dovecot");
         let installed = Command::new(scripts.join("install.sh")).arg("--print").output().unwrap();
         assert!(
@@ -61,6 +72,7 @@ impl Mailserver {
         let folder = TempDir::with_prefix("triaged-it-").unwrap();
         // Root's servers run as `nobody`, who must get in.
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        fs::write(folder.path().join("more.conf"), configuration).unwrap();
         let place = Place { folder, imap, imaps: free_port(), lmtp: free_port() };
         let mut command = Command::new(scripts.join("start.sh"));
         command
@@ -86,6 +98,24 @@ impl Mailserver {
     /// A user of this server, whose mailboxes nobody else looks at.
     pub(crate) fn user(&self, name: &str) -> User {
         User { name: name.to_owned(), place: Arc::clone(&self.place) }
+    }
+
+    /// Another certificate for the same key, from now on.
+    pub(crate) fn takes_certificate(&self, kind: Certificate) {
+        certificate::make(self.place.folder.path(), kind);
+        // Dovecot's master reads its configuration again; who was connected stays.
+        let master = Pid::from_raw(self.id().cast_signed()).unwrap();
+        kill_process(master, Signal::HUP).unwrap();
+    }
+
+    /// The pin of its key.
+    pub(crate) fn pin(&self) -> String {
+        certificate::pin(self.place.folder.path())
+    }
+
+    /// What it has logged.
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(self.place.folder.path().join("dovecot.log")).unwrap()
     }
 
     /// The process id of the server's master.

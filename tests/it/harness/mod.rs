@@ -4,9 +4,11 @@
 //! Everything that is started here is stopped when its value is dropped, also when the test
 //! panics; and when the test process is killed, the kernel tells its children to end.
 
+mod certificate;
 mod client;
 mod daemon;
 mod http;
+mod impostor;
 mod installation;
 mod mail;
 mod mailserver;
@@ -17,7 +19,9 @@ mod settings;
 mod version;
 mod wait;
 
+pub(crate) use certificate::Certificate;
 pub(crate) use daemon::Daemon;
+pub(crate) use impostor::Impostor;
 pub(crate) use installation::{Installation, Record};
 pub(crate) use mail::{Mail, fixtures};
 pub(crate) use mailserver::{Format, Mailserver, PASSWORD, Stored, User};

@@ -6,12 +6,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::problem::{Fault, Problems, one_of};
+use super::pin::KeyPin;
+use super::problem::{Fault, Problems};
+use super::protection::{self, Protection, Tls};
 use super::raw::{Placed, Section};
 use super::settings::{Mode, mode, number, path};
 use super::values::{
-    account_name, backfill_days, canonical, credential_name, host_name, is_loopback, mailbox_name,
-    user_name,
+    account_name, backfill_days, canonical, credential_name, host_name, mailbox_name, user_name,
 };
 use crate::sync::Backfill;
 
@@ -28,6 +29,8 @@ pub struct AccountConfig {
     pub tls: Tls,
     /// A file of certificates to trust beside the system's, in PEM form.
     pub ca_file: Option<PathBuf>,
+    /// The one key that the server must have; then no authority is asked.
+    pub pinned_key: Option<KeyPin>,
     /// Who logs in.
     pub user: String,
     /// Where the password is kept.
@@ -40,15 +43,6 @@ pub struct AccountConfig {
     pub mode: Mode,
     /// How often a mailbox is looked at that the server does not report by itself.
     pub poll: Duration,
-}
-
-/// How a connection is protected.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Tls {
-    /// TLS from the first byte (RFC 8314).
-    Implicit,
-    /// Plain text; only ever to this machine.
-    None,
 }
 
 /// Where a secret is kept; the secret itself is never in the configuration.
@@ -86,11 +80,10 @@ fn read(
     let name = read_name(&mut section, taken, problems);
     let host = section.require::<String>("host", "name the IMAP server", problems);
     let host = host.and_then(|host| host.check(problems, host_name));
-    let tls = read_tls(&mut section, host.as_deref(), problems);
+    let protection = protection::read(&mut section, host.as_deref(), problems);
     let port = number(&mut section, "port", 1..=65_535, problems)
         .and_then(|port| u16::try_from(port).ok())
-        .unwrap_or(if tls == Some(Tls::None) { 143 } else { 993 });
-    let ca_file = path(&mut section, "ca_file", problems);
+        .unwrap_or_else(|| protection.as_ref().map_or(Tls::Implicit, |one| one.tls).port());
     let user = section.require::<String>("user", "say who logs in", problems);
     let user = user.and_then(|user| user.check(problems, user_name));
     let password = read_password(&mut section, problems);
@@ -101,6 +94,7 @@ fn read(
     let poll = number(&mut section, "poll_seconds", 1..=LONGEST_POLL, problems).unwrap_or(60);
     section.finish(problems);
     let (name, host, user) = (name?, host?, user?);
+    let Protection { tls, ca_file, pinned_key } = protection?;
     for mailbox in &mailboxes {
         taken.mailbox(&name, (&host, port, &user), mailbox, problems);
     }
@@ -108,8 +102,9 @@ fn read(
         name,
         host,
         port,
-        tls: tls?,
+        tls,
         ca_file,
+        pinned_key,
         user,
         password: password?,
         mailboxes: mailboxes.into_iter().map(|mailbox| mailbox.value).collect(),
@@ -161,26 +156,6 @@ fn read_name(
             return Err(Fault::new(what, "give each account its own name"));
         }
         Ok(name)
-    })
-}
-
-fn read_tls(section: &mut Section<'_>, host: Option<&str>, problems: &mut Problems) -> Option<Tls> {
-    let Some(word) = section.take::<String>("tls", problems) else {
-        return Some(Tls::Implicit);
-    };
-    word.check(problems, |word| {
-        if word.eq_ignore_ascii_case("starttls") {
-            let what = "STARTTLS can be taken away by whoever sits on the line";
-            return Err(Fault::new(what, "write \"implicit\" and the port for it, mostly 993"));
-        }
-        let tls = one_of(&word, &[("implicit", Tls::Implicit), ("none", Tls::None)])?;
-        match host {
-            Some(host) if tls == Tls::None && !is_loopback(host) => Err(Fault::new(
-                format!("mail and password would go to {host} in plain text"),
-                "write \"implicit\"; only localhost, 127.0.0.1 and ::1 may go without TLS",
-            )),
-            _ => Ok(tls),
-        }
     })
 }
 

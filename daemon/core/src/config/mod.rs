@@ -6,7 +6,9 @@
 
 mod account;
 mod keywords;
+mod pin;
 mod problem;
+mod protection;
 mod raw;
 mod retrain;
 mod settings;
@@ -18,9 +20,11 @@ use std::path::{Path, PathBuf};
 
 use toml::de::DeTable;
 
-pub use account::{AccountConfig, SecretSource, Tls};
+pub use account::{AccountConfig, SecretSource};
 pub use keywords::{KeywordsConfig, MOST_KEYWORDS, keyword_map, keyword_map_among};
+pub use pin::{KeyPin, NoPin};
 pub use problem::{Place, Problem, Problems};
+pub use protection::Tls;
 pub use retrain::RetrainConfig;
 pub use settings::{
     HistoryText, HttpConfig, LogConfig, LogFormat, LogLevel, Mode, ModelConfig, Provider,

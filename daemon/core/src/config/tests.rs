@@ -129,6 +129,20 @@ poll_seconds = 5
 }
 
 #[test]
+fn a_connection_may_begin_in_clear_and_a_key_may_be_pinned() {
+    let account = |lines: &str| {
+        let text = SMALLEST.replace("imap.example.org", "localhost");
+        parse(&format!("{text}{lines}")).map(|config| config.accounts[0].clone())
+    };
+    let work = account("tls = \"starttls\"").expect("valid");
+    assert_eq!((work.tls, work.port, work.pinned_key), (Tls::StartTls, 143, None));
+    let pin = "pinned_key = \"sha256//AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\"";
+    assert!(account(pin).expect("valid").pinned_key.is_some());
+    let useless = account(&format!("tls = \"none\"\n{pin}")).expect_err("no key without TLS");
+    assert!(useless.to_string().contains("pinned_key: has no use without TLS"), "{useless}");
+}
+
+#[test]
 fn relative_paths_are_taken_from_the_files_folder() {
     let config = parse(&format!("state = \"var\"\n{SMALLEST}")).expect("valid");
     let config = config.relative_to(Path::new("/etc/triaged"));
@@ -147,18 +161,27 @@ fn every_mistake_is_reported_at_once_with_line_path_and_what_to_do() {
     assert_eq!(problems, expected.trim_end(), "as it is now:\n{problems}");
 }
 
+/// The sample with every line on that is off, but for those that begin so.
+fn sample_without(left_off: &[&str]) -> Config {
+    let is_off = |line: &&str| {
+        let setting = line.strip_prefix('#').unwrap_or(line);
+        !left_off.iter().any(|key| setting.starts_with(key))
+    };
+    let turned_on = |line: &'static str| match line.strip_prefix('#') {
+        Some(setting) if !setting.starts_with(' ') && setting.contains(" = ") => setting,
+        _ => line,
+    };
+    let lines = SAMPLE.lines().filter(is_off).map(turned_on);
+    let on: String = lines.flat_map(|line| [line, "\n"]).collect();
+    parse(&on).map_err(|problems| problems.to_string()).expect("valid")
+}
+
 #[test]
 fn what_the_sample_leaves_off_is_valid_too() {
-    let on: String = SAMPLE
-        .lines()
-        .filter(|line| !line.starts_with("password_file"))
-        .map(|line| match line.strip_prefix('#') {
-            Some(setting) if !setting.starts_with(' ') && setting.contains(" = ") => setting,
-            _ => line,
-        })
-        .flat_map(|line| [line, "\n"])
-        .collect();
-    let config = parse(&on).map_err(|problems| problems.to_string()).expect("valid");
+    let pinned = sample_without(&["password_file", "ca_file"]);
+    assert!(pinned.accounts[0].pinned_key.is_some());
+    let config = sample_without(&["password_file", "pinned_key"]);
+    assert!(config.accounts[0].ca_file.is_some());
     assert!(config.model.bundle.is_some() && config.model.library.is_some());
     assert!(config.retrain.python.is_some() && config.retrain.training.is_some());
     assert_eq!(config.retrain.own_labels, [("category".to_owned(), "legal-hold".to_owned())]);

@@ -6,7 +6,7 @@ use std::io::Write;
 use futures::StreamExt;
 use triaged::imap::{Capabilities, Endpoint, ImapError, Selected, Session};
 use triaged::secret;
-use triaged_core::config::{AccountConfig, Config, Mode};
+use triaged_core::config::{AccountConfig, Config, Mode, Tls};
 use triaged_core::label::{Keyword, KeywordMap};
 
 use super::report::{Line, Report, counted};
@@ -53,7 +53,7 @@ async fn ask(account: &AccountConfig, ours: Option<&[&Keyword]>) -> Vec<Line> {
     let endpoint = Endpoint::of(account);
     let mut session = match Session::connect(&endpoint, &account.user, &password).await {
         Ok(session) => session,
-        Err(error) => return vec![failed(name, &error)],
+        Err(error) => return vec![failed(name, account.tls, &error)],
     };
     let mut lines = vec![
         Line::ok(name, format!("logged in at {endpoint}")),
@@ -76,14 +76,15 @@ async fn ask(account: &AccountConfig, ours: Option<&[&Keyword]>) -> Vec<Line> {
 }
 
 /// A failure before any mailbox, with the exit code by what it takes to mend it.
-fn failed(account: &str, error: &ImapError) -> Line {
+fn failed(account: &str, tls: Tls, error: &ImapError) -> Line {
     let (exit, mend) = match error {
         ImapError::LoginRefused(_) => (Exit::LoginRefused, "; are user and password right?"),
         ImapError::LoginImpossible(_) | ImapError::Preauth => (Exit::LoginRefused, ""),
         ImapError::PlainNotLoopback { .. } => (Exit::Config, ""),
-        ImapError::Tls { .. } => (
+        ImapError::Tls { .. } if tls == Tls::Implicit => (
             Exit::Unavailable,
-            "; does this port begin with TLS (993 does)? A certificate of your own needs `ca_file`",
+            "; does this port begin with TLS (993 does)? A certificate of your own needs `ca_file` \
+             or `pinned_key`",
         ),
         _ => (Exit::Unavailable, ""),
     };
@@ -229,9 +230,9 @@ mod tests {
     #[test]
     fn the_exit_code_follows_from_what_it_takes_to_mend_it() {
         let away = ImapError::Unreachable { endpoint: "h:993".into(), reason: "refused".into() };
-        assert_eq!(failed("work", &away).exit(), Some(Exit::Unavailable));
+        assert_eq!(failed("work", Tls::Implicit, &away).exit(), Some(Exit::Unavailable));
         let refused = ImapError::LoginRefused(triaged::imap::Reply::default());
-        assert_eq!(failed("work", &refused).exit(), Some(Exit::LoginRefused));
+        assert_eq!(failed("work", Tls::Implicit, &refused).exit(), Some(Exit::LoginRefused));
         let gone = ImapError::MailboxGone(triaged::imap::Reply::default());
         assert_eq!(not_opened("work", &gone).exit(), Some(Exit::Config));
         assert_eq!(not_opened("work", &ImapError::Closed).exit(), Some(Exit::Unavailable));
