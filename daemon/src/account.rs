@@ -3,6 +3,8 @@
 //! One task owns the account's only connection. Whatever goes wrong ends the connection, never
 //! the task: it waits, longer each time, and begins anew from the cursor.
 
+mod door;
+
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -13,13 +15,14 @@ use triaged_core::config::AccountConfig;
 use triaged_core::sync::MailboxStatus;
 
 use crate::clock::jitter;
-use crate::imap::{Endpoint, ImapError, Session, Woken};
+use crate::imap::{ImapError, Session, Woken};
 use crate::metrics::{Backlog, Connection, ConnectionState};
 use crate::pipeline::{Caution, FlowError, OpenMailbox, Pace, Pipeline};
 use crate::pulse::Heart;
 use crate::readiness::{AccountState, Readiness};
-use crate::secret;
 use crate::store::Account;
+
+pub use self::door::Door;
 
 /// A server or a router may drop a connection that says nothing for longer (4 to 9 minutes are
 /// safe); each renewal also looks at the mailbox, so that a push that has died is made up for.
@@ -31,11 +34,6 @@ pub const STEP: Duration = Duration::from_mins(15);
 /// A connection that lasted this long was of use.
 const OF_USE: Duration = Duration::from_mins(1);
 
-/// Refused logins in a row after which a server's guard may shut this whole machine out
-/// (fail2ban's default is five in ten minutes).
-const MANY_REFUSALS: u32 = 3;
-/// Then one attempt in so long stays below such limits.
-const LONG_PAUSE: Duration = Duration::from_mins(15);
 /// After a server said that it was too much.
 const SHORT_PAUSE: Duration = Duration::from_mins(1);
 /// No server may send us away for longer.
@@ -43,6 +41,8 @@ const LONGEST_PAUSE: Duration = Duration::from_hours(1);
 
 /// One account with all that its flow needs.
 pub struct Watcher {
+    /// What it logs in with, and whether it may.
+    pub door: Door,
     /// What the configuration says of it.
     pub config: AccountConfig,
     /// Its row in the store.
@@ -79,17 +79,26 @@ struct Life<'a> {
 
 impl Watcher {
     /// Watches until `stop`; every failure on the way is reported, counted and tried again.
-    pub async fn run(self, stop: CancellationToken) {
+    pub async fn run(mut self, stop: CancellationToken) {
         let mut attempt: u32 = 0;
         while !stop.is_cancelled() {
             self.heart.beat(STEP);
             let began = self.pipeline.clock.monotonic();
             let Err(error) = self.connection(&stop).await else { break };
+            if self.door.shuts_after(&error) {
+                self.report_shut(&error);
+                tokio::select! {
+                    () = stop.cancelled() => break,
+                    () = self.door.opened(&self.heart) => attempt = 0,
+                }
+                tracing::info!(account = %self.config.name, "the login is tried again");
+                continue;
+            }
             // A connection that was of use for a while begins the count anew; one that only ever
             // logs in and is thrown out does not.
             let lasted = self.pipeline.clock.monotonic().duration_since(began) > OF_USE;
             attempt = if lasted { 1 } else { attempt.saturating_add(1) };
-            let delay = backoff::delay(attempt, jitter()).max(pause(&error, attempt));
+            let delay = backoff::delay(attempt, jitter()).max(pause(&error));
             self.report(&error, attempt, delay);
             self.heart.beat(STEP + delay);
             tokio::select! {
@@ -101,12 +110,13 @@ impl Watcher {
     }
 
     /// One connection from its beginning to its end; `Ok` when it ended because of `stop`.
-    async fn connection(&self, stop: &CancellationToken) -> Result<(), FlowError> {
+    async fn connection(&mut self, stop: &CancellationToken) -> Result<(), FlowError> {
         let gauge = self.pipeline.metrics.connection(ConnectionState::Connecting);
         let session = tokio::select! {
             () = stop.cancelled() => return Ok(()),
-            session = self.connect() => session?,
+            session = self.door.enter(&self.config) => session?,
         };
+        tracing::info!(account = %self.config.name, "logged in");
         self.show(AccountState::CatchingUp);
         let backlog = self.pipeline.metrics.backlog();
         let seen = vec![None; self.config.mailboxes.len()];
@@ -137,14 +147,6 @@ impl Watcher {
         }
         life.session.logout().await;
         Ok(())
-    }
-
-    async fn connect(&self) -> Result<Session, FlowError> {
-        let password = secret::read(&self.config.password)?;
-        let endpoint = Endpoint::of(&self.config);
-        let session = Session::connect(&endpoint, &self.config.user, &password).await?;
-        tracing::info!(account = %self.config.name, "logged in");
-        Ok(session)
     }
 
     /// Takes every mailbox with new mail through the pipe; the main one last, so that it stays
@@ -256,13 +258,27 @@ impl Watcher {
         }
     }
 
-    fn report(&self, error: &FlowError, attempt: u32, delay: Duration) {
-        if let FlowError::Imap(error) = error {
-            self.pipeline.metrics.imap_error(error.kind());
-            if matches!(error, ImapError::LoginRefused(_)) {
-                self.pipeline.metrics.login_refused();
-            }
+    fn count(&self, error: &FlowError) {
+        match error {
+            FlowError::Imap(error) => self.pipeline.metrics.imap_error(error.kind()),
+            FlowError::Credential(_) => self.pipeline.metrics.imap_error("credential"),
+            _ => {}
         }
+        if door::is_refusal(error) {
+            self.pipeline.metrics.login_refused();
+        }
+    }
+
+    /// Says that nothing is tried any more, and what to do.
+    fn report_shut(&self, error: &FlowError) {
+        self.count(error);
+        let reason = self.door.reason(error);
+        tracing::error!(account = %self.config.name, reason, "the account is not watched until somebody has done something");
+        self.show(AccountState::Refused { reason });
+    }
+
+    fn report(&self, error: &FlowError, attempt: u32, delay: Duration) {
+        self.count(error);
         tracing::warn!(account = %self.config.name, %error, attempt, retry_in_seconds = delay.as_secs_f64(), "the account is not watched for now");
         let retry_at = later(self.pipeline.clock.now(), delay);
         self.show(AccountState::Waiting { reason: error.to_string(), retry_at });
@@ -284,16 +300,16 @@ impl Watcher {
     }
 }
 
-/// The least pause before the next attempt: what the server asked for, within reason; and for what
-/// a server may take for an attack, so much that it does not.
-fn pause(error: &FlowError, attempt: u32) -> Duration {
-    let FlowError::Imap(error) = error else { return Duration::ZERO };
-    let least = match error {
-        ImapError::LoginRefused(_) if attempt >= MANY_REFUSALS => LONG_PAUSE,
-        ImapError::Throttled(_) => SHORT_PAUSE,
-        _ => Duration::ZERO,
+/// The least pause before the next attempt: what the server asked for, within reason, and more
+/// after it said that it was too much.
+fn pause(error: &FlowError) -> Duration {
+    let (asked, least) = match error {
+        FlowError::Imap(error @ ImapError::Throttled(_)) => (error.retry_after(), SHORT_PAUSE),
+        FlowError::Imap(error) => (error.retry_after(), Duration::ZERO),
+        FlowError::Credential(error) => (error.retry_after(), Duration::ZERO),
+        _ => (None, Duration::ZERO),
     };
-    error.retry_after().unwrap_or_default().min(LONGEST_PAUSE).max(least)
+    asked.unwrap_or_default().min(LONGEST_PAUSE).max(least)
 }
 
 fn later(now: Timestamp, delay: Duration) -> Timestamp {

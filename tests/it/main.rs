@@ -32,6 +32,7 @@ mod judgement;
 mod labelling;
 mod large_mail;
 mod library;
+mod login;
 mod mailboxes;
 mod model_versions;
 mod modes;

@@ -4,6 +4,7 @@
 //! Everything that is started here is stopped when its value is dropped, also when the test
 //! panics; and when the test process is killed, the kernel tells its children to end.
 
+mod authority;
 mod certificate;
 mod client;
 mod daemon;
@@ -19,6 +20,7 @@ mod settings;
 mod version;
 mod wait;
 
+pub(crate) use authority::{Authority, CANARY, CLIENT_SECRET};
 pub(crate) use certificate::Certificate;
 pub(crate) use daemon::Daemon;
 pub(crate) use impostor::Impostor;
@@ -28,7 +30,7 @@ pub(crate) use mailserver::{Format, Mailserver, PASSWORD, Stored, User};
 pub(crate) use ports::free_port;
 pub(crate) use process::{Process, group_members};
 pub(crate) use proxy::Proxy;
-pub(crate) use settings::Settings;
+pub(crate) use settings::{Account, Settings};
 pub(crate) use version::{Bundle, DEFAULT, FIXTURE};
 pub(crate) use wait::{until, until_within};
 

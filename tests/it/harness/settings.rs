@@ -98,6 +98,7 @@ pub(crate) struct Account {
     name: String,
     user: String,
     password: String,
+    has_password: bool,
     port: u16,
     host: &'static str,
     tls: &'static str,
@@ -114,6 +115,7 @@ impl Account {
             name: user.to_owned(),
             user: user.to_owned(),
             password: PASSWORD.to_owned(),
+            has_password: true,
             port,
             host: "127.0.0.1",
             tls: "implicit",
@@ -141,6 +143,16 @@ impl Account {
     /// Another name in logs and metrics than the user's.
     pub(crate) fn named(self, name: &str) -> Account {
         Account { name: name.to_owned(), ..self }
+    }
+
+    /// Another login name.
+    pub(crate) fn login(self, user: &str) -> Account {
+        Account { user: user.to_owned(), ..self }
+    }
+
+    /// Without a password: further lines say what it has.
+    pub(crate) fn without_password(self) -> Account {
+        Account { has_password: false, ..self }
     }
 
     /// On another port.
@@ -185,16 +197,18 @@ impl Account {
     }
 
     fn toml(&self, secrets: &Path) -> String {
+        let file = quoted(&self.password_file(secrets));
+        let password =
+            if self.has_password { format!("password_file = {file}\n") } else { String::new() };
         format!(
             "[[account]]\nname = {name:?}\nhost = {host:?}\nport = {port}\ntls = {tls:?}\n{trust}\n\
-             user = {user:?}\npassword_file = {file}\nmailboxes = {mailboxes:?}\n{more}",
+             user = {user:?}\n{password}mailboxes = {mailboxes:?}\n{more}",
             name = self.name,
             user = self.user,
             host = self.host,
             tls = self.tls,
             trust = self.trust,
             port = self.port,
-            file = quoted(&self.password_file(secrets)),
             mailboxes = self.mailboxes,
             more = self.more,
         )

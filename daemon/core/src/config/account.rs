@@ -1,19 +1,19 @@
 //! One `[[account]]`: where its mail is, who logs in, which mailboxes are watched and how.
 //!
-//! The password is never here, only where it is kept; nothing is connected to.
+//! What it logs in with stands in `login`, what protects its connection in `protection`; nothing is
+//! connected to.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::login::{self, Credential, Login, Mechanism};
 use super::pin::KeyPin;
 use super::problem::{Fault, Problems};
 use super::protection::{self, Protection, Tls};
 use super::raw::{Placed, Section};
-use super::settings::{Mode, mode, number, path};
-use super::values::{
-    account_name, backfill_days, canonical, credential_name, host_name, mailbox_name, user_name,
-};
+use super::settings::{Mode, mode, number};
+use super::values::{account_name, backfill_days, canonical, host_name, mailbox_name};
 use crate::sync::Backfill;
 
 /// One mail account, with only valid values.
@@ -33,8 +33,12 @@ pub struct AccountConfig {
     pub pinned_key: Option<KeyPin>,
     /// Who logs in.
     pub user: String,
-    /// Where the password is kept.
-    pub password: SecretSource,
+    /// Whose mail it is, where that is not the user who logs in.
+    pub authorize_as: Option<String>,
+    /// The way to log in; `None`: the best that the server offers.
+    pub auth: Option<Mechanism>,
+    /// Where its password is kept, or who gives it tokens.
+    pub credential: Credential,
     /// Names of the watched mailboxes, at least one, all different.
     pub mailboxes: Vec<String>,
     /// How much older mail is classified at the first start.
@@ -43,15 +47,6 @@ pub struct AccountConfig {
     pub mode: Mode,
     /// How often a mailbox is looked at that the server does not report by itself.
     pub poll: Duration,
-}
-
-/// Where a secret is kept; the secret itself is never in the configuration.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum SecretSource {
-    /// A file that holds nothing else.
-    File(PathBuf),
-    /// A systemd credential: the file of this name in `$CREDENTIALS_DIRECTORY`.
-    Credential(String),
 }
 
 /// A day; a mailbox that is looked at less often is not watched.
@@ -84,19 +79,19 @@ fn read(
     let port = number(&mut section, "port", 1..=65_535, problems)
         .and_then(|port| u16::try_from(port).ok())
         .unwrap_or_else(|| protection.as_ref().map_or(Tls::Implicit, |one| one.tls).port());
-    let user = section.require::<String>("user", "say who logs in", problems);
-    let user = user.and_then(|user| user.check(problems, user_name));
-    let password = read_password(&mut section, problems);
+    let login = login::read(&mut section, problems);
     let mailboxes = read_mailboxes(&mut section, problems);
     let backfill = section.take::<String>("backfill", problems);
     let backfill = backfill.and_then(|text| text.check(problems, |text| backfill_days(&text)));
     let mode = mode(&mut section, problems).unwrap_or(default_mode);
     let poll = number(&mut section, "poll_seconds", 1..=LONGEST_POLL, problems).unwrap_or(60);
     section.finish(problems);
-    let (name, host, user) = (name?, host?, user?);
+    let (name, host) = (name?, host?);
+    let Login { user, authorize_as, auth, credential } = login?;
     let Protection { tls, ca_file, pinned_key } = protection?;
+    let whose = authorize_as.as_deref().unwrap_or(&user);
     for mailbox in &mailboxes {
-        taken.mailbox(&name, (&host, port, &user), mailbox, problems);
+        taken.mailbox(&name, (&host, port, whose), mailbox, problems);
     }
     Some(AccountConfig {
         name,
@@ -106,7 +101,9 @@ fn read(
         ca_file,
         pinned_key,
         user,
-        password: password?,
+        authorize_as,
+        auth,
+        credential,
         mailboxes: mailboxes.into_iter().map(|mailbox| mailbox.value).collect(),
         backfill: backfill.unwrap_or(Backfill::None),
         mode,
@@ -157,25 +154,6 @@ fn read_name(
         }
         Ok(name)
     })
-}
-
-fn read_password(section: &mut Section<'_>, problems: &mut Problems) -> Option<SecretSource> {
-    let mend = "write password_file = \"/a/path\" or password_credential = \"name\"";
-    let inline = Fault::new("passwords are never in this file", mend);
-    let place = section.place.clone();
-    let is_inline = section.refuse("password", inline, problems);
-    let both = section.has("password_file") && section.has("password_credential");
-    let neither = !section.has("password_file") && !section.has("password_credential");
-    let file = path(section, "password_file", problems).map(SecretSource::File);
-    let credential = section.take::<String>("password_credential", problems);
-    let credential = credential.and_then(|name| name.check(problems, credential_name));
-    if both {
-        let what = "has both password_file and password_credential";
-        problems.add(&place, Fault::new(what, "keep one of the two lines"));
-    } else if neither && !is_inline {
-        problems.add(&place, Fault::new("says nowhere where its password is", mend));
-    }
-    file.or(credential)
 }
 
 fn read_mailboxes(section: &mut Section<'_>, problems: &mut Problems) -> Vec<Placed<String>> {
