@@ -46,10 +46,10 @@ impl Scene {
     /// Anna's account with tokens in place of a password.
     fn account(&self) -> Account {
         let lines = format!(
-            "{}refresh_token_file = {:?}\nclient_secret_file = {:?}",
+            "{}refresh_token_file = \"{}\"\nclient_secret_file = \"{}\"",
             self.authority.section(),
-            self.files.path().join("refresh"),
-            self.files.path().join("client"),
+            self.files.path().join("refresh").display(),
+            self.files.path().join("client").display(),
         );
         self.anna().account().without_password().and(&lines)
     }
@@ -60,7 +60,7 @@ impl Scene {
         let token = self.files.path().join("token");
         fs::write(&program, format!("#!/bin/sh\ncat {}\n", token.display())).unwrap();
         fs::set_permissions(&program, fs::Permissions::from_mode(0o700)).unwrap();
-        format!("token_command = [{program:?}]")
+        format!("token_command = [\"{}\"]", program.display())
     }
 }
 
@@ -181,7 +181,9 @@ fn a_rotated_refresh_token_survives_sigkill() {
     }
     // Another command of the same user takes its turn with the same token.
     let output = installation.triaged(&["check", "--online"]);
-    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stdout));
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    assert!(said.contains("over TLS by OAUTHBEARER"), "{said}");
     installation.start_ready().stop();
     assert_eq!(scene.authority.refused(), 0);
 }

@@ -41,6 +41,18 @@ pub(super) enum Way {
     OAuthBearer,
 }
 
+impl Way {
+    /// As people know it.
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Plain => "PLAIN",
+            Self::Login | Self::SaslLogin => "LOGIN",
+            Self::XOAuth2 => "XOAUTH2",
+            Self::OAuthBearer => "OAUTHBEARER",
+        }
+    }
+}
+
 impl<'a> Login<'a> {
     /// The login of a configured account with what its credential gave.
     pub fn of(account: &'a AccountConfig, secret: &'a SecretString) -> Self {

@@ -21,6 +21,7 @@ pub struct Session {
     pub(super) wire: Wire,
     pub(super) view: View,
     capabilities: Capabilities,
+    mechanism: &'static str,
 }
 
 impl Session {
@@ -58,12 +59,18 @@ impl Session {
         if capabilities.has("ID") {
             introduce(&mut wire).await?;
         }
-        Ok(Self { wire, view: View::default(), capabilities })
+        let mechanism = login.way(&offered)?.as_str();
+        Ok(Self { wire, view: View::default(), capabilities, mechanism })
     }
 
     /// What the server can do for this user.
     pub fn capabilities(&self) -> &Capabilities {
         &self.capabilities
+    }
+
+    /// The way by which the login was made, for example `PLAIN`.
+    pub fn mechanism(&self) -> &'static str {
+        self.mechanism
     }
 
     /// Whether commands can still be sent.

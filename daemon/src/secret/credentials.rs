@@ -23,7 +23,10 @@ enum Source {
 
 /// How the files stood that a credential comes from; another mark is perhaps another credential.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Mark(Vec<Option<(u64, u64, i64, i64, u64)>>);
+pub struct Mark(Vec<Option<Stamp>>);
+
+/// Device, inode, second and nanosecond of the last change, and size.
+type Stamp = (u64, u64, i64, i64, u64);
 
 impl Credentials {
     /// Those of an account; exchanged refresh tokens are kept below `state`.

@@ -32,6 +32,7 @@ const LONGEST: usize = 64 * 1024;
 static SYSTEM: OnceLock<Client> = OnceLock::new();
 
 /// What a token endpoint gives.
+#[derive(Debug)]
 pub(super) struct Granted {
     pub(super) access: SecretString,
     /// How long the access token is good for, where the endpoint says so.
@@ -212,13 +213,13 @@ mod tests {
     #[test]
     fn a_grant_is_read_as_providers_write_it() {
         let both = br#"{"access_token":"a","token_type":"bearer","expires_in":"3599","refresh_token":"r"}"#;
-        let both = granted(both).ok().expect("a grant");
+        let both = granted(both).expect("a grant");
         assert_eq!(
             (both.access.expose_secret(), both.good_for),
             ("a", Some(Duration::from_secs(3599)))
         );
         assert_eq!(both.refresh.expect("rotated").expose_secret(), "r");
-        let bare = granted(br#"{"access_token":"a","expires_in":60}"#).ok().expect("a grant");
+        let bare = granted(br#"{"access_token":"a","expires_in":60}"#).expect("a grant");
         assert!(bare.refresh.is_none() && bare.good_for == Some(Duration::from_mins(1)));
         for strange in [
             &b"hunter2"[..],

@@ -20,7 +20,7 @@ use super::{Kept, SecretError, look_up};
 /// The folder below the state folder.
 const FOLDER: &str = "tokens";
 /// Longer than one request to a token endpoint takes.
-const LONGEST_WAIT: Duration = Duration::from_secs(60);
+const LONGEST_WAIT: Duration = Duration::from_mins(1);
 
 /// The place of one account's refresh token.
 #[derive(Debug, Clone)]

@@ -153,7 +153,7 @@ impl User {
 
     /// The account as triaged's configuration describes it: implicit TLS, the server's own CA.
     pub(crate) fn account(&self) -> Account {
-        Account::new(&self.name, self.place.imaps, self.ca_file())
+        Account::new(&self.name, self.place.imaps, &self.ca_file())
     }
 
     /// The authority that signed the server's certificate.

@@ -42,7 +42,7 @@ impl Settings {
 
     /// An account that no command of this test asks for.
     pub(crate) fn with_nobody(self) -> Settings {
-        self.with(Account::new("nobody", 1, PathBuf::from("/dev/null")))
+        self.with(Account::new("nobody", 1, Path::new("/dev/null")))
     }
 
     /// Another folder for the model bundle.
@@ -110,7 +110,7 @@ pub(crate) struct Account {
 
 impl Account {
     /// An account over TLS, whose name is the user's.
-    pub(crate) fn new(user: &str, port: u16, ca_file: PathBuf) -> Account {
+    pub(crate) fn new(user: &str, port: u16, ca_file: &Path) -> Account {
         Account {
             name: user.to_owned(),
             user: user.to_owned(),
@@ -119,7 +119,7 @@ impl Account {
             port,
             host: "127.0.0.1",
             tls: "implicit",
-            trust: format!("ca_file = {}", quoted(&ca_file)),
+            trust: format!("ca_file = {}", quoted(ca_file)),
             mailboxes: vec!["INBOX".to_owned()],
             more: String::new(),
         }

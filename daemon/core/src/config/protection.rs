@@ -53,7 +53,7 @@ pub(super) fn read(
     let ca_file = path(section, "ca_file", problems);
     let pinned_key = section.take::<String>("pinned_key", problems);
     let place = pinned_key.as_ref().map_or(place, |pin| pin.place.clone());
-    let pinned_key = pinned_key.and_then(|text| text.check(problems, pin));
+    let pinned_key = pinned_key.and_then(|text| text.check(problems, |text| pin(&text)));
     if pins && authorities {
         let what = "stands beside ca_file: with a pinned key no authority is asked";
         problems.add(&place, Fault::new(what, "keep one of the two lines"));
@@ -65,7 +65,7 @@ pub(super) fn read(
     Some(Protection { tls: tls?, ca_file, pinned_key })
 }
 
-fn pin(text: String) -> Result<KeyPin, Fault> {
+fn pin(text: &str) -> Result<KeyPin, Fault> {
     text.parse().map_err(|error| {
         let mend = "openssl x509 -pubkey -noout -in cert.pem | openssl pkey -pubin -outform der \
                     | openssl dgst -sha256";

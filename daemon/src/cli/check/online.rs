@@ -63,7 +63,7 @@ async fn ask(account: &AccountConfig, state: &Path, ours: Option<&[&Keyword]>) -
         Err(error) => return vec![failed(name, account.tls, &error)],
     };
     let mut lines = vec![
-        Line::ok(name, format!("logged in at {endpoint}")),
+        Line::ok(name, format!("logged in at {endpoint} {}", manner(account, &session))),
         capabilities(account, session.capabilities()),
     ];
     for mailbox in &account.mailboxes {
@@ -80,6 +80,16 @@ async fn ask(account: &AccountConfig, state: &Path, ours: Option<&[&Keyword]>) -
     }
     session.logout().await;
     lines
+}
+
+/// "over TLS by PLAIN".
+fn manner(account: &AccountConfig, session: &Session) -> String {
+    let protection = match account.tls {
+        Tls::Implicit => "over TLS",
+        Tls::StartTls => "over TLS after STARTTLS",
+        Tls::None => "in clear, within this machine,",
+    };
+    format!("{protection} by {}", session.mechanism())
 }
 
 /// There is no token to log in with.
