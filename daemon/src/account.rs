@@ -4,6 +4,7 @@
 //! the task: it waits, longer each time, and begins anew from the cursor.
 
 mod backfill;
+mod door;
 mod gate;
 mod pause;
 mod show;
@@ -22,15 +23,15 @@ use triaged_core::rate::Rate;
 use triaged_core::sync::MailboxStatus;
 
 use crate::clock::jitter;
-use crate::imap::{Endpoint, ImapError, Session, Woken};
+use crate::imap::{ImapError, Session, Woken};
 use crate::metrics::{Backlog, Connection, ConnectionState};
 use crate::pipeline::{Caught, Caution, FlowError, OpenMailbox, Pace, Pipeline};
 use crate::pulse::Heart;
 use crate::readiness::{AccountState, Readiness};
-use crate::secret;
 use crate::standing::Standings;
 use crate::store::Account;
 
+pub use self::door::Door;
 pub use gate::Gate;
 
 /// A server or a router may drop a connection that says nothing for longer (4 to 9 minutes are
@@ -52,6 +53,8 @@ const LOOKS_AT_ONCE: u32 = 50;
 
 /// One account with all that its flow needs.
 pub struct Watcher {
+    /// What it logs in with, and whether it may.
+    pub door: Door,
     /// What the configuration says of it.
     pub config: AccountConfig,
     /// Its row in the store.
@@ -103,18 +106,27 @@ struct Life<'a> {
 
 impl Watcher {
     /// Watches until `stop`; every failure on the way is reported, counted and tried again.
-    pub async fn run(self, stop: CancellationToken) {
+    pub async fn run(mut self, stop: CancellationToken) {
         let mut attempt: u32 = 0;
         let mut push = PushRecord::default();
         while !stop.is_cancelled() {
             self.heart.beat(STEP);
             let began = self.pipeline.clock.monotonic();
             let Err(error) = self.connection(&stop, &mut push).await else { break };
+            if self.door.shuts_after(&error) {
+                self.report_shut(&error);
+                tokio::select! {
+                    () = stop.cancelled() => break,
+                    () = self.door.opened(&self.heart) => attempt = 0,
+                }
+                tracing::info!(account = %self.config.name, "the login is tried again");
+                continue;
+            }
             // A connection that was of use for a while begins the count anew; one that only ever
             // logs in and is thrown out does not.
             let lasted = self.pipeline.clock.monotonic().duration_since(began) > OF_USE;
             attempt = if lasted { 1 } else { attempt.saturating_add(1) };
-            let delay = backoff::delay(attempt, jitter()).max(pause::least(&error, attempt));
+            let delay = backoff::delay(attempt, jitter()).max(pause::least(&error));
             self.report(&error, attempt, delay);
             self.heart.beat(STEP + delay);
             tokio::select! {
@@ -127,7 +139,7 @@ impl Watcher {
 
     /// One connection from its beginning to its end; `Ok` when it ended because of `stop`.
     async fn connection(
-        &self,
+        &mut self,
         stop: &CancellationToken,
         push: &mut PushRecord,
     ) -> Result<(), FlowError> {
@@ -139,8 +151,9 @@ impl Watcher {
         let gauge = self.pipeline.metrics.connection(ConnectionState::Connecting);
         let session = tokio::select! {
             () = stop.cancelled() => return Ok(()),
-            session = self.connect() => session?,
+            session = self.door.enter(&self.config) => session?,
         };
+        tracing::info!(account = %self.config.name, "logged in");
         self.show(AccountState::CatchingUp);
         let backlog = self.pipeline.metrics.backlog();
         self.standings.count_backlog(&self.config.name, backlog.share());
@@ -185,14 +198,6 @@ impl Watcher {
         }
         life.session.logout().await;
         Ok(())
-    }
-
-    async fn connect(&self) -> Result<Session, FlowError> {
-        let password = secret::read(&self.config.password)?;
-        let endpoint = Endpoint::of(&self.config);
-        let session = Session::connect(&endpoint, &self.config.user, &password).await?;
-        tracing::info!(account = %self.config.name, "logged in");
-        Ok(session)
     }
 
     /// Takes every mailbox with new mail through the pipe; the main one last, so that it stays

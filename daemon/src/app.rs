@@ -12,7 +12,7 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 use triaged_core::config::Config;
 
-use crate::account::{self, Gate, Watcher};
+use crate::account::{self, Door, Gate, Watcher};
 use crate::backfill::Requests;
 use crate::clock::Clock;
 use crate::http::Server;
@@ -23,7 +23,7 @@ use crate::pipeline::{Caution, Pipeline, TURNS};
 use crate::pulse::Pulse;
 use crate::readiness::Readiness;
 use crate::reload::{Hangup, Models};
-use crate::secret::{self, SecretError};
+use crate::secret::{CredentialError, Credentials};
 use crate::standing::Standings;
 use crate::store::{Store, StoreError};
 use crate::supervisor;
@@ -38,9 +38,9 @@ pub enum AppError {
     /// No version of the model that could serve.
     #[error(transparent)]
     Version(#[from] VersionError),
-    /// A password can not be read.
+    /// A password can not be read, or a token not be asked for.
     #[error(transparent)]
-    Secret(#[from] SecretError),
+    Credential(#[from] CredentialError),
     /// The address for metrics and health is not to be had.
     #[error(
         "{address} for metrics and health can not be used: {source}; set [http] listen to another port"
@@ -71,7 +71,7 @@ pub async fn run(config: Config) -> Result<(), AppError> {
     let names = config.accounts.iter().map(|account| account.name.clone());
     let readiness = Readiness::new(names, clock.now());
     for account in &config.accounts {
-        secret::read(&account.password)?;
+        Credentials::of(account, &config.state).look_up()?;
     }
     let store = Store::open(&config.state).await?;
     let address = config.http.listen;
@@ -90,7 +90,7 @@ pub async fn run(config: Config) -> Result<(), AppError> {
         turns: Arc::new(Semaphore::new(TURNS)),
     };
     let standings = Standings::default();
-    let watchers = watchers(&config, &pipeline, &readiness, &standings, &pulse).await?;
+    let watchers = watchers(&config, &pipeline, &readiness, &standings, &pulse, &hangup).await?;
     let stop = || tasks.stop().soft.clone();
     let requests = watchers.iter().map(|one| (one.account.id, Arc::clone(&one.asked)));
     tasks.spawn("backfill", Requests::new(store.clone(), requests).watch(stop()));
@@ -111,12 +111,14 @@ async fn watchers(
     readiness: &Readiness,
     standings: &Standings,
     pulse: &Pulse,
+    hangup: &Hangup,
 ) -> Result<Vec<Watcher>, StoreError> {
     let mut watchers = Vec::with_capacity(config.accounts.len());
     let gate = Gate::new(pipeline.clock);
     for account in &config.accounts {
         watchers.push(Watcher {
             account: pipeline.store.account(&account.name, pipeline.clock.now()).await?,
+            door: Door::new(Credentials::of(account, &config.state), hangup.subscribe()),
             config: account.clone(),
             pipeline: pipeline.clone(),
             readiness: readiness.clone(),

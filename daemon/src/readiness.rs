@@ -27,14 +27,19 @@ pub enum AccountState {
         /// When the next attempt begins.
         retry_at: Timestamp,
     },
+    /// The login was refused too often: nothing is tried until somebody has done something.
+    Refused {
+        /// What was refused, and what to do; never a secret.
+        reason: String,
+    },
     /// The daemon is ending and this account is done.
     Stopped,
 }
 
 impl AccountState {
     /// The names of all states, as they stand in /readyz and in metrics.
-    pub const NAMES: [&'static str; 5] =
-        ["starting", "catching_up", "watching", "waiting", "stopped"];
+    pub const NAMES: [&'static str; 6] =
+        ["starting", "catching_up", "watching", "waiting", "refused", "stopped"];
 
     /// The name of this state.
     pub fn name(&self) -> &'static str {
@@ -43,6 +48,7 @@ impl AccountState {
             Self::CatchingUp => "catching_up",
             Self::Watching => "watching",
             Self::Waiting { .. } => "waiting",
+            Self::Refused { .. } => "refused",
             Self::Stopped => "stopped",
         }
     }
@@ -94,7 +100,7 @@ impl Report {
     }
 
     /// The names of the states with the number of accounts in each, in a fixed order.
-    pub fn counts(&self) -> [(&'static str, usize); 5] {
+    pub fn counts(&self) -> [(&'static str, usize); 6] {
         AccountState::NAMES.map(|name| {
             (name, self.accounts.values().filter(|account| account.state.name() == name).count())
         })
@@ -108,7 +114,9 @@ impl fmt::Display for Report {
             self.accounts.values().filter(|one| one.state == AccountState::Watching).count();
         write!(f, "watching {watching} of {} accounts", self.accounts.len())?;
         let waiting = self.accounts.iter().find_map(|(name, one)| match &one.state {
-            AccountState::Waiting { reason, .. } => Some((name, reason)),
+            AccountState::Waiting { reason, .. } | AccountState::Refused { reason } => {
+                Some((name, reason))
+            }
             _ => None,
         });
         waiting.map_or(Ok(()), |(name, reason)| write!(f, "; {name}: {reason}"))

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 use triaged_core::config::Config;
@@ -31,12 +31,28 @@ const QUIET: Duration = Duration::from_millis(200);
 
 /// SIGHUP, which systemd sends at `systemctl reload`.
 #[derive(Debug)]
-pub struct Hangup(Signal);
+pub struct Hangup {
+    signal: Signal,
+    /// How often it came, for all who want to hear of it.
+    count: watch::Sender<u32>,
+}
 
 impl Hangup {
     /// Takes the signal over from the kernel's default, which is to die at once.
     pub fn listen() -> io::Result<Self> {
-        Ok(Self(signal(SignalKind::hangup())?))
+        Ok(Self { signal: signal(SignalKind::hangup())?, count: watch::Sender::new(0) })
+    }
+
+    /// Changes each time that the signal comes.
+    pub fn subscribe(&self) -> watch::Receiver<u32> {
+        self.count.subscribe()
+    }
+
+    async fn next(&mut self) {
+        if self.signal.recv().await.is_none() {
+            std::future::pending::<()>().await;
+        }
+        self.count.send_modify(|count| *count = count.wrapping_add(1));
     }
 }
 
@@ -109,7 +125,7 @@ impl Models {
         loop {
             let asked = tokio::select! {
                 () = stop.cancelled() => return Ok(()),
-                Some(()) = hangup.0.recv() => true,
+                () = hangup.next() => true,
                 Some(()) = word.recv() => false,
             };
             if asked {

@@ -1,9 +1,17 @@
-//! Reading a secret from where the configuration says it is kept: a file, or a systemd credential.
+//! What accounts log in with: a secret from a file or a systemd credential, or a token (`tokens`,
+//! `command`). [`Credentials`] has all of it.
 //!
 //! Never from the environment or an argument, which other users of the machine can see. A file
 //! that everybody can read is refused, as ssh refuses such a key; one that its group can read is
 //! used, because a service is often given a root's file that way, and `triaged check` warns. A
 //! credential's mode is systemd's own affair. No error here repeats what stands in a file.
+
+mod command;
+mod credentials;
+mod endpoint;
+mod error;
+mod rotated;
+mod tokens;
 
 use std::env;
 use std::fs::{File, OpenOptions};
@@ -16,6 +24,9 @@ use secrecy::SecretString;
 use secrecy::zeroize::Zeroizing;
 use triaged_core::config::SecretSource;
 
+pub use self::credentials::{Credentials, Mark};
+pub use self::error::CredentialError;
+
 /// Longest secret in bytes. OAuth tokens reach 4 kB; what is longer is another file.
 const LONGEST: usize = 16 * 1024;
 /// Permission bits of the group and of everybody else, for reading.
@@ -27,7 +38,7 @@ const OTHERS_READ: u32 = 0o004;
 pub enum SecretError {
     /// The file can not be opened or read.
     #[error(
-        "the password file {path} can not be read: {source}; make it, readable by the user that runs triaged"
+        "the file {path} can not be read: {source}; make it, readable by the user that runs triaged"
     )]
     Unreadable {
         /// The file.
@@ -45,14 +56,14 @@ pub enum SecretError {
     },
     /// Every user of the machine can read it.
     #[error(
-        "the password file {path} can be read by every user of this machine: chmod 600 it, and change the password if others log in here"
+        "the file {path} can be read by every user of this machine: chmod 600 it, and change the secret in it if others log in here"
     )]
     Exposed {
         /// The file.
         path: PathBuf,
     },
     /// It does not hold one line of text.
-    #[error("the password file {path} {what}: it must hold the password alone, on one line")]
+    #[error("the file {path} {what}: it must hold the secret alone, on one line")]
     Content {
         /// The file.
         path: PathBuf,
@@ -72,14 +83,14 @@ pub struct Kept {
     pub group_can_read: bool,
 }
 
-/// The secret alone.
-pub fn read(source: &SecretSource) -> Result<SecretString, SecretError> {
-    Ok(look_up(source)?.secret)
+/// The secret with what `triaged check` says of its keeping.
+fn look_up(source: &SecretSource) -> Result<Kept, SecretError> {
+    look_up_in(source, credentials_folder().as_deref())
 }
 
-/// The secret with what `triaged check` says of its keeping.
-pub fn look_up(source: &SecretSource) -> Result<Kept, SecretError> {
-    look_up_in(source, env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from).as_deref())
+/// Where systemd has put the credentials of this service.
+fn credentials_folder() -> Option<PathBuf> {
+    env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from)
 }
 
 fn look_up_in(source: &SecretSource, credentials: Option<&Path>) -> Result<Kept, SecretError> {
@@ -123,7 +134,7 @@ fn contents(file: File) -> io::Result<Zeroizing<Vec<u8>>> {
 /// The text before the newline that editors put at a file's end.
 fn password(bytes: &[u8]) -> Result<SecretString, &'static str> {
     if bytes.len() > LONGEST {
-        return Err("is too long for a password");
+        return Err("is too long for a secret");
     }
     let line = bytes.strip_suffix(b"\n").unwrap_or(bytes);
     let line = line.strip_suffix(b"\r").unwrap_or(line);

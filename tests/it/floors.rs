@@ -38,7 +38,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("anyhow", &["cli", "main"]),
     ("async_imap", &["imap"]),
     ("axum", &["http"]),
-    ("base64", &["imap"]),
+    ("base64", &["core", "imap"]),
     ("blake3", &["store"]),
     ("clap", &["cli", "main"]),
     ("comfy_table", &["cli"]),
@@ -53,12 +53,13 @@ const HOMES: &[(&str, &[&str])] = &[
     ("notify", &["reload"]),
     ("ort", &["model"]),
     ("prometheus", &["metrics"]),
+    ("reqwest", &["secret"]),
     ("rustix", &["model", "retrain", "secret", "store"]),
-    ("rustls", &["imap"]),
-    ("rustls_platform_verifier", &["imap"]),
+    ("rustls", &["imap", "secret"]),
+    ("rustls_platform_verifier", &["imap", "secret"]),
     ("sd_notify", &["lifecycle"]),
     ("secrecy", &["imap", "secret"]),
-    ("sha2", &["model", "retrain"]),
+    ("sha2", &["imap", "model", "retrain"]),
     ("socket2", &["imap"]),
     ("sqlx", &["store"]),
     ("strsim", &["core"]),
@@ -76,6 +77,7 @@ const EVERYWHERE: &[&str] =
 
 /// The core has no clock, files, network, async or logging, and no crate that would bring them.
 const CORE: &[&str] = &[
+    "base64",
     "jiff",
     "mail_parser",
     "serde",

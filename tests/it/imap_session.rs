@@ -6,7 +6,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
-use triaged::imap::{Endpoint, ImapError, Session, Woken};
+use triaged::imap::{Endpoint, ImapError, Login, Session, Woken};
 use triaged_core::config::Tls;
 use triaged_core::label::Keyword;
 use triaged_core::mailbox::{Uid, UidSet};
@@ -36,13 +36,14 @@ fn endpoint(user: &User) -> Endpoint {
         port: user.tls_port(),
         tls: Tls::Implicit,
         ca_file: Some(user.ca_file()),
+        pinned_key: None,
         connect_limit: Duration::from_secs(30),
     }
 }
 
 async fn log_in(user: &User) -> Session {
     let password = SecretString::from(PASSWORD);
-    Session::connect(&endpoint(user), user.name(), &password).await.unwrap()
+    Session::connect(&endpoint(user), &Login::with_password(user.name(), &password)).await.unwrap()
 }
 
 fn uid(number: u32) -> Uid {
@@ -63,7 +64,8 @@ fn a_login_succeeds_or_says_what_is_wrong(mail: &Mailserver) {
 
         let connect = async |endpoint: Endpoint, password: &str| {
             let password = SecretString::from(password);
-            Session::connect(&endpoint, anna.name(), &password).await.err().unwrap()
+            let login = Login::with_password(anna.name(), &password);
+            Session::connect(&endpoint, &login).await.err().unwrap()
         };
         let wrong = connect(endpoint(&anna), "wrong").await;
         assert_eq!(wrong.kind(), "login_refused");
@@ -147,7 +149,8 @@ fn of_a_large_message_only_the_beginning_is_asked_for(mail: &Mailserver) {
     };
     block_on(async {
         let password = SecretString::from(PASSWORD);
-        let mut session = Session::connect(&plain, anna.name(), &password).await.unwrap();
+        let login = Login::with_password(anna.name(), &password);
+        let mut session = Session::connect(&plain, &login).await.unwrap();
         session.select("INBOX").await.unwrap();
         let listed = session.fetch_envelopes(Uid::FIRST, Uid::LAST).await.unwrap();
         assert_eq!(listed[0].size, large.bytes().len() as u64);
@@ -252,7 +255,8 @@ fn a_connection_that_is_cut_is_told(mail: &Mailserver) {
     let endpoint = Endpoint { port: proxy.port(), ..endpoint(&anna) };
     block_on(async {
         let password = SecretString::from(PASSWORD);
-        let mut session = Session::connect(&endpoint, anna.name(), &password).await.unwrap();
+        let login = Login::with_password(anna.name(), &password);
+        let mut session = Session::connect(&endpoint, &login).await.unwrap();
         session.select("INBOX").await.unwrap();
         let stop = CancellationToken::new();
         let waiting = session.idle(Duration::from_mins(1), &stop);

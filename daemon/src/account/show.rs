@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{Life, Watcher};
+use super::{Life, Watcher, door};
 use crate::imap::ImapError;
 use crate::pipeline::{Caught, FlowError, OpenMailbox};
 use crate::readiness::AccountState;
@@ -25,14 +25,28 @@ impl Watcher {
         }
     }
 
+    fn count(&self, error: &FlowError) {
+        match error {
+            FlowError::Imap(error) => self.pipeline.metrics.imap_error(error.kind()),
+            FlowError::Credential(_) => self.pipeline.metrics.imap_error("credential"),
+            _ => {}
+        }
+        if door::is_refusal(error) {
+            self.pipeline.metrics.login_refused();
+        }
+    }
+
+    /// Says that nothing is tried any more, and what to do.
+    pub(super) fn report_shut(&self, error: &FlowError) {
+        self.count(error);
+        let reason = self.door.reason(error);
+        tracing::error!(account = %self.config.name, reason, "the account is not watched until somebody has done something");
+        self.show(AccountState::Refused { reason });
+    }
+
     /// A connection has ended by an error; the next one comes after `delay`.
     pub(super) fn report(&self, error: &FlowError, attempt: u32, delay: Duration) {
-        if let FlowError::Imap(error) = error {
-            self.pipeline.metrics.imap_error(error.kind());
-            if matches!(error, ImapError::LoginRefused(_)) {
-                self.pipeline.metrics.login_refused();
-            }
-        }
+        self.count(error);
         tracing::warn!(account = %self.config.name, %error, attempt, retry_in_seconds = delay.as_secs_f64(), "the account is not watched for now");
         let retry_at = later(self.pipeline.clock.now(), delay);
         self.show(AccountState::Waiting { reason: error.to_string(), retry_at });

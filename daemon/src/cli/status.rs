@@ -18,7 +18,7 @@ use super::{Exit, Failure, OrExit};
 #[command(after_help = "\
 Exit codes: 0 the daemon answered, however its accounts stand; 69 no daemon answers; 78 the
 configuration. The JSON object has \"ready\" and, of each account, \"state\" (starting, catching_up,
-watching, waiting, stopped), \"since\", \"reason\" and \"retry_at\" where it waits, \"watching\" (mode
+watching, waiting, refused, stopped), \"since\", \"reason\" and \"retry_at\" where it waits, \"watching\" (mode
 idle or poll; push unproven, verified or failing), \"backlog\", \"last_mail\" and \"mailboxes\".")]
 pub(super) struct Args {
     /// One JSON object
@@ -65,8 +65,12 @@ fn account_lines(name: &str, account: &AccountStatus, zone: &TimeZone) -> Vec<St
         account.state.name().replace('_', " "),
         at(account.since, zone)
     )];
-    if let AccountState::Waiting { reason, retry_at } = &account.state {
-        lines.push(format!("  {reason}; next attempt {}", at(*retry_at, zone)));
+    match &account.state {
+        AccountState::Waiting { reason, retry_at } => {
+            lines.push(format!("  {reason}; next attempt {}", at(*retry_at, zone)));
+        }
+        AccountState::Refused { reason } => lines.push(format!("  {reason}")),
+        _ => {}
     }
     if let Some(watching) = &standing.watching {
         lines.push(format!("  {}", watched_how(watching, zone)));

@@ -105,7 +105,7 @@ impl ResponseCode {
     }
 
     /// Reads `[CODE …]` at the start of the text, and `[THROTTLED]` at its end.
-    fn in_text(text: &str) -> Option<Self> {
+    pub(super) fn in_text(text: &str) -> Option<Self> {
         let leading = text
             .strip_prefix('[')
             .and_then(|rest| rest.split_once(']'))

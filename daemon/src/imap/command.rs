@@ -14,6 +14,7 @@ const FAREWELL: Duration = Duration::from_secs(5);
 pub(super) enum Verb {
     Capability,
     Login,
+    Id,
     Select,
     Status,
     Fetch,
@@ -29,6 +30,7 @@ impl Verb {
         match self {
             Self::Capability => "CAPABILITY",
             Self::Login => "the login",
+            Self::Id => "ID",
             Self::Select => "SELECT",
             Self::Status => "STATUS",
             Self::Fetch => "UID FETCH",

@@ -23,8 +23,17 @@ pub struct Reply {
 impl Reply {
     pub(super) fn of(outcome: &Outcome<'_>) -> Self {
         let text = outcome.information.as_deref().unwrap_or_default();
+        Self::with(ResponseCode::of(outcome), text)
+    }
+
+    /// What the text of a status line says, its code included.
+    pub(super) fn of_text(text: &str) -> Self {
+        Self::with(ResponseCode::in_text(text), text)
+    }
+
+    fn with(code: Option<ResponseCode>, text: &str) -> Self {
         // An alert asks to be shown and says nothing of the reason.
-        let code = match ResponseCode::of(outcome) {
+        let code = match code {
             None | Some(ResponseCode::Alert) if code::says_too_many(text) => {
                 Some(ResponseCode::Limit)
             }

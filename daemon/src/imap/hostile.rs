@@ -4,13 +4,13 @@
 use std::io::Cursor;
 use std::time::Duration;
 
-use secrecy::SecretString;
 use tokio::io::AsyncReadExt as _;
 use tokio_util::sync::CancellationToken;
 use triaged_core::mailbox::{Uid, UidSet};
 
 use super::guard::Stream;
-use super::{ImapError, Session, Woken, wire};
+use super::transport::Line;
+use super::{ImapError, Login, Session, Woken, wire};
 
 /// All that a server says to [`converse`]; the tags are those that the wire counts.
 const SAID: &str = "* OK [CAPABILITY IMAP4rev1 AUTH=PLAIN] hi\r
@@ -54,7 +54,9 @@ fn says(bytes: &[u8], silent: bool) -> Box<dyn Stream> {
 /// Everything that a session can do, once.
 async fn converse(stream: Box<dyn Stream>) -> Result<Woken, ImapError> {
     let until = wire::deadline(Duration::from_secs(20));
-    let mut session = Session::log_in(stream, until, "bob", &SecretString::from("pw")).await?;
+    let line = Line { stream, greeted: false };
+    let mut session =
+        Session::log_in(line, until, &Login::with_password("bob", &"pw".into())).await?;
     session.select("INBOX").await?;
     let listed = session.fetch_envelopes(Uid::FIRST, Uid::LAST).await?;
     let uids: UidSet = listed.iter().map(|listed| listed.uid).collect();

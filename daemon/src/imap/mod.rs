@@ -6,7 +6,7 @@
 //! outcome into an [`ImapError`].
 //!
 //! Deliberately absent: BODYSTRUCTURE, ENVELOPE, `BODY[]` without PEEK, EXPUNGE, replacing
-//! `FLAGS`, STARTTLS and any switch that accepts a certificate which does not verify. Nothing
+//! `FLAGS`, and any switch that accepts a certificate which does not verify. Nothing
 //! here logs: answers of a server carry mail text, and commands carry passwords.
 
 mod auth;
@@ -19,10 +19,13 @@ mod fetch;
 mod frame;
 mod guard;
 mod idle;
+mod login;
 mod messages;
 mod name;
+mod pinned;
 mod select;
 mod session;
+mod starttls;
 mod tls;
 mod transport;
 mod view;
@@ -39,6 +42,7 @@ pub use code::ResponseCode;
 pub use error::{ImapError, Reply};
 pub use fetch::{Listed, MAX_LISTED};
 pub use idle::Woken;
+pub use login::{Login, Proof};
 pub use messages::{Fetched, Unreadable};
 pub use select::Selected;
 pub use session::Session;

@@ -7,10 +7,10 @@
 
 use std::time::Duration;
 
-use secrecy::SecretString;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream};
 
-use super::{ImapError, Session, wire};
+use super::transport::Line;
+use super::{ImapError, Login, Session, wire};
 
 /// How every script of [`session`] begins.
 const LOGIN: &str = "S: * OK [CAPABILITY IMAP4rev1 AUTH=PLAIN] hi
@@ -60,11 +60,16 @@ async fn follow(stream: DuplexStream, steps: Vec<String>) {
     }
 }
 
-/// A login on a server that follows `script` from its greeting on.
+/// Bob's login on a server that follows `script` from its greeting on.
 pub(super) async fn login(script: &str, password: &str) -> Result<Session, ImapError> {
+    login_as(script, &Login::with_password("bob", &password.into())).await
+}
+
+/// Any login on such a server.
+pub(super) async fn login_as(script: &str, login: &Login<'_>) -> Result<Session, ImapError> {
     let until = wire::deadline(Duration::from_secs(20));
-    let password = SecretString::from(password);
-    Session::log_in(Box::new(server(script)), until, "bob", &password).await
+    let line = Line { stream: Box::new(server(script)), greeted: false };
+    Session::log_in(line, until, login).await
 }
 
 /// A session on a server that follows `script` after the login.

@@ -1,7 +1,6 @@
 //! A connection that is logged in. One task owns it; dropping it closes it.
 
 use async_imap::imap_proto::Response;
-use secrecy::SecretString;
 use tokio::time::Instant;
 
 use super::auth;
@@ -9,8 +8,8 @@ use super::capabilities::Capabilities;
 use super::code::ResponseCode;
 use super::command::{Command, Verb};
 use super::error::ImapError;
-use super::guard::Stream;
-use super::transport::{self, Endpoint};
+use super::login::Login;
+use super::transport::{self, Endpoint, Line};
 use super::view::View;
 use super::wire::{self, Done, Heard, Wire};
 
@@ -22,6 +21,7 @@ pub struct Session {
     pub(super) wire: Wire,
     pub(super) view: View,
     capabilities: Capabilities,
+    mechanism: &'static str,
 }
 
 impl Session {
@@ -30,42 +30,47 @@ impl Session {
     /// # Errors
     /// [`ImapError::Unreachable`], [`ImapError::Tls`], [`ImapError::LoginRefused`] and its
     /// neighbours; see there.
-    pub async fn connect(
-        endpoint: &Endpoint,
-        user: &str,
-        password: &SecretString,
-    ) -> Result<Self, ImapError> {
+    pub async fn connect(endpoint: &Endpoint, login: &Login<'_>) -> Result<Self, ImapError> {
         let until = wire::deadline(endpoint.connect_limit);
-        let stream = transport::dial(endpoint, until).await?;
-        Self::log_in(stream, until, user, password).await
+        let line = transport::dial(endpoint, until).await?;
+        Self::log_in(line, until, login).await
     }
 
-    /// Waits for the greeting of a server until `until`, then logs in.
+    /// Waits for the greeting of a server until `until`, where it is still to come, then logs in.
     pub(super) async fn log_in(
-        stream: Box<dyn Stream>,
+        line: Line,
         until: Instant,
-        user: &str,
-        password: &SecretString,
+        login: &Login<'_>,
     ) -> Result<Self, ImapError> {
-        let mut wire = Wire::over(stream);
-        let offered = match wire.greeting(until).await? {
+        let mut wire = Wire::over(line.stream);
+        let told = if line.greeted { None } else { wire.greeting(until).await? };
+        let offered = match told {
             Some(capabilities) => capabilities,
             None => ask_capabilities(&mut wire).await?,
         };
-        let login = auth::command(&offered, user, password)?;
+        let command = auth::command(&offered, login)?;
         let mut told = None;
-        let done = wire.exec(&login, |response| hear_capabilities(&mut told, response)).await?;
+        let done = wire.exec(&command, |response| hear_capabilities(&mut told, response)).await?;
         // What was offered before the login does not hold after it (RFC 9051 §6.2.3).
         let capabilities = match (done.reply.code, told) {
             (Some(ResponseCode::Capability(now)), _) | (_, Some(now)) => now,
             _ => ask_capabilities(&mut wire).await?,
         };
-        Ok(Self { wire, view: View::default(), capabilities })
+        if capabilities.has("ID") {
+            introduce(&mut wire).await?;
+        }
+        let mechanism = login.way(&offered)?.as_str();
+        Ok(Self { wire, view: View::default(), capabilities, mechanism })
     }
 
     /// What the server can do for this user.
     pub fn capabilities(&self) -> &Capabilities {
         &self.capabilities
+    }
+
+    /// The way by which the login was made, for example `PLAIN`.
+    pub fn mechanism(&self) -> &'static str {
+        self.mechanism
     }
 
     /// Whether commands can still be sent.
@@ -99,6 +104,16 @@ impl Session {
     }
 }
 
+/// Says which program this is (RFC 2971): some servers open no mailbox before. What they say of
+/// themselves, and whether they like it, makes no difference.
+async fn introduce(wire: &mut Wire) -> Result<(), ImapError> {
+    let line = concat!("ID (\"name\" \"triaged\" \"version\" \"", env!("CARGO_PKG_VERSION"), "\")");
+    match wire.exec(&Command::new(Verb::Id, line), |_| Heard::Foreign).await {
+        Err(error) if error.ends_connection() => Err(error),
+        _ => Ok(()),
+    }
+}
+
 async fn ask_capabilities(wire: &mut Wire) -> Result<Capabilities, ImapError> {
     let mut told = None;
     let command = Command::new(Verb::Capability, "CAPABILITY");
@@ -115,7 +130,13 @@ fn hear_capabilities(told: &mut Option<Capabilities>, response: &Response<'_>) -
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+    use secrecy::SecretString;
+
+    use super::super::login::Proof;
     use super::super::scripted;
+    use super::Login;
 
     async fn kind_of_login(script: &str) -> &'static str {
         scripted::login(script, "pw").await.err().expect("no session").kind()
@@ -147,6 +168,46 @@ mod tests {
                 session.capabilities().has("idle") && !session.capabilities().has("AUTH=PLAIN")
             );
             session.logout().await;
+        }
+    }
+
+    #[tokio::test]
+    async fn who_we_are_is_said_where_that_is_known() {
+        for answer in ["S: * ID (\"name\" \"x\")\nS: %t OK", "S: %t NO\n", "S: %t BAD what"] {
+            let script = format!(
+                "S: * OK [CAPABILITY IMAP4rev1] hi
+                 C: LOGIN \"bob\" \"pw\"
+                 S: %t OK [CAPABILITY IMAP4rev1 ID] in
+                 C: ID (\"name\" \"triaged\" \"version\" \"{}\")
+                 {answer}
+                 C: LOGOUT",
+                env!("CARGO_PKG_VERSION")
+            );
+            scripted::login(&script, "pw").await.expect("a session").logout().await;
+        }
+    }
+
+    #[tokio::test]
+    async fn a_refused_token_is_a_refused_login() {
+        let ways = [
+            ("XOAUTH2", "user=bob\x01auth=Bearer tok\x01\x01", ""),
+            ("OAUTHBEARER", "n,a=bob,\x01auth=Bearer tok\x01\x01", "AQ=="),
+        ];
+        for (way, message, farewell) in ways {
+            let message = STANDARD.encode(message);
+            let script = format!(
+                "S: * OK [CAPABILITY IMAP4rev1 AUTH={way} SASL-IR] hi
+                 C: AUTHENTICATE {way} {message}
+                 S: + eyJzdGF0dXMiOiJpbnZhbGlkX3Rva2VuIn0=
+                 C+ {farewell}
+                 S: %t NO [AUTHENTICATIONFAILED] no
+                 HANG"
+            );
+            let token = SecretString::from("tok");
+            let proof = Proof::Token(&token);
+            let login = Login { user: "bob", authorize_as: None, auth: None, proof };
+            let refused = scripted::login_as(&script, &login).await.err().expect("refused");
+            assert_eq!(refused.kind(), "login_refused", "{way}");
         }
     }
 

@@ -1,4 +1,5 @@
-//! Whom we trust: the certificates of the system, and one further file of authorities.
+//! Whom we trust: the certificates of the system, and one further file of authorities; or one
+//! pinned key alone (`pinned`).
 //!
 //! There is no switch that accepts a certificate which does not verify.
 
@@ -6,32 +7,87 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use rustls::ClientConfig;
+use rustls::client::danger::ServerCertVerifier;
 use rustls::crypto::{CryptoProvider, ring};
-use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, ServerName};
 use rustls_platform_verifier::Verifier;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
 use super::error::ImapError;
+use super::pinned::Pinned;
+use super::transport::Endpoint;
 
 /// The configuration with the system's authorities alone is the same for all accounts; reading
 /// them costs milliseconds, and reconnecting accounts come in swarms.
 static SYSTEM: OnceLock<Arc<ClientConfig>> = OnceLock::new();
 
-/// The TLS client; `ca_file` holds further authorities in PEM and is read at each call.
-///
-/// # Errors
-/// [`ImapError::Tls`] when the file or the system's store can not be used.
-pub(super) fn client(ca_file: Option<&Path>) -> Result<Arc<ClientConfig>, ImapError> {
+/// A TLS client for one endpoint.
+pub(super) struct TlsClient {
+    config: Arc<ClientConfig>,
+    name: ServerName<'static>,
+    pinned: Option<Arc<Pinned>>,
+    endpoint: String,
+}
+
+impl TlsClient {
+    /// Reads what the endpoint trusts; a file of authorities is read at each call.
+    ///
+    /// # Errors
+    /// [`ImapError::Tls`] when the file or the system's store can not be used.
+    pub(super) fn of(endpoint: &Endpoint) -> Result<Self, ImapError> {
+        let name = ServerName::try_from(endpoint.host.clone())
+            .map_err(|_| failed(&endpoint, &"the host is neither a name nor an address"))?;
+        let pinned = endpoint.pinned_key.map(|pin| Arc::new(Pinned::new(pin, provider())));
+        let config = match &pinned {
+            Some(pinned) => {
+                let verifier = Arc::clone(pinned) as Arc<dyn ServerCertVerifier>;
+                Arc::new(configure(verifier).map_err(|e| failed(&endpoint, &e))?)
+            }
+            None => trusting(endpoint.ca_file.as_deref())?,
+        };
+        Ok(Self { config, name, pinned, endpoint: endpoint.to_string() })
+    }
+
+    /// The handshake.
+    ///
+    /// # Errors
+    /// [`ImapError::Tls`], which names the key that was seen where another one is pinned.
+    pub(super) async fn secure(self, stream: TcpStream) -> Result<TlsStream<TcpStream>, ImapError> {
+        let connector = TlsConnector::from(self.config);
+        connector.connect(self.name, stream).await.map_err(|error| {
+            let other_key = self.pinned.and_then(|pinned| pinned.other_key());
+            match other_key {
+                Some(seen) => failed(
+                    &self.endpoint,
+                    &format!(
+                        "its key is {seen}, not the pinned one: compare it with the server's, \
+                         and correct `pinned_key` only if they are equal"
+                    ),
+                ),
+                None => failed(&self.endpoint, &error),
+            }
+        })
+    }
+}
+
+/// A configuration that trusts the system's authorities and those in `ca_file`.
+fn trusting(ca_file: Option<&Path>) -> Result<Arc<ClientConfig>, ImapError> {
+    let build = |authorities| {
+        let verifier = Verifier::new_with_extra_roots(authorities, provider())?;
+        configure(Arc::new(verifier)).map(Arc::new)
+    };
     match (ca_file, SYSTEM.get()) {
         (None, Some(config)) => Ok(Arc::clone(config)),
         (None, None) => {
-            let config = Arc::new(configure(Vec::new()).map_err(|e| failed("system store", &e))?);
+            let config = build(Vec::new()).map_err(|e| failed(&"system store", &e))?;
             Ok(Arc::clone(SYSTEM.get_or_init(|| config)))
         }
         (Some(path), _) => {
-            let name = path.display().to_string();
-            let authorities = authorities(path).map_err(|e| failed(&name, &e))?;
-            Ok(Arc::new(configure(authorities).map_err(|e| failed(&name, &e))?))
+            let authorities = authorities(path).map_err(|e| failed(&path.display(), &e))?;
+            build(authorities).map_err(|e| failed(&path.display(), &e))
         }
     }
 }
@@ -43,16 +99,18 @@ fn authorities(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
     if found.is_empty() { Err("there is no certificate in it".to_owned()) } else { Ok(found) }
 }
 
-fn configure(authorities: Vec<CertificateDer<'static>>) -> Result<ClientConfig, rustls::Error> {
-    let provider: Arc<CryptoProvider> = Arc::new(ring::default_provider());
-    let verifier = Verifier::new_with_extra_roots(authorities, Arc::clone(&provider))?;
-    Ok(ClientConfig::builder_with_provider(provider)
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(ring::default_provider())
+}
+
+fn configure(verifier: Arc<dyn ServerCertVerifier>) -> Result<ClientConfig, rustls::Error> {
+    Ok(ClientConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()?
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(verifier))
+        .with_custom_certificate_verifier(verifier)
         .with_no_client_auth())
 }
 
-fn failed(source: &str, reason: &impl ToString) -> ImapError {
-    ImapError::Tls { endpoint: source.to_owned(), reason: reason.to_string() }
+fn failed(source: &impl ToString, reason: &impl ToString) -> ImapError {
+    ImapError::Tls { endpoint: source.to_string(), reason: reason.to_string() }
 }

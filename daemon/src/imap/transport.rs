@@ -1,6 +1,6 @@
 //! From a host name to a byte stream: resolve, connect, TLS.
 //!
-//! Deliberately absent: STARTTLS, proxies, and text in clear to any other machine.
+//! Deliberately absent: proxies, and a word of ours in clear to any other machine but STARTTLS.
 
 use std::fmt;
 use std::io;
@@ -8,16 +8,15 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use rustls::pki_types::ServerName;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::{Instant, timeout, timeout_at};
-use tokio_rustls::TlsConnector;
-use triaged_core::config::{AccountConfig, Tls};
+use triaged_core::config::{AccountConfig, KeyPin, Tls};
 
 use super::error::ImapError;
 use super::guard::Stream;
-use super::tls;
+use super::starttls;
+use super::tls::TlsClient;
 
 /// An address that does not answer must not use up the time of the next one.
 const ONE_ADDRESS: Duration = Duration::from_secs(10);
@@ -42,6 +41,8 @@ pub struct Endpoint {
     pub tls: Tls,
     /// PEM file of certificate authorities that are trusted beside the system's.
     pub ca_file: Option<PathBuf>,
+    /// The one key that the server must have; then no authority is asked.
+    pub pinned_key: Option<KeyPin>,
     /// Longest time for name, TCP, TLS and greeting together.
     pub connect_limit: Duration,
 }
@@ -49,8 +50,8 @@ pub struct Endpoint {
 impl Endpoint {
     /// The server of a configured account.
     pub fn of(account: &AccountConfig) -> Self {
-        let AccountConfig { host, port, tls, ca_file, .. } = account.clone();
-        Self { host, port, tls, ca_file, connect_limit: CONNECT_LIMIT }
+        let AccountConfig { host, port, tls, ca_file, pinned_key, .. } = account.clone();
+        Self { host, port, tls, ca_file, pinned_key, connect_limit: CONNECT_LIMIT }
     }
 }
 
@@ -60,29 +61,29 @@ impl fmt::Display for Endpoint {
     }
 }
 
-/// A stream to the server, protected as the endpoint says, before `until`.
-pub(super) async fn dial(
-    endpoint: &Endpoint,
-    until: Instant,
-) -> Result<Box<dyn Stream>, ImapError> {
-    let in_time = timeout_at(until, async {
-        match endpoint.tls {
-            Tls::None => Ok(Box::new(connect(endpoint).await?) as Box<dyn Stream>),
-            Tls::Implicit => secure(endpoint).await,
-        }
-    });
-    in_time.await.unwrap_or(Err(ImapError::Deadline("the connection")))
+/// A connection, protected as its endpoint says.
+pub(super) struct Line {
+    pub(super) stream: Box<dyn Stream>,
+    /// The greeting came in clear and does not count; there will be no other.
+    pub(super) greeted: bool,
 }
 
-async fn secure(endpoint: &Endpoint) -> Result<Box<dyn Stream>, ImapError> {
-    let failed = |reason: String| ImapError::Tls { endpoint: endpoint.to_string(), reason };
-    let name = ServerName::try_from(endpoint.host.clone())
-        .map_err(|_| failed("the host is neither a name nor an address".to_owned()))?;
-    let connector = TlsConnector::from(tls::client(endpoint.ca_file.as_deref())?);
-    let stream = connect(endpoint).await?;
-    let stream =
-        connector.connect(name, stream).await.map_err(|error| failed(error.to_string()))?;
-    Ok(Box::new(stream))
+/// A line to the server before `until`.
+pub(super) async fn dial(endpoint: &Endpoint, until: Instant) -> Result<Line, ImapError> {
+    let in_time = timeout_at(until, async {
+        if endpoint.tls == Tls::None {
+            let stream = Box::new(connect(endpoint).await?);
+            return Ok(Line { stream, greeted: false });
+        }
+        let client = TlsClient::of(endpoint)?;
+        let mut stream = connect(endpoint).await?;
+        let greeted = endpoint.tls == Tls::StartTls;
+        if greeted {
+            starttls::ask(&mut stream, &endpoint.to_string()).await?;
+        }
+        Ok(Line { stream: Box::new(client.secure(stream).await?), greeted })
+    });
+    in_time.await.unwrap_or(Err(ImapError::Deadline("the connection")))
 }
 
 async fn connect(endpoint: &Endpoint) -> Result<TcpStream, ImapError> {
@@ -129,7 +130,8 @@ mod tests {
 
     fn endpoint(tls: Tls) -> Endpoint {
         let connect_limit = Duration::from_secs(5);
-        Endpoint { host: "mail.example".into(), port: 143, tls, ca_file: None, connect_limit }
+        let (host, port) = ("mail.example".into(), 143);
+        Endpoint { host, port, tls, ca_file: None, pinned_key: None, connect_limit }
     }
 
     #[test]

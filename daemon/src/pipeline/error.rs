@@ -2,7 +2,7 @@
 
 use crate::imap::ImapError;
 use crate::model::ModelError;
-use crate::secret::SecretError;
+use crate::secret::CredentialError;
 use crate::store::StoreError;
 
 /// Why a chunk was not settled. Nothing is lost by it: the cursor has not moved, and what was
@@ -15,9 +15,9 @@ pub enum FlowError {
     /// The database.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The account's password can not be read.
+    /// There is nothing to log in with.
     #[error(transparent)]
-    Secret(#[from] SecretError),
+    Credential(#[from] CredentialError),
     /// The model's thread.
     #[error(transparent)]
     Model(#[from] ModelError),

@@ -10,8 +10,10 @@ use std::process::Command;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
+use super::certificate::{self, Certificate};
 use super::client::ImapClient;
 use super::cyrus;
 use super::mail::Mail;
@@ -60,18 +62,24 @@ impl Mailserver {
 
     /// The same, with the port for plain IMAP given.
     pub(crate) fn start_at(format: Format, imap: u16) -> Mailserver {
-        Self::run(Software::Dovecot(format), imap)
+        Self::run(Software::Dovecot(format), imap, "")
+    }
+
+    /// A Dovecot with more lines of configuration, put before its own passdb.
+    pub(crate) fn start_with(format: Format, configuration: &str) -> Mailserver {
+        Self::run(Software::Dovecot(format), free_port(), configuration)
     }
 
     /// Starts either server and waits until it takes mail.
     pub(crate) fn of(software: Software) -> Mailserver {
-        Self::run(software, free_port())
+        Self::run(software, free_port(), "")
     }
 
-    fn run(software: Software, imap: u16) -> Mailserver {
+    fn run(software: Software, imap: u16, configuration: &str) -> Mailserver {
         let folder = TempDir::with_prefix("triaged-it-").unwrap();
         // Root's servers run as `nobody`, who must get in.
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        fs::write(folder.path().join("more.conf"), configuration).unwrap();
         let place = Place { software, folder, imap, imaps: free_port(), lmtp: free_port() };
         let ports = [place.imap, place.imaps, place.lmtp];
         let (mut command, log) = match software {
@@ -105,6 +113,24 @@ impl Mailserver {
             cyrus::let_in(self.place.folder.path(), name);
         }
         User { name: name.to_owned(), place: Arc::clone(&self.place) }
+    }
+
+    /// Another certificate for the same key, from now on.
+    pub(crate) fn takes_certificate(&self, kind: Certificate) {
+        certificate::make(self.place.folder.path(), kind);
+        // Dovecot's master reads its configuration again; who was connected stays.
+        let master = Pid::from_raw(self.id().cast_signed()).unwrap();
+        kill_process(master, Signal::HUP).unwrap();
+    }
+
+    /// The pin of its key.
+    pub(crate) fn pin(&self) -> String {
+        certificate::pin(self.place.folder.path())
+    }
+
+    /// What it has logged.
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(self.place.folder.path().join("dovecot.log")).unwrap()
     }
 
     /// The process id of the server's master.
@@ -163,7 +189,7 @@ impl User {
 
     /// The account as triaged's configuration describes it: implicit TLS, the server's own CA.
     pub(crate) fn account(&self) -> Account {
-        Account::new(&self.name, self.place.imaps, self.ca_file())
+        Account::new(&self.name, self.place.imaps, &self.ca_file())
     }
 
     /// The authority that signed the server's certificate.

@@ -4,10 +4,13 @@
 //! Everything that is started here is stopped when its value is dropped, also when the test
 //! panics; and when the test process is killed, the kernel tells its children to end.
 
+mod authority;
+mod certificate;
 mod client;
 mod cyrus;
 mod daemon;
 mod http;
+mod impostor;
 mod installation;
 mod mail;
 mod mailserver;
@@ -18,14 +21,17 @@ mod settings;
 mod version;
 mod wait;
 
+pub(crate) use authority::{Authority, CANARY, CLIENT_SECRET};
+pub(crate) use certificate::Certificate;
 pub(crate) use daemon::Daemon;
+pub(crate) use impostor::Impostor;
 pub(crate) use installation::{Installation, Record};
 pub(crate) use mail::{Mail, fixtures};
 pub(crate) use mailserver::{Format, Mailserver, PASSWORD, Software, Stored, User};
 pub(crate) use ports::free_port;
 pub(crate) use process::{Process, group_members};
 pub(crate) use proxy::Proxy;
-pub(crate) use settings::Settings;
+pub(crate) use settings::{Account, Settings};
 pub(crate) use version::{Bundle, DEFAULT, FIXTURE};
 pub(crate) use wait::{until, until_within};
 

@@ -42,7 +42,7 @@ impl Settings {
 
     /// An account that no command of this test asks for.
     pub(crate) fn with_nobody(self) -> Settings {
-        self.with(Account::new("nobody", 1, PathBuf::from("/dev/null")))
+        self.with(Account::new("nobody", 1, Path::new("/dev/null")))
     }
 
     /// Another folder for the model bundle.
@@ -95,25 +95,31 @@ impl Settings {
 /// One `[[account]]`.
 #[derive(Clone)]
 pub(crate) struct Account {
+    name: String,
     user: String,
     password: String,
+    has_password: bool,
     port: u16,
     host: &'static str,
-    /// None: in clear.
-    ca_file: Option<PathBuf>,
+    tls: &'static str,
+    /// Whom it trusts, as a line of the configuration.
+    trust: String,
     mailboxes: Vec<String>,
     more: String,
 }
 
 impl Account {
     /// An account over TLS, whose name is the user's.
-    pub(crate) fn new(user: &str, port: u16, ca_file: PathBuf) -> Account {
+    pub(crate) fn new(user: &str, port: u16, ca_file: &Path) -> Account {
         Account {
+            name: user.to_owned(),
             user: user.to_owned(),
             password: PASSWORD.to_owned(),
+            has_password: true,
             port,
             host: "127.0.0.1",
-            ca_file: Some(ca_file),
+            tls: "implicit",
+            trust: format!("ca_file = {}", quoted(ca_file)),
             mailboxes: vec!["INBOX".to_owned()],
             more: String::new(),
         }
@@ -121,7 +127,32 @@ impl Account {
 
     /// In clear, on this port.
     pub(crate) fn in_clear(self, port: u16) -> Account {
-        Account { port, ca_file: None, ..self }
+        Account { port, tls: "none", trust: String::new(), ..self }
+    }
+
+    /// With STARTTLS, on this port.
+    pub(crate) fn starttls(self, port: u16) -> Account {
+        Account { port, tls: "starttls", ..self }
+    }
+
+    /// Trusts this key alone.
+    pub(crate) fn pinned(self, pin: &str) -> Account {
+        Account { trust: format!("pinned_key = {pin:?}"), ..self }
+    }
+
+    /// Another name in logs and metrics than the user's.
+    pub(crate) fn named(self, name: &str) -> Account {
+        Account { name: name.to_owned(), ..self }
+    }
+
+    /// Another login name.
+    pub(crate) fn login(self, user: &str) -> Account {
+        Account { user: user.to_owned(), ..self }
+    }
+
+    /// Without a password: further lines say what it has.
+    pub(crate) fn without_password(self) -> Account {
+        Account { has_password: false, ..self }
     }
 
     /// On another port.
@@ -157,7 +188,7 @@ impl Account {
 
     /// The name of the file that holds its password.
     pub(crate) fn password_file(&self, secrets: &Path) -> PathBuf {
-        secrets.join(format!("{}.password", self.user))
+        secrets.join(format!("{}.password", self.name))
     }
 
     /// The password that goes into that file.
@@ -166,17 +197,18 @@ impl Account {
     }
 
     fn toml(&self, secrets: &Path) -> String {
-        let tls = match &self.ca_file {
-            Some(file) => format!("tls = \"implicit\"\nca_file = {}", quoted(file)),
-            None => "tls = \"none\"".to_owned(),
-        };
+        let file = quoted(&self.password_file(secrets));
+        let password =
+            if self.has_password { format!("password_file = {file}\n") } else { String::new() };
         format!(
-            "[[account]]\nname = {user:?}\nhost = {host:?}\nport = {port}\n{tls}\nuser = {user:?}\n\
-             password_file = {file}\nmailboxes = {mailboxes:?}\n{more}",
+            "[[account]]\nname = {name:?}\nhost = {host:?}\nport = {port}\ntls = {tls:?}\n{trust}\n\
+             user = {user:?}\n{password}mailboxes = {mailboxes:?}\n{more}",
+            name = self.name,
             user = self.user,
             host = self.host,
+            tls = self.tls,
+            trust = self.trust,
             port = self.port,
-            file = quoted(&self.password_file(secrets)),
             mailboxes = self.mailboxes,
             more = self.more,
         )

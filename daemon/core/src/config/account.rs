@@ -1,18 +1,19 @@
 //! One `[[account]]`: where its mail is, who logs in, which mailboxes are watched and how.
 //!
-//! The password is never here, only where it is kept; nothing is connected to.
+//! What it logs in with stands in `login`, what protects its connection in `protection`; nothing is
+//! connected to.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::problem::{Fault, Problems, one_of};
+use super::login::{self, Credential, Login, Mechanism};
+use super::pin::KeyPin;
+use super::problem::{Fault, Problems};
+use super::protection::{self, Protection, Tls};
 use super::raw::{Placed, Section};
-use super::settings::{Mode, mode, number, path};
-use super::values::{
-    account_name, backfill_days, canonical, credential_name, host_name, is_loopback, mailbox_name,
-    user_name,
-};
+use super::settings::{Mode, mode, number};
+use super::values::{account_name, backfill_days, canonical, host_name, mailbox_name};
 use crate::sync::Backfill;
 
 /// One mail account, with only valid values.
@@ -28,10 +29,16 @@ pub struct AccountConfig {
     pub tls: Tls,
     /// A file of certificates to trust beside the system's, in PEM form.
     pub ca_file: Option<PathBuf>,
+    /// The one key that the server must have; then no authority is asked.
+    pub pinned_key: Option<KeyPin>,
     /// Who logs in.
     pub user: String,
-    /// Where the password is kept.
-    pub password: SecretSource,
+    /// Whose mail it is, where that is not the user who logs in.
+    pub authorize_as: Option<String>,
+    /// The way to log in; `None`: the best that the server offers.
+    pub auth: Option<Mechanism>,
+    /// Where its password is kept, or who gives it tokens.
+    pub credential: Credential,
     /// Names of the watched mailboxes, at least one, all different.
     pub mailboxes: Vec<String>,
     /// How much older mail is classified at the first start.
@@ -40,24 +47,6 @@ pub struct AccountConfig {
     pub mode: Mode,
     /// How often a mailbox is looked at that the server does not report by itself.
     pub poll: Duration,
-}
-
-/// How a connection is protected.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Tls {
-    /// TLS from the first byte (RFC 8314).
-    Implicit,
-    /// Plain text; only ever to this machine.
-    None,
-}
-
-/// Where a secret is kept; the secret itself is never in the configuration.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum SecretSource {
-    /// A file that holds nothing else.
-    File(PathBuf),
-    /// A systemd credential: the file of this name in `$CREDENTIALS_DIRECTORY`.
-    Credential(String),
 }
 
 /// A day; a mailbox that is looked at less often is not watched.
@@ -86,32 +75,35 @@ fn read(
     let name = read_name(&mut section, taken, problems);
     let host = section.require::<String>("host", "name the IMAP server", problems);
     let host = host.and_then(|host| host.check(problems, host_name));
-    let tls = read_tls(&mut section, host.as_deref(), problems);
+    let protection = protection::read(&mut section, host.as_deref(), problems);
     let port = number(&mut section, "port", 1..=65_535, problems)
         .and_then(|port| u16::try_from(port).ok())
-        .unwrap_or(if tls == Some(Tls::None) { 143 } else { 993 });
-    let ca_file = path(&mut section, "ca_file", problems);
-    let user = section.require::<String>("user", "say who logs in", problems);
-    let user = user.and_then(|user| user.check(problems, user_name));
-    let password = read_password(&mut section, problems);
+        .unwrap_or_else(|| protection.as_ref().map_or(Tls::Implicit, |one| one.tls).port());
+    let login = login::read(&mut section, problems);
     let mailboxes = read_mailboxes(&mut section, problems);
     let backfill = section.take::<String>("backfill", problems);
     let backfill = backfill.and_then(|text| text.check(problems, |text| backfill_days(&text)));
     let mode = mode(&mut section, problems).unwrap_or(default_mode);
     let poll = number(&mut section, "poll_seconds", 1..=LONGEST_POLL, problems).unwrap_or(60);
     section.finish(problems);
-    let (name, host, user) = (name?, host?, user?);
+    let (name, host) = (name?, host?);
+    let Login { user, authorize_as, auth, credential } = login?;
+    let Protection { tls, ca_file, pinned_key } = protection?;
+    let whose = authorize_as.as_deref().unwrap_or(&user);
     for mailbox in &mailboxes {
-        taken.mailbox(&name, (&host, port, &user), mailbox, problems);
+        taken.mailbox(&name, (&host, port, whose), mailbox, problems);
     }
     Some(AccountConfig {
         name,
         host,
         port,
-        tls: tls?,
+        tls,
         ca_file,
+        pinned_key,
         user,
-        password: password?,
+        authorize_as,
+        auth,
+        credential,
         mailboxes: mailboxes.into_iter().map(|mailbox| mailbox.value).collect(),
         backfill: backfill.unwrap_or(Backfill::None),
         mode,
@@ -162,45 +154,6 @@ fn read_name(
         }
         Ok(name)
     })
-}
-
-fn read_tls(section: &mut Section<'_>, host: Option<&str>, problems: &mut Problems) -> Option<Tls> {
-    let Some(word) = section.take::<String>("tls", problems) else {
-        return Some(Tls::Implicit);
-    };
-    word.check(problems, |word| {
-        if word.eq_ignore_ascii_case("starttls") {
-            let what = "STARTTLS can be taken away by whoever sits on the line";
-            return Err(Fault::new(what, "write \"implicit\" and the port for it, mostly 993"));
-        }
-        let tls = one_of(&word, &[("implicit", Tls::Implicit), ("none", Tls::None)])?;
-        match host {
-            Some(host) if tls == Tls::None && !is_loopback(host) => Err(Fault::new(
-                format!("mail and password would go to {host} in plain text"),
-                "write \"implicit\"; only localhost, 127.0.0.1 and ::1 may go without TLS",
-            )),
-            _ => Ok(tls),
-        }
-    })
-}
-
-fn read_password(section: &mut Section<'_>, problems: &mut Problems) -> Option<SecretSource> {
-    let mend = "write password_file = \"/a/path\" or password_credential = \"name\"";
-    let inline = Fault::new("passwords are never in this file", mend);
-    let place = section.place.clone();
-    let is_inline = section.refuse("password", inline, problems);
-    let both = section.has("password_file") && section.has("password_credential");
-    let neither = !section.has("password_file") && !section.has("password_credential");
-    let file = path(section, "password_file", problems).map(SecretSource::File);
-    let credential = section.take::<String>("password_credential", problems);
-    let credential = credential.and_then(|name| name.check(problems, credential_name));
-    if both {
-        let what = "has both password_file and password_credential";
-        problems.add(&place, Fault::new(what, "keep one of the two lines"));
-    } else if neither && !is_inline {
-        problems.add(&place, Fault::new("says nowhere where its password is", mend));
-    }
-    file.or(credential)
 }
 
 fn read_mailboxes(section: &mut Section<'_>, problems: &mut Problems) -> Vec<Placed<String>> {

@@ -6,7 +6,10 @@
 
 mod account;
 mod keywords;
+mod login;
+mod pin;
 mod problem;
+mod protection;
 mod raw;
 mod retrain;
 mod settings;
@@ -18,9 +21,12 @@ use std::path::{Path, PathBuf};
 
 use toml::de::DeTable;
 
-pub use account::{AccountConfig, SecretSource, Tls};
+pub use account::AccountConfig;
 pub use keywords::{KeywordsConfig, MOST_KEYWORDS, keyword_map, keyword_map_among};
+pub use login::{Credential, Mechanism, OAuthConfig, SecretSource, TokenCommand};
+pub use pin::{KeyPin, NoPin};
 pub use problem::{Place, Problem, Problems};
+pub use protection::Tls;
 pub use retrain::RetrainConfig;
 pub use settings::{
     HistoryText, HttpConfig, LogConfig, LogFormat, LogLevel, Mode, ModelConfig, Provider,
@@ -64,9 +70,7 @@ impl Config {
         paths.extend(&mut self.retrain.training);
         for account in &mut self.accounts {
             paths.extend(&mut account.ca_file);
-            if let SecretSource::File(file) = &mut account.password {
-                paths.push(file);
-            }
+            paths.extend(account.credential.paths());
         }
         for path in paths {
             *path = folder.join(&path);

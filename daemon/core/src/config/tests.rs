@@ -124,8 +124,85 @@ poll_seconds = 5
     .expect("valid");
     let [here] = config.accounts.as_slice() else { panic!("one account") };
     assert_eq!((here.port, here.tls, here.mode), (143, Tls::None, Mode::Shadow));
-    assert_eq!(here.password, SecretSource::Credential("here".to_owned()));
+    let credential = SecretSource::Credential("here".to_owned());
+    assert_eq!(here.credential, Credential::Password(credential));
     assert_eq!((here.mailboxes.len(), here.backfill), (2, Backfill::Days(7)));
+}
+
+#[test]
+fn a_connection_may_begin_in_clear_and_a_key_may_be_pinned() {
+    let account = |lines: &str| {
+        let text = SMALLEST.replace("imap.example.org", "localhost");
+        parse(&format!("{text}{lines}")).map(|config| config.accounts[0].clone())
+    };
+    let work = account("tls = \"starttls\"").expect("valid");
+    assert_eq!((work.tls, work.port, work.pinned_key), (Tls::StartTls, 143, None));
+    let pin = "pinned_key = \"sha256//AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\"";
+    assert!(account(pin).expect("valid").pinned_key.is_some());
+    let useless = account(&format!("tls = \"none\"\n{pin}")).expect_err("no key without TLS");
+    assert!(useless.to_string().contains("pinned_key: has no use without TLS"), "{useless}");
+}
+
+const OAUTH: &str = r#"
+[account.oauth]
+token_url = "https://login.example.org/token"
+client_id = "triaged"
+refresh_token_file = "refresh"
+"#;
+
+#[test]
+fn an_account_may_have_tokens_in_place_of_a_password() {
+    let smallest = SMALLEST.replace("password_file = \"secret\"", "");
+    let account = |lines: &str| {
+        let config = parse(&format!("{smallest}{lines}")).map_err(|error| error.to_string())?;
+        Ok::<_, String>(config.relative_to(Path::new("/etc")).accounts[0].clone())
+    };
+    let Credential::OAuth(oauth) = account(OAUTH).expect("valid").credential else {
+        panic!("tokens")
+    };
+    assert_eq!(oauth.refresh_token, Path::new("/etc/refresh"));
+    let command = "token_command = [\"/usr/bin/token\", \"me\"]\nauth = \"xoauth2\"";
+    let command = account(command).expect("valid");
+    assert_eq!(command.auth, Some(Mechanism::XOAuth2));
+    assert!(command.credential.is_token());
+    for here in ["http://127.0.0.1:80/token", "http://[::1]/token", "https://a.example"] {
+        account(&OAUTH.replace("https://login.example.org/token", here)).expect("valid");
+    }
+}
+
+#[test]
+fn a_login_that_can_not_be_is_said() {
+    let smallest = SMALLEST.replace("password_file = \"secret\"", "");
+    let said = |lines: &str| parse(&format!("{smallest}{lines}")).expect_err("wrong").to_string();
+    let cases = [
+        ("token_command = [\"token\"]", "does not begin with a path from /"),
+        ("token_command = []", "does not begin with a path from /"),
+        ("token_command = [\"/t\"]\nauth = \"plain\"", "carries a password"),
+        ("password_file = \"p\"\nauth = \"xoauth2\"", "carries a token"),
+        ("password_file = \"p\"\nauth = \"cram-md5\"", "none of \"plain\", \"login\""),
+        ("password_file = \"p\"\nauth = \"login\"\nauthorize_as = \"b\"", "can not be said"),
+        (
+            "password_file = \"p\"\ntoken_command = [\"/t\"]",
+            "has both password_file and token_command",
+        ),
+        ("password_file = \"p\"\nauthorize_as = \"\"", "no user name"),
+    ];
+    for (lines, words) in cases {
+        assert!(said(lines).contains(words), "{lines}: {}", said(lines));
+    }
+    let urls = [
+        "http://login.example.org/",
+        "ftp://h/",
+        "login.example.org",
+        "https://u:hunter2@h/",
+        "https:///x",
+    ];
+    for url in urls {
+        let said = said(&OAUTH.replace("https://login.example.org/token", url));
+        assert!(said.contains("oauth.token_url"), "{said}");
+    }
+    let inline = said(&format!("{OAUTH}client_secret = \"hunter2\"\nrefresh_token = \"hunter2\""));
+    assert!(inline.contains("client_secret_file") && !inline.contains("hunter2"), "{inline}");
 }
 
 #[test]
@@ -134,8 +211,8 @@ fn relative_paths_are_taken_from_the_files_folder() {
     let config = config.relative_to(Path::new("/etc/triaged"));
     assert_eq!(config.state, Path::new("/etc/triaged/var"));
     assert_eq!(config.model.bundle, None);
-    let password = config.accounts.first().map(|account| &account.password);
-    assert_eq!(password, Some(&SecretSource::File("/etc/triaged/secret".into())));
+    let password = Credential::Password(SecretSource::File("/etc/triaged/secret".into()));
+    assert_eq!(config.accounts[0].credential, password);
 }
 
 #[test]
@@ -147,18 +224,34 @@ fn every_mistake_is_reported_at_once_with_line_path_and_what_to_do() {
     assert_eq!(problems, expected.trim_end(), "as it is now:\n{problems}");
 }
 
+/// The sample with every line on that is off, but for those that begin so.
+fn sample_without(left_off: &[&str]) -> Config {
+    let is_off = |line: &&str| {
+        let setting = line.strip_prefix('#').unwrap_or(line);
+        !left_off.iter().any(|key| setting.starts_with(key))
+    };
+    let turned_on = |line: &'static str| match line.strip_prefix('#') {
+        Some(setting) if setting.starts_with("[account.") => setting,
+        Some(setting) if !setting.starts_with(' ') && setting.contains(" = ") => setting,
+        _ => line,
+    };
+    let lines = SAMPLE.lines().filter(is_off).map(turned_on);
+    let on: String = lines.flat_map(|line| [line, "\n"]).collect();
+    parse(&on).map_err(|problems| problems.to_string()).expect("valid")
+}
+
 #[test]
 fn what_the_sample_leaves_off_is_valid_too() {
-    let on: String = SAMPLE
-        .lines()
-        .filter(|line| !line.starts_with("password_file"))
-        .map(|line| match line.strip_prefix('#') {
-            Some(setting) if !setting.starts_with(' ') && setting.contains(" = ") => setting,
-            _ => line,
-        })
-        .flat_map(|line| [line, "\n"])
-        .collect();
-    let config = parse(&on).map_err(|problems| problems.to_string()).expect("valid");
+    let oauth = ["[account.oauth]", "token_url", "client_", "refresh_", "scope"];
+    let all_but = |keys: &[&'static str]| sample_without(&[keys, &oauth].concat());
+    let pinned = all_but(&["password_file", "token_command", "ca_file"]);
+    assert!(pinned.accounts[0].pinned_key.is_some());
+    let command = all_but(&["password_", "pinned_key", "auth ="]);
+    assert!(matches!(command.accounts[0].credential, Credential::TokenCommand(_)));
+    let tokens = sample_without(&["password_", "pinned_key", "token_command", "auth ="]);
+    assert!(matches!(tokens.accounts[0].credential, Credential::OAuth(_)));
+    let config = all_but(&["password_file", "token_command", "pinned_key"]);
+    assert!(config.accounts[0].ca_file.is_some());
     assert!(config.model.bundle.is_some() && config.model.library.is_some());
     assert!(config.retrain.python.is_some() && config.retrain.training.is_some());
     assert_eq!(config.retrain.own_labels, [("category".to_owned(), "legal-hold".to_owned())]);

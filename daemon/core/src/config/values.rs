@@ -3,7 +3,7 @@
 
 use std::net::IpAddr;
 
-use super::account::SecretSource;
+use super::login::SecretSource;
 use super::problem::Fault;
 use crate::sync::Backfill;
 

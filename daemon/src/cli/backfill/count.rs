@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use jiff::Timestamp;
-use triaged::imap::{Endpoint, ImapError, Session};
-use triaged::secret;
+use triaged::imap::{Endpoint, ImapError, Login, Session};
+use triaged::secret::Credentials;
 use triaged::store::History;
 use triaged_core::config::{AccountConfig, Config};
 use triaged_core::mailbox::Uid;
@@ -19,8 +19,8 @@ pub(super) async fn run(
     mailboxes: &[&str],
     since: Timestamp,
 ) -> Result<Exit, Failure> {
-    let password = secret::read(&account.password).or_exit(Exit::Config)?;
-    let connected = Session::connect(&Endpoint::of(account), &account.user, &password).await;
+    let secret = Credentials::of(account, &config.state).read().await.or_exit(Exit::Config)?;
+    let connected = Session::connect(&Endpoint::of(account), &Login::of(account, &secret)).await;
     let mut session = connected.map_err(failure)?;
     for mailbox in mailboxes {
         session.select(mailbox).await.map_err(failure)?;

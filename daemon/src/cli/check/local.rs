@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::Path;
 
 use triaged::model::{Classifier, ModelBundle, ModelOptions, VersionError, Versions, open_library};
-use triaged::secret;
+use triaged::secret::{Credentials, Kept};
 use triaged::store::{Checked, Store, StoreError};
 use triaged_core::config::{Config, HistoryText, Mode, Problems, Provider};
 use triaged_core::label::{Head, Keyword, KeywordMap};
@@ -12,24 +12,31 @@ use triaged_core::label::{Head, Keyword, KeywordMap};
 use super::report::{Line, Report, counted};
 use crate::cli::Exit;
 
-/// Whether each account's password can be read, and who else can read it.
+/// Whether what each account logs in with can be read, and who else can read it.
 pub(super) fn passwords<W: Write>(config: &Config, report: &mut Report<W>) {
     for account in &config.accounts {
-        report.line(&match secret::look_up(&account.password) {
-            Ok(kept) if kept.group_can_read => Line::warn(
-                "password",
-                format!(
-                    "{}: {} can be read by its group, too; chmod 600 it unless that is meant",
-                    account.name,
-                    kept.path.display()
-                ),
-            ),
-            Ok(kept) => Line::ok("password", format!("{}: {}", account.name, kept.path.display())),
-            Err(error) => {
-                Line::fail(Exit::Config, "password", format!("{}: {error}", account.name))
+        let name = &account.name;
+        let subject = if account.credential.is_token() { "token" } else { "password" };
+        let credentials = Credentials::of(account, &config.state);
+        match credentials.look_up() {
+            Ok(kept) if kept.is_empty() => {
+                report.line(&Line::ok(subject, format!("{name}: {}", credentials.place())));
             }
-        });
+            Ok(kept) => kept.iter().for_each(|kept| report.line(&keeping(subject, name, kept))),
+            Err(error) => {
+                report.line(&Line::fail(Exit::Config, subject, format!("{name}: {error}")));
+            }
+        }
     }
+}
+
+fn keeping(subject: &str, account: &str, kept: &Kept) -> Line {
+    let path = kept.path.display();
+    if kept.group_can_read {
+        let mend = "can be read by its group, too; chmod 600 it unless that is meant";
+        return Line::warn(subject, format!("{account}: {path} {mend}"));
+    }
+    Line::ok(subject, format!("{account}: {path}"))
 }
 
 /// Bundle, keywords and library, and whether they work together; gives the keywords.

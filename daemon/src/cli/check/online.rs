@@ -2,11 +2,12 @@
 //! do, and whether each watched mailbox takes our keywords. Nothing is written to it.
 
 use std::io::Write;
+use std::path::Path;
 
 use futures::StreamExt;
-use triaged::imap::{Capabilities, Endpoint, ImapError, Selected, Session};
-use triaged::secret;
-use triaged_core::config::{AccountConfig, Config, Mode};
+use triaged::imap::{Capabilities, Endpoint, ImapError, Login, Selected, Session};
+use triaged::secret::{CredentialError, Credentials};
+use triaged_core::config::{AccountConfig, Config, Mode, Tls};
 use triaged_core::label::{Keyword, KeywordMap};
 
 use super::report::{Line, Report, counted};
@@ -35,7 +36,7 @@ pub(super) async fn accounts<W: Write>(
         keywords.map(|map| map.all().chain([config.keywords.unreadable()]).collect());
     let ours = ours.as_deref();
     let mut answers = futures::stream::iter(&config.accounts)
-        .map(|account| ask(account, ours))
+        .map(|account| ask(account, &config.state, ours))
         .buffered(AT_A_TIME);
     while let Some(lines) = answers.next().await {
         for line in &lines {
@@ -45,18 +46,24 @@ pub(super) async fn accounts<W: Write>(
 }
 
 /// One account, from the password to the last mailbox.
-async fn ask(account: &AccountConfig, ours: Option<&[&Keyword]>) -> Vec<Line> {
+async fn ask(account: &AccountConfig, state: &Path, ours: Option<&[&Keyword]>) -> Vec<Line> {
     let name = &account.name;
-    let Ok(password) = secret::read(&account.password) else {
-        return vec![Line::warn(name, "is not asked: its password can not be read, see above")];
+    let mut credentials = Credentials::of(account, state);
+    if credentials.look_up().is_err() {
+        let what = "is not asked: what it logs in with can not be read, see above";
+        return vec![Line::warn(name, what)];
+    }
+    let secret = match credentials.read().await {
+        Ok(secret) => secret,
+        Err(error) => return vec![no_token(name, &error)],
     };
     let endpoint = Endpoint::of(account);
-    let mut session = match Session::connect(&endpoint, &account.user, &password).await {
+    let mut session = match Session::connect(&endpoint, &Login::of(account, &secret)).await {
         Ok(session) => session,
-        Err(error) => return vec![failed(name, &error)],
+        Err(error) => return vec![failed(name, account.tls, &error)],
     };
     let mut lines = vec![
-        Line::ok(name, format!("logged in at {endpoint}")),
+        Line::ok(name, format!("logged in at {endpoint} {}", manner(account, &session))),
         capabilities(account, session.capabilities()),
     ];
     for mailbox in &account.mailboxes {
@@ -75,15 +82,40 @@ async fn ask(account: &AccountConfig, ours: Option<&[&Keyword]>) -> Vec<Line> {
     lines
 }
 
+/// "over TLS by PLAIN".
+fn manner(account: &AccountConfig, session: &Session) -> String {
+    let protection = match account.tls {
+        Tls::Implicit => "over TLS",
+        Tls::StartTls => "over TLS after STARTTLS",
+        Tls::None => "in clear, within this machine,",
+    };
+    format!("{protection} by {}", session.mechanism())
+}
+
+/// There is no token to log in with.
+fn no_token(account: &str, error: &CredentialError) -> Line {
+    let exit = match error {
+        error if error.is_refusal() => Exit::LoginRefused,
+        CredentialError::Unreachable { .. } | CredentialError::Unavailable { .. } => {
+            Exit::Unavailable
+        }
+        _ => Exit::Config,
+    };
+    Line::fail(exit, account, error)
+}
+
 /// A failure before any mailbox, with the exit code by what it takes to mend it.
-fn failed(account: &str, error: &ImapError) -> Line {
+fn failed(account: &str, tls: Tls, error: &ImapError) -> Line {
     let (exit, mend) = match error {
-        ImapError::LoginRefused(_) => (Exit::LoginRefused, "; are user and password right?"),
+        ImapError::LoginRefused(_) => {
+            (Exit::LoginRefused, "; are user and password, or token, right?")
+        }
         ImapError::LoginImpossible(_) | ImapError::Preauth => (Exit::LoginRefused, ""),
         ImapError::PlainNotLoopback { .. } => (Exit::Config, ""),
-        ImapError::Tls { .. } => (
+        ImapError::Tls { .. } if tls == Tls::Implicit => (
             Exit::Unavailable,
-            "; does this port begin with TLS (993 does)? A certificate of your own needs `ca_file`",
+            "; does this port begin with TLS (993 does)? A certificate of your own needs `ca_file` \
+             or `pinned_key`",
         ),
         _ => (Exit::Unavailable, ""),
     };
@@ -229,9 +261,9 @@ mod tests {
     #[test]
     fn the_exit_code_follows_from_what_it_takes_to_mend_it() {
         let away = ImapError::Unreachable { endpoint: "h:993".into(), reason: "refused".into() };
-        assert_eq!(failed("work", &away).exit(), Some(Exit::Unavailable));
+        assert_eq!(failed("work", Tls::Implicit, &away).exit(), Some(Exit::Unavailable));
         let refused = ImapError::LoginRefused(triaged::imap::Reply::default());
-        assert_eq!(failed("work", &refused).exit(), Some(Exit::LoginRefused));
+        assert_eq!(failed("work", Tls::Implicit, &refused).exit(), Some(Exit::LoginRefused));
         let gone = ImapError::MailboxGone(triaged::imap::Reply::default());
         assert_eq!(not_opened("work", &gone).exit(), Some(Exit::Config));
         assert_eq!(not_opened("work", &ImapError::Closed).exit(), Some(Exit::Unavailable));

@@ -1,0 +1,110 @@
+//! The login of one account: with what, and whether it is still tried.
+//!
+//! Three refusals in a row shut the door. A server's guard shuts the whole machine out after a few
+//! more (fail2ban's default is five in ten minutes), and no password becomes right by waiting.
+//! Servers and back-ends that can not answer are no refusals.
+
+use std::time::Duration;
+
+use tokio::sync::watch;
+use triaged_core::config::AccountConfig;
+
+use super::STEP;
+use crate::imap::{Endpoint, ImapError, Login, Session};
+use crate::pipeline::FlowError;
+use crate::pulse::Heart;
+use crate::secret::{Credentials, Mark};
+
+/// Refusals in a row after which nothing is tried any more.
+const MOST_REFUSALS: u32 = 3;
+/// How often a shut door looks whether the credential has changed.
+const LOOK: Duration = Duration::from_secs(5);
+
+/// See the module.
+pub struct Door {
+    credentials: Credentials,
+    /// Changes at SIGHUP.
+    hangup: watch::Receiver<u32>,
+    refusals: u32,
+    /// How the credential stood when it was tried last.
+    tried: Mark,
+    /// How it stood when it was refused last.
+    refused: Mark,
+}
+
+impl Door {
+    /// An open one.
+    pub fn new(credentials: Credentials, hangup: watch::Receiver<u32>) -> Self {
+        let (tried, refused) = (Mark::default(), Mark::default());
+        Self { credentials, hangup, refusals: 0, tried, refused }
+    }
+
+    /// Connects and logs in. An access token that the server refuses is replaced once.
+    pub(super) async fn enter(&mut self, config: &AccountConfig) -> Result<Session, FlowError> {
+        self.tried = self.credentials.mark();
+        let session = match self.attempt(config).await {
+            Err(FlowError::Imap(ImapError::LoginRefused(_))) if self.credentials.refused() => {
+                self.attempt(config).await?
+            }
+            session => session?,
+        };
+        self.refusals = 0;
+        Ok(session)
+    }
+
+    async fn attempt(&mut self, config: &AccountConfig) -> Result<Session, FlowError> {
+        let secret = self.credentials.read().await?;
+        let login = Login::of(config, &secret);
+        Ok(Session::connect(&Endpoint::of(config), &login).await?)
+    }
+
+    /// Takes notice of how a connection ended; whether it was one refusal too many.
+    pub(super) fn shuts_after(&mut self, error: &FlowError) -> bool {
+        if !is_refusal(error) {
+            return false;
+        }
+        // A fresh token that was refused is not tried again, either.
+        self.credentials.refused();
+        if self.refused != self.tried {
+            self.refusals = 0;
+        }
+        self.refused = self.tried.clone();
+        self.refusals += 1;
+        self.refusals >= MOST_REFUSALS
+    }
+
+    /// Why the door is shut, and what opens it.
+    pub(super) fn reason(&self, error: &FlowError) -> String {
+        format!(
+            "{error}, {MOST_REFUSALS} times in a row; nothing more is tried until {} has changed, \
+             or `systemctl reload triaged` (SIGHUP) asks for it",
+            self.credentials.place()
+        )
+    }
+
+    /// Waits until the credential has changed or somebody asks for another attempt.
+    pub(super) async fn opened(&mut self, heart: &Heart) {
+        self.hangup.mark_unchanged();
+        loop {
+            heart.beat(STEP);
+            tokio::select! {
+                Ok(()) = self.hangup.changed() => break,
+                () = tokio::time::sleep(LOOK) => {
+                    if self.credentials.mark() != self.refused {
+                        break;
+                    }
+                }
+            }
+        }
+        self.refusals = 0;
+    }
+}
+
+/// Whether somebody said that this credential is wrong.
+pub(super) fn is_refusal(error: &FlowError) -> bool {
+    match error {
+        FlowError::Imap(error) => matches!(error, ImapError::LoginRefused(_)),
+        FlowError::Credential(error) => error.is_refusal(),
+        _ => false,
+    }
+}

@@ -1,0 +1,116 @@
+//! What one account logs in with, whatever kind it is; each time as it is by then.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+use secrecy::SecretString;
+use triaged_core::config::{AccountConfig, Credential, OAuthConfig, SecretSource, TokenCommand};
+
+use super::tokens::Tokens;
+use super::{CredentialError, Kept, command, credentials_folder, look_up};
+
+/// See the module. Cheap to make; nothing is read before it is asked for.
+#[derive(Debug)]
+pub struct Credentials(Source);
+
+#[derive(Debug)]
+enum Source {
+    Password(SecretSource),
+    Command(TokenCommand),
+    Tokens(Box<Tokens>),
+}
+
+/// How the files stood that a credential comes from; another mark is perhaps another credential.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Mark(Vec<Option<Stamp>>);
+
+/// Device, inode, second and nanosecond of the last change, and size.
+type Stamp = (u64, u64, i64, i64, u64);
+
+impl Credentials {
+    /// Those of an account; exchanged refresh tokens are kept below `state`.
+    pub fn of(account: &AccountConfig, state: &Path) -> Self {
+        Self(match &account.credential {
+            Credential::Password(source) => Source::Password(source.clone()),
+            Credential::TokenCommand(command) => Source::Command(command.clone()),
+            Credential::OAuth(config) => {
+                Source::Tokens(Box::new(Tokens::new(config, account, state)))
+            }
+        })
+    }
+
+    /// The password, or an access token.
+    pub async fn read(&mut self) -> Result<SecretString, CredentialError> {
+        match &mut self.0 {
+            Source::Password(source) => Ok(look_up(source)?.secret),
+            Source::Command(command) => command::run(command).await,
+            Source::Tokens(tokens) => tokens.access().await,
+        }
+    }
+
+    /// The server refused what was read last. Whether reading again may give something better now:
+    /// an access token that was used before may have been withdrawn or have expired early.
+    pub fn refused(&mut self) -> bool {
+        match &mut self.0 {
+            Source::Tokens(tokens) => tokens.forget(),
+            Source::Password(_) | Source::Command(_) => false,
+        }
+    }
+
+    /// Where its secrets are kept, without asking anybody for a token.
+    pub fn look_up(&self) -> Result<Vec<Kept>, CredentialError> {
+        match &self.0 {
+            Source::Password(source) => Ok(vec![look_up(source)?]),
+            Source::Command(command) => executable(&command.program).map(|()| Vec::new()),
+            Source::Tokens(tokens) => {
+                let secret = tokens.config.client_secret.clone().map(SecretSource::File);
+                let mut kept = vec![tokens.rotated.current()?];
+                kept.extend(secret.as_ref().map(look_up).transpose()?);
+                Ok(kept)
+            }
+        }
+    }
+
+    /// How its files stand now.
+    pub fn mark(&self) -> Mark {
+        let stamp = |path: &PathBuf| {
+            let file = fs::metadata(path).ok()?;
+            Some((file.dev(), file.ino(), file.mtime(), file.mtime_nsec(), file.size()))
+        };
+        Mark(self.files().iter().map(stamp).collect())
+    }
+
+    /// What an administrator changes to give another one, in words.
+    pub fn place(&self) -> String {
+        self.files().first().map_or_else(
+            || "what the token command prints".to_owned(),
+            |path| path.display().to_string(),
+        )
+    }
+
+    /// The files that an administrator writes.
+    fn files(&self) -> Vec<PathBuf> {
+        match &self.0 {
+            Source::Password(SecretSource::File(path)) => vec![path.clone()],
+            Source::Password(SecretSource::Credential(name)) => {
+                credentials_folder().map(|folder| folder.join(name)).into_iter().collect()
+            }
+            Source::Command(_) => Vec::new(),
+            Source::Tokens(tokens) => {
+                let OAuthConfig { client_secret, refresh_token, .. } = &tokens.config;
+                [refresh_token].into_iter().chain(client_secret).cloned().collect()
+            }
+        }
+    }
+}
+
+fn executable(program: &Path) -> Result<(), CredentialError> {
+    let failed = |what: String| CredentialError::Command { program: program.to_owned(), what };
+    let metadata =
+        fs::metadata(program).map_err(|error| failed(format!("can not be found: {error}")))?;
+    if !metadata.is_file() || metadata.permissions().mode() & 0o111 == 0 {
+        return Err(failed("is no program".to_owned()));
+    }
+    Ok(())
+}
