@@ -35,6 +35,21 @@ fn starttls_and_a_private_authority_protect_every_login() {
 }
 
 #[test]
+fn starttls_believes_no_other_authority() {
+    let (mail, other) = (Mailserver::start(Format::Sdbox), Mailserver::start(Format::Sdbox));
+    let anna = mail.user("anna");
+    let account = other.user("anna").account().starttls(anna.plain_port());
+    let installation = Installation::new(&Settings::label().with(account));
+    let mut daemon = installation.start();
+    daemon.wait_until("it is refused", |daemon| {
+        daemon.get("/metrics").is_some()
+            && daemon.metric("triaged_imap_errors_total", &[("kind", "tls")]) >= 1.0
+    });
+    assert!(!mail.log().contains("method=PLAIN"), "{}", mail.log());
+    daemon.stop();
+}
+
+#[test]
 fn a_pinned_key_is_enough_whatever_the_certificate_says() {
     let mail = Mailserver::start(Format::Sdbox);
     let anna = mail.user("anna");

@@ -153,6 +153,11 @@ pub(super) fn says_too_many(text: &str) -> bool {
     text.contains("too many simultaneous") || text.contains("maximum number of connections")
 }
 
+/// Whether the text says, without a code, that it will pass: a password was not even looked at.
+pub(super) fn says_temporary(text: &str) -> bool {
+    text.to_ascii_lowercase().contains("temporar")
+}
+
 /// Whether the text says, without a code, that there is no such mailbox (Dovecot, Cyrus, Courier).
 pub(super) fn says_no_mailbox(text: &str) -> bool {
     let text = text.to_ascii_lowercase();

@@ -38,6 +38,7 @@ impl Reply {
                 Some(ResponseCode::Limit)
             }
             None if code::says_no_mailbox(text) => Some(ResponseCode::NonExistent),
+            None if code::says_temporary(text) => Some(ResponseCode::Unavailable),
             code => code,
         };
         Self { code, retry_after: code::suggested_delay(text) }

@@ -232,6 +232,7 @@ mod tests {
             ("%t NO [AUTHENTICATIONFAILED] wrong", "login_refused"),
             ("%t NO wrong", "login_refused"),
             ("%t NO [UNAVAILABLE] back-end is down", "unavailable"),
+            ("%t NO Temporary authentication failure.", "unavailable"),
             ("%t NO Too many simultaneous connections. (Failure)", "throttled"),
             ("%t NO [ALERT] Too many simultaneous connections. (Failure)", "throttled"),
             ("%t BAD what", "rejected"),
