@@ -43,6 +43,8 @@ fn hostile_servers_cost_nobody_else_anything_and_little_memory() {
 
 /// More than there are turns for chunks in hand.
 const SILENT: usize = 12;
+/// Well before the minute after which silence ends a command.
+const SOON: Duration = Duration::from_secs(40);
 
 #[test]
 fn servers_that_fall_silent_in_a_message_do_not_hold_up_the_others() {
@@ -51,13 +53,32 @@ fn servers_that_fall_silent_in_a_message_do_not_hold_up_the_others() {
         all.into_iter().find(|one| one.title == "silence in the middle of a literal").unwrap()
     };
     let mut play = Play::begin((0..SILENT).map(|n| (format!("silent-{n:02}"), silent())));
+    // Each stays so for a minute: they would come in two rounds if each kept its turn.
+    let start = Instant::now();
     until_within(IN_TIME, "all of them are silent", || {
         play.accounts.iter().all(|one| one.server.heard("BODY.PEEK")).then_some(())
     });
-    // They stay so for a minute.
+    assert!(start.elapsed() < SOON, "{:?}", start.elapsed());
     let start = Instant::now();
     play.label_one();
-    assert!(start.elapsed() < Duration::from_secs(40), "{:?}", start.elapsed());
+    assert!(start.elapsed() < SOON, "{:?}", start.elapsed());
+    play.end();
+}
+
+/// Commands that come in from a daemon that is woken again and again: fifty looks at once, and then
+/// five a second of three commands each.
+const COMMANDS: u64 = 600;
+
+#[test]
+fn a_server_that_always_has_news_is_not_asked_all_the_time() {
+    let all = transcript::of("wait").into_iter();
+    let news = all.filter(|one| one.title == "always news and never mail");
+    let play = Play::begin(news.map(|one| ("news".to_owned(), one)));
+    let commands = || play.accounts[0].server.commands();
+    let seconds = until_within(IN_TIME, "it is asked and asked", || {
+        Some(commands()).filter(|(count, _)| *count >= COMMANDS).map(|(_, seconds)| seconds)
+    });
+    assert!(seconds >= 20, "{COMMANDS} commands in {seconds} s");
     play.end();
 }
 
