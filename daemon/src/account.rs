@@ -295,8 +295,9 @@ impl Watcher {
     /// Waits for new mail: by IDLE where the server has it, but not past the next look at the
     /// other mailboxes; else by asking again.
     async fn wait(&self, life: &mut Life<'_>, pause: Option<Duration>) -> Result<Woken, FlowError> {
+        // Older mail goes on at once: nobody waited, so what has come meanwhile was not withheld.
         if pause == Some(Duration::ZERO) || (pause.is_some() && life.main.is_none()) {
-            return Ok(Woken::Timeout);
+            return Ok(Woken::Asked);
         }
         if life.idles {
             let alone = self.config.mailboxes.len() == 1;
