@@ -6,8 +6,10 @@
 mod backfill;
 mod door;
 mod gate;
+mod look;
 mod pause;
 mod show;
+mod wait;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -23,9 +25,9 @@ use triaged_core::rate::Rate;
 use triaged_core::sync::MailboxStatus;
 
 use crate::clock::jitter;
-use crate::imap::{ImapError, Session, Woken};
+use crate::imap::{Session, Woken};
 use crate::metrics::{Backlog, Connection, ConnectionState};
-use crate::pipeline::{Caught, Caution, FlowError, OpenMailbox, Pace, Pipeline};
+use crate::pipeline::{Caution, FlowError, OpenMailbox, Pipeline};
 use crate::pulse::Heart;
 use crate::readiness::{AccountState, Readiness};
 use crate::standing::Standings;
@@ -33,10 +35,6 @@ use crate::store::Account;
 
 pub use self::door::Door;
 pub use gate::Gate;
-
-/// A server or a router may drop a connection that says nothing for longer (4 to 9 minutes are
-/// safe); each renewal also looks at the mailbox, so that a push that has died is made up for.
-const LONGEST_IDLE: Duration = Duration::from_mins(4);
 
 /// How long a step may take that is not a chunk: a login, a SELECT, a wait, each with room.
 pub const STEP: Duration = Duration::from_mins(15);
@@ -199,138 +197,6 @@ impl Watcher {
         life.session.logout().await;
         Ok(())
     }
-
-    /// Takes every mailbox with new mail through the pipe; the main one last, so that it stays
-    /// selected and IDLE watches it.
-    async fn look_at_all(&self, life: &mut Life<'_>) -> Result<(), FlowError> {
-        let Some((main, others)) = self.config.mailboxes.split_first() else { return Ok(()) };
-        life.passed_over.clear();
-        for (position, name) in others.iter().enumerate() {
-            self.look_at(life, position, name).await?;
-        }
-        if life.main.is_none() {
-            life.main = Some(self.open(life, main).await?);
-        }
-        let Some(mailbox) = &mut life.main else { return Ok(()) };
-        let pace = self.pace(life.stop, &life.backlog);
-        let caught = self.pipeline.catch_up(&mut life.session, mailbox, &pace).await?;
-        self.show_mailbox(main, mailbox, caught);
-        self.judge_push(life, caught);
-        Ok(())
-    }
-
-    /// Compares what the server announced with what was found.
-    fn judge_push(&self, life: &mut Life<'_>, caught: Caught) {
-        let Some((woken, ended)) = life.woken.take().filter(|_| life.idles) else { return };
-        match woken {
-            Woken::NewMail => life.push.announced(ended),
-            Woken::Timeout | Woken::Unannounced => {
-                if caught.oldest.is_some_and(|oldest| life.push.found(oldest, ended)) {
-                    self.pipeline.metrics.push_withheld();
-                    tracing::warn!(account = %self.config.name, messages = caught.messages, "mail had come and the server had not announced it: until it does, it is asked more often");
-                }
-            }
-            Woken::FlagsChanged | Woken::Asked | Woken::Stopped => {}
-        }
-    }
-
-    /// Takes a mailbox that is not the main one through the pipe, if anything in it is new. One
-    /// that can not be read is reported and does not cost the others.
-    async fn look_at(
-        &self,
-        life: &mut Life<'_>,
-        position: usize,
-        name: &str,
-    ) -> Result<(), FlowError> {
-        let status = match life.session.status(name).await {
-            Err(error) if concerns_mailbox_only(&error) => {
-                self.passed_over(life, name, &error);
-                return Ok(());
-            }
-            status => status?,
-        };
-        if life.seen.get(position) == Some(&Some(status)) && status.uid_next.is_some() {
-            return Ok(());
-        }
-        life.main = None;
-        match self.open(life, name).await {
-            Err(FlowError::Imap(error)) if concerns_mailbox_only(&error) => {
-                self.passed_over(life, name, &error);
-                return Ok(());
-            }
-            mailbox => {
-                let pace = self.pace(life.stop, &life.backlog);
-                let mut mailbox = mailbox?;
-                match self.pipeline.catch_up(&mut life.session, &mut mailbox, &pace).await {
-                    Err(FlowError::Imap(error)) if concerns_mailbox_only(&error) => {
-                        self.passed_over(life, name, &error);
-                        return Ok(());
-                    }
-                    caught => self.show_mailbox(name, &mailbox, caught?),
-                }
-            }
-        }
-        if let Some(seen) = life.seen.get_mut(position) {
-            *seen = Some(status);
-        }
-        Ok(())
-    }
-
-    fn pace<'a>(&'a self, stop: &'a CancellationToken, backlog: &'a Backlog) -> Pace<'a> {
-        let Self { heart, listing, reading, .. } = self;
-        Pace { stop, heart, backlog, listing, reading }
-    }
-
-    async fn open(&self, life: &mut Life<'_>, name: &str) -> Result<OpenMailbox, FlowError> {
-        self.heart.beat(STEP);
-        let AccountConfig { backfill, mode, .. } = self.config;
-        let session = &mut life.session;
-        let mailbox = self.pipeline.open(session, self.account, name, backfill, mode).await?;
-        if mailbox.read_only() && life.said.insert((name.to_owned(), "read-only")) {
-            tracing::warn!(account = %self.config.name, mailbox = name, "the mailbox is read-only for this login: its mail is classified and gets no keywords; grant the right to set flags (the ACL rights s and w)");
-        }
-        Ok(mailbox)
-    }
-
-    /// Waits for new mail: by IDLE where the server has it, but not past the next look at the
-    /// other mailboxes; else by asking again.
-    async fn wait(&self, life: &mut Life<'_>, pause: Option<Duration>) -> Result<Woken, FlowError> {
-        // Older mail goes on at once: nobody waited, so what has come meanwhile was not withheld.
-        if pause == Some(Duration::ZERO) || (pause.is_some() && life.main.is_none()) {
-            return Ok(Woken::Asked);
-        }
-        if life.idles {
-            let alone = self.config.mailboxes.len() == 1;
-            let longest = if alone { LONGEST_IDLE } else { self.config.poll.min(LONGEST_IDLE) };
-            let longest = life.push.wait(longest, self.config.poll);
-            let longest = pause.map_or(longest, |pause| pause.min(longest));
-            let wake = life.stop.child_token();
-            let asked = async {
-                self.asked.notified().await;
-                wake.cancel();
-                std::future::pending::<Result<Woken, ImapError>>().await
-            };
-            let woken = tokio::select! {
-                woken = life.session.idle(longest, &wake) => woken,
-                never = asked => never,
-            };
-            match woken {
-                Ok(Woken::Stopped) if !life.stop.is_cancelled() => return Ok(Woken::Asked),
-                Err(error) if !error.ends_connection() => {
-                    tracing::warn!(account = %self.config.name, %error, poll_seconds = self.config.poll.as_secs(), "the server offers IDLE and refuses it: polling instead");
-                    life.idles = false;
-                }
-                woken => return Ok(woken?),
-            }
-        }
-        tokio::select! {
-            () = life.stop.cancelled() => return Ok(Woken::Stopped),
-            () = self.asked.notified() => return Ok(Woken::Asked),
-            () = tokio::time::sleep(pause.unwrap_or(self.config.poll).min(self.config.poll)) => {}
-        }
-        life.session.noop().await?;
-        Ok(Woken::Timeout)
-    }
 }
 
 /// Lets so much time pass; `false` when the stop came first.
@@ -342,10 +208,4 @@ async fn pass(wait: Duration, stop: &CancellationToken) -> bool {
         () = stop.cancelled() => false,
         () = tokio::time::sleep(wait) => true,
     }
-}
-
-/// Whether an error is about one mailbox, so that the connection can go on with the others.
-fn concerns_mailbox_only(error: &ImapError) -> bool {
-    !error.ends_connection()
-        && !matches!(error, ImapError::Throttled(_) | ImapError::Unavailable(_))
 }

@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 
 use triaged_core::mailbox::UidSet;
 
-use super::{Life, Watcher, concerns_mailbox_only};
+use super::look::concerns_mailbox_only;
+use super::{Life, Watcher};
 use crate::metrics::ConnectionState;
 use crate::pipeline::{FlowError, Step};
 use crate::store::{Backfill, BackfillState};
