@@ -18,16 +18,15 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
-use triaged_core::backoff;
+use triaged_core::budget::Mail;
 use triaged_core::config::AccountConfig;
 use triaged_core::push::PushRecord;
 use triaged_core::rate::Rate;
 use triaged_core::sync::MailboxStatus;
 
-use crate::clock::jitter;
 use crate::imap::{Session, Woken};
 use crate::metrics::{Backlog, Connection, ConnectionState};
-use crate::pipeline::{Caution, FlowError, OpenMailbox, Pipeline};
+use crate::pipeline::{Allowance, Caution, FlowError, OpenMailbox, Pipeline};
 use crate::pulse::Heart;
 use crate::readiness::{AccountState, Readiness};
 use crate::standing::Standings;
@@ -35,12 +34,10 @@ use crate::store::Account;
 
 pub use self::door::Door;
 pub use gate::Gate;
+use pause::Patience;
 
 /// How long a step may take that is not a chunk: a login, a SELECT, a wait, each with room.
 pub const STEP: Duration = Duration::from_mins(15);
-
-/// A connection that lasted this long was of use.
-const OF_USE: Duration = Duration::from_mins(1);
 
 /// How often an account's server is looked at because it says that there is news: five times a
 /// second in the long run, which delays nobody's mail by more than that, and bounds what a server
@@ -73,6 +70,16 @@ pub struct Watcher {
     pub listing: Caution,
     /// Which messages earlier connections died of.
     pub reading: Caution,
+    /// How much it may receive today.
+    pub allowance: Allowance,
+}
+
+/// How a connection ended that nothing was wrong with.
+enum End {
+    /// Somebody asked for it.
+    Stopped,
+    /// All was done, and no connection is to be kept.
+    Visited,
 }
 
 /// One connection, from login to its end.
@@ -105,54 +112,67 @@ struct Life<'a> {
 impl Watcher {
     /// Watches until `stop`; every failure on the way is reported, counted and tried again.
     pub async fn run(mut self, stop: CancellationToken) {
-        let mut attempt: u32 = 0;
-        let mut push = PushRecord::default();
+        let (mut patience, mut push) = (Patience::default(), PushRecord::default());
         while !stop.is_cancelled() {
             self.heart.beat(STEP);
             let began = self.pipeline.clock.monotonic();
-            let Err(error) = self.connection(&stop, &mut push).await else { break };
-            if self.door.shuts_after(&error) {
-                self.report_shut(&error);
-                tokio::select! {
-                    () = stop.cancelled() => break,
-                    () = self.door.opened(&self.heart) => attempt = 0,
+            let end = self.connection(&stop, &patience, &mut push).await;
+            self.door.listen();
+            self.tell_alerts();
+            let now = self.pipeline.clock.monotonic();
+            let away = match end {
+                Ok(End::Stopped) => break,
+                Ok(End::Visited) => {
+                    let away = patience.between_visits(self.config.poll, now).unwrap_or_default();
+                    self.report_visit(away);
+                    away
                 }
-                tracing::info!(account = %self.config.name, "the login is tried again");
-                continue;
-            }
-            // A connection that was of use for a while begins the count anew; one that only ever
-            // logs in and is thrown out does not.
-            let lasted = self.pipeline.clock.monotonic().duration_since(began) > OF_USE;
-            attempt = if lasted { 1 } else { attempt.saturating_add(1) };
-            let delay = backoff::delay(attempt, jitter()).max(pause::least(&error));
-            self.report(&error, attempt, delay);
-            self.heart.beat(STEP + delay);
+                Err(error) if self.door.shuts_after(&error) => {
+                    self.report_shut(&error);
+                    tokio::select! {
+                        () = stop.cancelled() => break,
+                        () = self.door.opened(&self.heart) => patience.begin_anew(),
+                    }
+                    tracing::info!(account = %self.config.name, "the login is tried again");
+                    continue;
+                }
+                Err(error) => {
+                    let away = patience.after(&error, began, now);
+                    self.report(&error, patience.attempt(), away);
+                    away
+                }
+            };
+            self.heart.beat(STEP + away);
             tokio::select! {
                 () = stop.cancelled() => break,
-                () = tokio::time::sleep(delay) => self.pipeline.metrics.reconnected(),
+                () = self.door.called() => {}
+                () = tokio::time::sleep(away) => {}
             }
+            self.pipeline.metrics.reconnected();
         }
         self.show(AccountState::Stopped);
     }
 
-    /// One connection from its beginning to its end; `Ok` when it ended because of `stop`.
+    /// One connection from its beginning to its end.
     async fn connection(
         &mut self,
         stop: &CancellationToken,
+        patience: &Patience,
         push: &mut PushRecord,
-    ) -> Result<(), FlowError> {
+    ) -> Result<End, FlowError> {
         let turn = self.gate.take();
         self.heart.beat(STEP + turn);
         if !pass(turn, stop).await {
-            return Ok(());
+            return Ok(End::Stopped);
         }
         let gauge = self.pipeline.metrics.connection(ConnectionState::Connecting);
         let session = tokio::select! {
-            () = stop.cancelled() => return Ok(()),
-            session = self.door.enter(&self.config) => session?,
+            () = stop.cancelled() => return Ok(End::Stopped),
+            session = self.door.enter(&self.config, self.allowance.meter()) => session?,
         };
         tracing::info!(account = %self.config.name, "logged in");
         self.show(AccountState::CatchingUp);
+        self.begin_allowance(session.capabilities().has("X-GM-EXT-1")).await?;
         let backlog = self.pipeline.metrics.backlog();
         self.standings.count_backlog(&self.config.name, backlog.share());
         let seen = vec![None; self.config.mailboxes.len()];
@@ -173,29 +193,56 @@ impl Watcher {
             passed_over: Vec::new(),
             said: BTreeSet::new(),
         };
+        let end = self.live(&mut life, patience).await?;
+        life.session.logout().await;
+        Ok(end)
+    }
+
+    /// Looks and waits, in turn.
+    async fn live(&self, life: &mut Life<'_>, patience: &Patience) -> Result<End, FlowError> {
         loop {
             life.gauge.becomes(ConnectionState::Working);
-            self.look_at_all(&mut life).await?;
-            if stop.is_cancelled() {
-                break;
+            self.look_at_all(life).await?;
+            if life.stop.is_cancelled() {
+                return Ok(End::Stopped);
             }
-            let pause = self.backfill(&mut life).await?;
-            self.show(self.standing(&life));
-            self.show_watching(&life);
+            let pause = self.backfill(life).await?;
+            self.show(self.standing(life));
+            self.show_watching(life);
+            self.tell_alerts();
+            self.pipeline.count_traffic(&self.allowance, self.account.id).await?;
+            life.session.heed()?;
+            let now = self.pipeline.clock.monotonic();
+            let visit = patience.between_visits(self.config.poll, now).is_some();
+            if visit && pause != Some(Duration::ZERO) {
+                return Ok(End::Visited);
+            }
             life.gauge.becomes(ConnectionState::Waiting);
             self.heart.beat(STEP + self.config.poll);
-            let woken = self.wait(&mut life, pause).await?;
+            let spent = self.spent();
+            let woken = self.wait(life, pause).await?;
             if woken == Woken::Stopped {
-                break;
+                return Ok(End::Stopped);
             }
-            life.woken = Some((woken, self.pipeline.clock.now()));
+            // What had to wait for another day was not withheld.
+            let ended = self.pipeline.clock.now();
+            life.woken = spent.is_none().then_some((woken, ended));
             let now = self.pipeline.clock.monotonic().duration_since(life.began);
-            if !pass(life.looks.take(now), stop).await {
-                break;
+            if !pass(life.looks.take(now), life.stop).await {
+                return Ok(End::Stopped);
             }
         }
-        life.session.logout().await;
-        Ok(())
+    }
+
+    /// Finds out how much may still be received today, from a Gmail or from another server.
+    async fn begin_allowance(&self, gmail: bool) -> Result<(), FlowError> {
+        let Pipeline { store, clock, .. } = &self.pipeline;
+        Ok(self.allowance.begin(store, self.account.id, gmail, clock.now()).await?)
+    }
+
+    /// Whether all that may be received today was; then until when.
+    fn spent(&self) -> Option<Timestamp> {
+        self.allowance.spent(Mail::New, self.pipeline.clock.now())
     }
 }
 

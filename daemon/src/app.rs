@@ -19,7 +19,7 @@ use crate::http::Server;
 use crate::lifecycle::{self, Signals, Supervision};
 use crate::metrics::{Metrics, MetricsError};
 use crate::model::VersionError;
-use crate::pipeline::{Caution, Pipeline, TURNS};
+use crate::pipeline::{Allowance, Caution, Pipeline, TURNS};
 use crate::pulse::Pulse;
 use crate::readiness::Readiness;
 use crate::reload::{Hangup, Models};
@@ -128,6 +128,7 @@ async fn watchers(
             gate: gate.clone(),
             listing: Caution::default(),
             reading: Caution::default(),
+            allowance: Allowance::new(account.daily_mebibytes),
         });
     }
     Ok(watchers)

@@ -48,4 +48,6 @@ mod secrets;
 mod service;
 mod silence;
 mod status;
+mod traffic;
+mod trouble;
 mod versions;

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use triaged_core::config::AccountConfig;
 
 use super::STEP;
-use crate::imap::{Endpoint, ImapError, Login, Session};
+use crate::imap::{Endpoint, ImapError, Login, Meter, Session};
 use crate::pipeline::FlowError;
 use crate::pulse::Heart;
 use crate::secret::{Credentials, Mark};
@@ -39,12 +39,17 @@ impl Door {
         Self { credentials, hangup, refusals: 0, tried, refused }
     }
 
-    /// Connects and logs in. An access token that the server refuses is replaced once.
-    pub(super) async fn enter(&mut self, config: &AccountConfig) -> Result<Session, FlowError> {
+    /// Connects, counted by `meter`, and logs in. An access token that the server refuses is
+    /// replaced once.
+    pub(super) async fn enter(
+        &mut self,
+        config: &AccountConfig,
+        meter: &Meter,
+    ) -> Result<Session, FlowError> {
         self.tried = self.credentials.mark();
-        let session = match self.attempt(config).await {
+        let session = match self.attempt(config, meter).await {
             Err(FlowError::Imap(ImapError::LoginRefused(_))) if self.credentials.refused() => {
-                self.attempt(config).await?
+                self.attempt(config, meter).await?
             }
             session => session?,
         };
@@ -52,10 +57,14 @@ impl Door {
         Ok(session)
     }
 
-    async fn attempt(&mut self, config: &AccountConfig) -> Result<Session, FlowError> {
+    async fn attempt(
+        &mut self,
+        config: &AccountConfig,
+        meter: &Meter,
+    ) -> Result<Session, FlowError> {
         let secret = self.credentials.read().await?;
         let login = Login::of(config, &secret);
-        Ok(Session::connect(&Endpoint::of(config), &login).await?)
+        Ok(Session::connect_metered(&Endpoint::of(config), &login, meter).await?)
     }
 
     /// Takes notice of how a connection ended; whether it was one refusal too many.
@@ -82,9 +91,20 @@ impl Door {
         )
     }
 
+    /// From now on somebody may ask for an attempt (SIGHUP); what was asked for before is done.
+    pub(super) fn listen(&mut self) {
+        self.hangup.mark_unchanged();
+    }
+
+    /// Waits until somebody asks for an attempt.
+    pub(super) async fn called(&mut self) {
+        if self.hangup.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
     /// Waits until the credential has changed or somebody asks for another attempt.
     pub(super) async fn opened(&mut self, heart: &Heart) {
-        self.hangup.mark_unchanged();
         loop {
             heart.beat(STEP);
             tokio::select! {

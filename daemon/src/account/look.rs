@@ -15,12 +15,18 @@ impl Watcher {
     /// selected and IDLE watches it.
     pub(super) async fn look_at_all(&self, life: &mut Life<'_>) -> Result<(), FlowError> {
         let Some((main, others)) = self.config.mailboxes.split_first() else { return Ok(()) };
-        life.passed_over.clear();
-        for (position, name) in others.iter().enumerate() {
-            self.look_at(life, position, name).await?;
+        let spent = self.spent().is_some();
+        if !spent {
+            life.passed_over.clear();
+            for (position, name) in others.iter().enumerate() {
+                self.look_at(life, position, name).await?;
+            }
         }
         if life.main.is_none() {
             life.main = Some(self.open(life, main).await?);
+        }
+        if spent {
+            return Ok(());
         }
         let Some(mailbox) = &mut life.main else { return Ok(()) };
         let pace = self.pace(life.stop, &life.backlog);
@@ -81,15 +87,16 @@ impl Watcher {
                 }
             }
         }
-        if let Some(seen) = life.seen.get_mut(position) {
+        // What had to be left for tomorrow is looked at again.
+        if let Some(seen) = life.seen.get_mut(position).filter(|_| self.spent().is_none()) {
             *seen = Some(status);
         }
         Ok(())
     }
 
     pub(super) fn pace<'a>(&'a self, stop: &'a CancellationToken, backlog: &'a Backlog) -> Pace<'a> {
-        let Self { heart, listing, reading, .. } = self;
-        Pace { stop, heart, backlog, listing, reading }
+        let Self { heart, listing, reading, allowance, .. } = self;
+        Pace { stop, heart, backlog, listing, reading, allowance }
     }
 
     pub(super) async fn open(&self, life: &mut Life<'_>, name: &str) -> Result<OpenMailbox, FlowError> {

@@ -8,11 +8,14 @@ use std::time::Duration;
 use triaged_core::mailbox::UidSet;
 
 use super::{FlowError, Mail, OpenMailbox, Pace, Pipeline};
-use crate::imap::{ImapError, Listed, Session};
+use crate::imap::{Listed, Session};
 use crate::store::{Backfill, BackfillState};
 
 /// Messages of one step: a chunk, after which new mail comes first again.
 const STEP: usize = 100;
+
+/// How long to wait before a step is taken again.
+const AFTER_FAILURE: Duration = Duration::from_secs(5);
 
 /// What a step came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,8 +24,10 @@ pub enum Step {
     Read(usize),
     /// The request is at its end, one way or the other.
     Ended,
-    /// A stop was heard.
+    /// A stop was heard, or nothing more may be received today.
     Stopped,
+    /// It met an error, and is taken again.
+    Failed,
 }
 
 impl Pipeline {
@@ -42,15 +47,7 @@ impl Pipeline {
         }
         let left = match waiting.take() {
             Some(left) => left,
-            None => match self.find(session, mailbox, request).await? {
-                Some(found) => found,
-                None => return self
-                    .give_up(
-                        request,
-                        "the server does not say which messages there are: ask for a shorter time",
-                    )
-                    .await,
-            },
+            None => self.find(session, mailbox, request).await?,
         };
         if left.is_empty() {
             self.store.end_backfill(request.id, BackfillState::Done, None).await?;
@@ -69,26 +66,22 @@ impl Pipeline {
         Ok(Step::Read(listed.len()))
     }
 
-    /// The messages of a request that are still to be looked at; `None` where the server's answer is
-    /// of no use.
+    /// The messages of a request that are still to be looked at.
     async fn find(
         &self,
         session: &mut Session,
         mailbox: &OpenMailbox,
         request: &Backfill,
-    ) -> Result<Option<UidSet>, FlowError> {
+    ) -> Result<UidSet, FlowError> {
         let cursor = mailbox.stored.cursor;
         let below = request.progress.map_or(cursor.next, |progress| progress.below);
-        let found = match session.search_since(request.since, below).await {
-            Err(ImapError::Protocol(_) | ImapError::Rejected { .. }) => return Ok(None),
-            found => found?,
-        };
+        let found = session.search_since(request.since, below).await?;
         if request.progress.is_none() {
             let count = found.len() as u64;
             self.store.begin_backfill(request.id, cursor.uid_validity, below, count).await?;
             tracing::info!(mailbox = request.mailbox, messages = count, "a backfill begins");
         }
-        Ok(Some(found))
+        Ok(found)
     }
 
     /// Those of the messages that concern the request and are not decided yet.
@@ -123,7 +116,11 @@ impl Step {
     /// How long to wait after a step that took so long, so that no more than `per_minute` messages
     /// are read.
     pub fn pause(self, per_minute: u32, took: Duration) -> Duration {
-        let Self::Read(messages) = self else { return Duration::ZERO };
+        let messages = match self {
+            Self::Read(messages) => messages,
+            Self::Failed => return AFTER_FAILURE,
+            Self::Ended | Self::Stopped => return Duration::ZERO,
+        };
         let due = Duration::from_millis(messages as u64 * 60_000 / u64::from(per_minute.max(1)));
         due.saturating_sub(took)
     }

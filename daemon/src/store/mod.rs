@@ -10,6 +10,7 @@ mod history;
 mod open;
 mod plan;
 mod rows;
+mod traffic;
 
 use std::collections::{BTreeSet, HashMap};
 use std::fs::File;

@@ -81,20 +81,7 @@ impl Mailserver {
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
         fs::write(folder.path().join("more.conf"), configuration).unwrap();
         let place = Place { software, folder, imap, imaps: free_port(), lmtp: free_port() };
-        let ports = [place.imap, place.imaps, place.lmtp];
-        let (mut command, log) = match software {
-            Software::Dovecot(format) => {
-                (dovecot(place.folder.path(), format, ports), "dovecot.log")
-            }
-            Software::Cyrus => (cyrus::command(place.folder.path(), ports), "cyrus.log"),
-        };
-        let mut process = Process::start(&mut command, &place.folder.path().join(log));
-        until("the server listens", || {
-            assert!(process.ended().is_none(), "the server ended:\n{}", process.output());
-            ports.iter().try_for_each(|port| {
-                TcpStream::connect((Ipv4Addr::LOCALHOST, *port)).ok().map(drop)
-            })
-        });
+        let process = place.launch();
         if software == Software::Cyrus {
             cyrus::prepare(place.folder.path());
         }
@@ -104,6 +91,23 @@ impl Mailserver {
     /// Which program it is.
     pub(crate) fn software(&self) -> Software {
         self.place.software
+    }
+
+    /// Ends it as its administrator does; who is connected hears a goodbye.
+    pub(crate) fn stop(&mut self) {
+        self.process.signal(Signal::TERM);
+        self.process.wait();
+        self.process.end();
+    }
+
+    /// Ends it without a word, like a loss of power.
+    pub(crate) fn kill(&mut self) {
+        self.process.end();
+    }
+
+    /// Starts it again after its end, with all that it had.
+    pub(crate) fn start_again(&mut self) {
+        self.process = self.place.launch();
     }
 
     /// A user of this server, whose mailboxes nobody else looks at.
@@ -136,6 +140,26 @@ impl Mailserver {
     /// The process id of the server's master.
     pub(crate) fn id(&self) -> u32 {
         self.process.id()
+    }
+}
+
+impl Place {
+    /// Starts the server and waits until it takes mail.
+    fn launch(&self) -> Process {
+        let ports = [self.imap, self.imaps, self.lmtp];
+        let folder = self.folder.path();
+        let (mut command, log) = match self.software {
+            Software::Dovecot(format) => (dovecot(folder, format, ports), "dovecot.log"),
+            Software::Cyrus => (cyrus::command(folder, ports), "cyrus.log"),
+        };
+        let mut process = Process::start(&mut command, &folder.join(log));
+        until("the server listens", || {
+            assert!(process.ended().is_none(), "the server ended:\n{}", process.output());
+            ports.iter().try_for_each(|port| {
+                TcpStream::connect((Ipv4Addr::LOCALHOST, *port)).ok().map(drop)
+            })
+        });
+        process
     }
 }
 

@@ -1,10 +1,10 @@
-//! A TCP proxy between the daemon and the server: it counts, cuts, refuses and swallows.
+//! A TCP proxy between the daemon and the server: it counts, cuts, refuses, swallows and delays.
 
 use std::borrow::Cow;
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU16, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -19,12 +19,16 @@ pub(crate) struct Proxy {
 
 /// What the threads of one proxy share.
 struct Line {
-    server: u16,
+    server: AtomicU16,
     conduct: AtomicU8,
     stopped: AtomicBool,
     /// When each connection came.
     connections: Mutex<Vec<Instant>>,
     received: AtomicU64,
+    /// Pieces that clients sent, which are whole commands as a rule.
+    commands: AtomicU64,
+    /// What each byte of new connections needs for one way, in microseconds.
+    delay: AtomicU64,
     /// Whether lines that announce mail are left out; for connections in clear.
     hushed: AtomicBool,
     /// What a client says for the last time.
@@ -47,11 +51,13 @@ impl Proxy {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).unwrap();
         listener.set_nonblocking(true).unwrap();
         let line = Arc::new(Line {
-            server,
+            server: AtomicU16::new(server),
             conduct: AtomicU8::new(PASS),
             stopped: AtomicBool::new(false),
             connections: Mutex::default(),
             received: AtomicU64::new(0),
+            commands: AtomicU64::new(0),
+            delay: AtomicU64::new(0),
             hushed: AtomicBool::new(false),
             last_words: Mutex::default(),
             open: Mutex::default(),
@@ -69,6 +75,23 @@ impl Proxy {
     /// Bytes that came from the server, of all connections.
     pub(crate) fn received(&self) -> u64 {
         self.line.received.load(Ordering::SeqCst)
+    }
+
+    /// Commands that clients sent, of all connections.
+    pub(crate) fn commands(&self) -> u64 {
+        self.line.commands.load(Ordering::SeqCst)
+    }
+
+    /// Leads new connections to another port of this machine.
+    pub(crate) fn lead_to(&self, server: u16) {
+        self.line.server.store(server, Ordering::SeqCst);
+    }
+
+    /// New connections have this round trip: each byte needs half of it for its way, and none waits
+    /// for another.
+    pub(crate) fn round_trip(&self, time: Duration) {
+        let micros = u64::try_from(time.as_micros() / 2).unwrap();
+        self.line.delay.store(micros, Ordering::SeqCst);
     }
 
     /// When each connection came, the first one first.
@@ -176,7 +199,9 @@ fn accept(listener: &TcpListener, line: &Arc<Line>) {
 
 fn connect(client: TcpStream, line: &Arc<Line>) -> io::Result<()> {
     client.set_nonblocking(false)?;
-    let server = TcpStream::connect((Ipv4Addr::LOCALHOST, line.server))?;
+    let server = TcpStream::connect((Ipv4Addr::LOCALHOST, line.server.load(Ordering::SeqCst)))?;
+    client.set_nodelay(true)?;
+    server.set_nodelay(true)?;
     line.connections.lock().unwrap().push(Instant::now());
     line.open.lock().unwrap().extend([client.try_clone()?, server.try_clone()?]);
     let (client_in, server_in) = (client.try_clone()?, server.try_clone()?);
@@ -184,6 +209,7 @@ fn connect(client: TcpStream, line: &Arc<Line>) -> io::Result<()> {
     thread::spawn(move || {
         pump(client_in, server, &up, |bytes| {
             up.listen(bytes);
+            up.commands.fetch_add(1, Ordering::SeqCst);
             Cow::Borrowed(bytes)
         });
     });
@@ -204,6 +230,8 @@ fn pump(
     line: &Line,
     see: impl for<'a> Fn(&'a [u8]) -> Cow<'a, [u8]>,
 ) {
+    let delay = Duration::from_micros(line.delay.load(Ordering::SeqCst));
+    let later = (!delay.is_zero()).then(|| to.try_clone().map(send_later));
     let mut buffer = vec![0; 64 * 1024];
     while let Ok(read) = from.read(&mut buffer) {
         if read == 0 {
@@ -213,10 +241,29 @@ fn pump(
         if line.conduct() == SWALLOW {
             continue;
         }
-        if to.write_all(&passed_on).is_err() {
+        let sent = match &later {
+            Some(Ok(later)) => later.send((Instant::now() + delay, passed_on.into_owned())).is_ok(),
+            _ => to.write_all(&passed_on).is_ok(),
+        };
+        if !sent {
             break;
         }
     }
+    // What is still on its way is lost, as on a line that is cut.
     let _ = to.shutdown(Shutdown::Both);
     let _ = from.shutdown(Shutdown::Both);
+}
+
+/// Sends each piece when its time has come.
+fn send_later(mut to: TcpStream) -> mpsc::Sender<(Instant, Vec<u8>)> {
+    let (sender, pieces) = mpsc::channel::<(Instant, Vec<u8>)>();
+    thread::spawn(move || {
+        for (due, piece) in pieces {
+            thread::sleep(due.saturating_duration_since(Instant::now()));
+            if to.write_all(&piece).is_err() {
+                break;
+            }
+        }
+    });
+    sender
 }

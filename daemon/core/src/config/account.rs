@@ -47,10 +47,15 @@ pub struct AccountConfig {
     pub mode: Mode,
     /// How often a mailbox is looked at that the server does not report by itself.
     pub poll: Duration,
+    /// How many MiB may come from the server in a day; 0: any number; `None`: what suits the server.
+    pub daily_mebibytes: Option<u32>,
 }
 
 /// A day; a mailbox that is looked at less often is not watched.
 const LONGEST_POLL: i64 = 86_400;
+
+/// Sixteen tebibytes: more is `0`.
+const MOST_MEBIBYTES: i64 = 1 << 24;
 
 /// Reads all accounts; those with a problem are reported and left out.
 pub(super) fn read_all(
@@ -85,6 +90,7 @@ fn read(
     let backfill = backfill.and_then(|text| text.check(problems, |text| backfill_days(&text)));
     let mode = mode(&mut section, problems).unwrap_or(default_mode);
     let poll = number(&mut section, "poll_seconds", 1..=LONGEST_POLL, problems).unwrap_or(60);
+    let daily_mebibytes = number(&mut section, "daily_mebibytes", 0..=MOST_MEBIBYTES, problems);
     section.finish(problems);
     let (name, host) = (name?, host?);
     let Login { user, authorize_as, auth, credential } = login?;
@@ -108,6 +114,7 @@ fn read(
         backfill: backfill.unwrap_or(Backfill::None),
         mode,
         poll: Duration::from_secs(poll.into()),
+        daily_mebibytes,
     })
 }
 
