@@ -47,6 +47,7 @@ mod retrain_learns;
 mod secrets;
 mod service;
 mod silence;
+mod soak;
 mod status;
 mod traffic;
 mod trouble;

@@ -88,9 +88,8 @@ fn what_a_mailbox_refuses_is_shown_with_the_reason(mail: &Mailserver) {
     let daemon = installation.start();
     let outage = Mail::outage();
     until("the daemon answers", || daemon.get("/status"));
-    installation.wait_status("anna", "INBOX is open", |anna| {
-        anna.standing.mailboxes.contains_key("INBOX")
-    });
+    installation
+        .wait_status("anna", "INBOX is open", |anna| anna.standing.mailboxes.contains_key("INBOX"));
     anna.deliver(&outage);
     let record = installation.wait_decided(&anna, &outage);
     assert_eq!(record.outcome, "not-permitted", "{record:?}");
@@ -121,10 +120,12 @@ fn an_account_that_catches_up_or_waits_says_so() {
     let found = installation.wait_status("bert", "bert waits", |bert| {
         matches!(bert.state, AccountState::Waiting { .. })
     });
-    assert!(found.state.reason().is_some_and(|reason| reason.contains("cannot reach")), "{found:?}");
-    installation.wait_status("anna", "anna is watched", |anna| {
-        anna.state == AccountState::Watching
-    });
+    assert!(
+        found.state.reason().is_some_and(|reason| reason.contains("cannot reach")),
+        "{found:?}"
+    );
+    installation
+        .wait_status("anna", "anna is watched", |anna| anna.state == AccountState::Watching);
     proxy.refuse();
     anna.append("INBOX", &Mail::outage(), "", None);
     proxy.pass();
@@ -133,6 +134,7 @@ fn an_account_that_catches_up_or_waits_says_so() {
         anna.state == AccountState::CatchingUp && anna.standing.backlog == 1
     });
     assert_eq!((found.state.reason(), found.state.retry_at()), (None, None));
+    proxy.refuse();
     daemon.stop();
 }
 

@@ -3,13 +3,12 @@
 
 use triaged::http::AccountStatus;
 
-use crate::harness::{
-    FIXTURE, Format, Installation, Mail, Mailserver, Settings, User, until,
-};
+use crate::harness::{FIXTURE, Format, Installation, Mail, Mailserver, Settings, User, until};
 
 /// A mail of which about 90 KiB are read.
 fn large() -> Mail {
-    let body = "All orders of the day, one line each, in the order in which they came.\n".repeat(1_300);
+    let body =
+        "All orders of the day, one line each, in the order in which they came.\n".repeat(1_300);
     Mail::new("Orders <orders@example.org>", "Orders", &body)
 }
 

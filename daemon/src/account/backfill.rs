@@ -3,12 +3,11 @@
 use std::time::{Duration, Instant};
 
 use triaged_core::budget::Mail;
-use triaged_core::mailbox::UidSet;
 
 use super::{Life, Watcher};
 use crate::imap::ImapError;
 use crate::metrics::ConnectionState;
-use crate::pipeline::{FlowError, Step};
+use crate::pipeline::{FlowError, Rest, Step};
 use crate::store::{Backfill, BackfillState};
 
 /// How often in a row a step may fail before the request is given up. A message on which the server
@@ -21,7 +20,7 @@ const LEAST_PAUSE: Duration = Duration::from_secs(1);
 #[derive(Debug, Default)]
 pub(super) struct Left {
     request: i64,
-    uids: Option<UidSet>,
+    rest: Rest,
     /// When the next step may be taken.
     due: Option<Instant>,
 }
@@ -55,7 +54,9 @@ impl Watcher {
             Err(FlowError::Imap(error)) => self.failed(&request, error).await?,
             step => step?,
         };
-        let pause = step.pause(request.per_minute, clock.monotonic().duration_since(began));
+        let took = clock.monotonic().duration_since(began);
+        life.left.rest.learn(took);
+        let pause = step.pause(request.per_minute, took);
         life.left.due = Some(clock.monotonic() + pause);
         Ok(Some(pause))
     }
@@ -89,7 +90,7 @@ impl Watcher {
         }
         let Some(mailbox) = other.as_mut().or(life.main.as_mut()) else { return Ok(Step::Stopped) };
         let pace = self.pace(life.stop, &life.backlog);
-        let uids = &mut life.left.uids;
-        self.pipeline.backfill(&mut life.session, mailbox, request, uids, &pace).await
+        let rest = &mut life.left.rest;
+        self.pipeline.backfill(&mut life.session, mailbox, request, rest, &pace).await
     }
 }

@@ -94,12 +94,20 @@ impl Watcher {
         Ok(())
     }
 
-    pub(super) fn pace<'a>(&'a self, stop: &'a CancellationToken, backlog: &'a Backlog) -> Pace<'a> {
+    pub(super) fn pace<'a>(
+        &'a self,
+        stop: &'a CancellationToken,
+        backlog: &'a Backlog,
+    ) -> Pace<'a> {
         let Self { heart, listing, reading, allowance, .. } = self;
         Pace { stop, heart, backlog, listing, reading, allowance }
     }
 
-    pub(super) async fn open(&self, life: &mut Life<'_>, name: &str) -> Result<OpenMailbox, FlowError> {
+    pub(super) async fn open(
+        &self,
+        life: &mut Life<'_>,
+        name: &str,
+    ) -> Result<OpenMailbox, FlowError> {
         self.heart.beat(STEP);
         let AccountConfig { backfill, mode, .. } = self.config;
         let session = &mut life.session;

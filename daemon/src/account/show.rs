@@ -9,9 +9,7 @@ use super::{Life, Watcher, door, pause};
 use crate::imap::ImapError;
 use crate::pipeline::{Caught, FlowError, OpenMailbox, Traffic};
 use crate::readiness::AccountState;
-use crate::standing::{
-    BackfillStanding, MailboxStanding, TrafficStanding, WatchMode, Watching,
-};
+use crate::standing::{BackfillStanding, MailboxStanding, TrafficStanding, WatchMode, Watching};
 use crate::store::Backfill;
 
 impl Watcher {

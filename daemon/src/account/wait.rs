@@ -15,7 +15,11 @@ const LONGEST_IDLE: Duration = Duration::from_mins(4);
 impl Watcher {
     /// Waits for new mail: by IDLE where the server has it, but not past the next look at the
     /// other mailboxes; else by asking again.
-    pub(super) async fn wait(&self, life: &mut Life<'_>, pause: Option<Duration>) -> Result<Woken, FlowError> {
+    pub(super) async fn wait(
+        &self,
+        life: &mut Life<'_>,
+        pause: Option<Duration>,
+    ) -> Result<Woken, FlowError> {
         // Older mail goes on at once: nobody waited, so what has come meanwhile was not withheld.
         if pause == Some(Duration::ZERO) || (pause.is_some() && life.main.is_none()) {
             return Ok(Woken::Asked);

@@ -10,9 +10,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use triaged::http::{self, AccountStatus, Status};
 use triaged::readiness::AccountState;
-use triaged::standing::{
-    BackfillStanding, MailboxStanding, TrafficStanding, WatchMode, Watching,
-};
+use triaged::standing::{BackfillStanding, MailboxStanding, TrafficStanding, WatchMode, Watching};
 
 use super::{Exit, Failure, OrExit};
 

@@ -285,9 +285,21 @@ mod tests {
         let of_login = [
             ("Too many simultaneous connections. (Failure)", "throttled", Trouble::Crowded),
             ("[LIMIT] Maximum number of connections exceeded", "throttled", Trouble::Crowded),
-            ("[OVERQUOTA] Account exceeded command or bandwidth limits", "throttled", Trouble::Bandwidth),
-            ("[ALERT] Account exceeded command or bandwidth limits.", "throttled", Trouble::Bandwidth),
-            ("Server busy. Suggested Backoff Time: 300 milliseconds", "throttled", Trouble::Throttled),
+            (
+                "[OVERQUOTA] Account exceeded command or bandwidth limits",
+                "throttled",
+                Trouble::Bandwidth,
+            ),
+            (
+                "[ALERT] Account exceeded command or bandwidth limits.",
+                "throttled",
+                Trouble::Bandwidth,
+            ),
+            (
+                "Server busy. Suggested Backoff Time: 300 milliseconds",
+                "throttled",
+                Trouble::Throttled,
+            ),
             ("[THROTTLED] slower", "throttled", Trouble::Throttled),
             ("User is authenticated but not connected.", "unavailable", Trouble::Unavailable),
             ("[UNAVAILABLE] back-end is down", "unavailable", Trouble::Unavailable),

@@ -264,7 +264,10 @@ mod tests {
             ("%t NO Temporary authentication failure.", "unavailable"),
             ("%t NO Too many simultaneous connections. (Failure)", "throttled"),
             ("%t NO [ALERT] Too many simultaneous connections. (Failure)", "throttled"),
-            ("%t NO [OVERQUOTA] Account exceeded command or bandwidth limits. (Failure)", "throttled"),
+            (
+                "%t NO [OVERQUOTA] Account exceeded command or bandwidth limits. (Failure)",
+                "throttled",
+            ),
             ("%t NO Server Busy. Suggested Backoff Time: 30000 milliseconds", "throttled"),
             ("%t NO User is authenticated but not connected.", "unavailable"),
             ("%t BAD what", "rejected"),

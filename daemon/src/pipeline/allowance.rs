@@ -73,7 +73,13 @@ impl Allowance {
         let mut count = self.count();
         count.budget = DailyBudget::new(self.configured, gmail);
         if !known {
-            *count = Count { budget: count.budget, day: Some(day), before, saved: before, ..Count::default() };
+            *count = Count {
+                budget: count.budget,
+                day: Some(day),
+                before,
+                saved: before,
+                ..Count::default()
+            };
         }
         Ok(())
     }

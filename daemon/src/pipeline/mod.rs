@@ -38,7 +38,7 @@ use crate::pulse::Heart;
 use crate::store::{Account, Action, PlannedMessage, Store, StoredMailbox};
 
 pub use allowance::{Allowance, Traffic};
-pub use backfill::Step;
+pub use backfill::{Rest, Step};
 use caution::Attempt;
 pub use caution::Caution;
 pub use error::FlowError;

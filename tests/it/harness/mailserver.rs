@@ -18,7 +18,7 @@ use super::client::ImapClient;
 use super::cyrus;
 use super::mail::Mail;
 use super::ports::free_port;
-use super::process::Process;
+use super::process::{Process, group_members};
 use super::settings::Account;
 use super::wait::{PATIENCE, until};
 
@@ -97,7 +97,8 @@ impl Mailserver {
     pub(crate) fn stop(&mut self) {
         self.process.signal(Signal::TERM);
         self.process.wait();
-        self.process.end();
+        // Those who speak to clients end after their master.
+        until("all have ended", || group_members(self.id()).is_empty().then_some(()));
     }
 
     /// Ends it without a word, like a loss of power.
@@ -234,6 +235,11 @@ impl User {
     /// An independent client, logged in as this user.
     pub(crate) fn client(&self) -> ImapClient {
         ImapClient::login(self.place.imap, &self.name, PASSWORD)
+    }
+
+    /// The same, by another port.
+    pub(crate) fn client_at(&self, port: u16) -> ImapClient {
+        ImapClient::login(port, &self.name, PASSWORD)
     }
 
     /// Hands a mail to the server the way a mail transfer agent does: by LMTP (RFC 2033).

@@ -31,6 +31,10 @@ struct Line {
     delay: AtomicU64,
     /// Whether lines that announce mail are left out; for connections in clear.
     hushed: AtomicBool,
+    /// What is to be said once instead of something else that a server says.
+    spoilt: Mutex<Option<(&'static str, &'static str)>>,
+    /// What clients said, where it is in clear.
+    said: Mutex<Vec<u8>>,
     /// What a client says for the last time.
     last_words: Mutex<Option<&'static str>>,
     open: Mutex<Vec<TcpStream>>,
@@ -59,6 +63,8 @@ impl Proxy {
             commands: AtomicU64::new(0),
             delay: AtomicU64::new(0),
             hushed: AtomicBool::new(false),
+            spoilt: Mutex::default(),
+            said: Mutex::default(),
             last_words: Mutex::default(),
             open: Mutex::default(),
         });
@@ -80,6 +86,13 @@ impl Proxy {
     /// Commands that clients sent, of all connections.
     pub(crate) fn commands(&self) -> u64 {
         self.line.commands.load(Ordering::SeqCst)
+    }
+
+    /// The lines of clients in clear that have this text in them, in their order.
+    pub(crate) fn said(&self, text: &str) -> Vec<String> {
+        let said = self.line.said.lock().unwrap();
+        let lines = String::from_utf8_lossy(&said);
+        lines.lines().filter(|line| line.contains(text)).map(str::to_owned).collect()
     }
 
     /// Leads new connections to another port of this machine.
@@ -135,6 +148,11 @@ impl Proxy {
         self.line.hushed.store(hushed, Ordering::SeqCst);
     }
 
+    /// The next time that a server says this, in clear and in one piece, it says that.
+    pub(crate) fn spoil_once(&self, this: &'static str, that: &'static str) {
+        *self.line.spoilt.lock().unwrap() = Some((this, that));
+    }
+
     /// Lets everything pass again.
     pub(crate) fn pass(&self) {
         *self.line.last_words.lock().unwrap() = None;
@@ -167,8 +185,16 @@ impl Line {
         }
     }
 
-    /// What of these bytes of the server goes on: all, or all lines but those of new mail.
+    /// What of these bytes of the server goes on: all, or all lines but those of new mail, or
+    /// something else once.
     fn audible<'a>(&self, bytes: &'a [u8]) -> Cow<'a, [u8]> {
+        let mut spoilt = self.spoilt.lock().unwrap();
+        if let Some((this, that)) = *spoilt
+            && let Some((before, after)) = String::from_utf8_lossy(bytes).split_once(this)
+        {
+            *spoilt = None;
+            return Cow::Owned([before, that, after].concat().into_bytes());
+        }
         if !self.hushed.load(Ordering::SeqCst) {
             return Cow::Borrowed(bytes);
         }
@@ -210,6 +236,7 @@ fn connect(client: TcpStream, line: &Arc<Line>) -> io::Result<()> {
         pump(client_in, server, &up, |bytes| {
             up.listen(bytes);
             up.commands.fetch_add(1, Ordering::SeqCst);
+            up.said.lock().unwrap().extend_from_slice(bytes);
             Cow::Borrowed(bytes)
         });
     });
