@@ -47,7 +47,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("hyper_util", &["http"]),
     ("indicatif", &["cli"]),
     ("getrandom", &["clock", "store"]),
-    ("libc", &["main"]),
+    ("libc", &["main", "model"]),
     ("libsqlite3_sys", &["store"]),
     ("mail_parser", &["core"]),
     ("notify", &["reload"]),

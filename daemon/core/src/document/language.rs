@@ -26,9 +26,16 @@ const CODES: &str = "afr=af aka=ak amh=am ara=ar aze=az bel=be ben=bn bul=bg cat
 
 /// The language of these paragraphs by its code of ISO 639-1; `None` where it is not beyond doubt.
 pub(super) fn of(paragraphs: &[String]) -> Option<&'static str> {
+    other_than(&[], paragraphs)
+}
+
+/// The same, where it is none of `known`, for which half the work is enough: paragraphs in other
+/// languages could only raise doubts about it.
+pub(super) fn other_than(known: &[String], paragraphs: &[String]) -> Option<&'static str> {
     let detector = Detector::with_denylist(NO_MAIL.to_vec());
     let whole = detector.detect(&paragraphs.join("\n"))?;
-    if whole.confidence() < RELIABLE {
+    let language = code(whole.lang())?;
+    if whole.confidence() < RELIABLE || known.iter().any(|known| known == language) {
         return None;
     }
     let words = |paragraph: &&String| paragraph.split(' ').count();
@@ -36,7 +43,7 @@ pub(super) fn of(paragraphs: &[String]) -> Option<&'static str> {
     let dissenting = |paragraph: &&String| detector.detect(paragraph).is_some_and(dissents);
     let against: usize = paragraphs.iter().filter(dissenting).map(|one| words(&one)).sum();
     let all: usize = paragraphs.iter().map(|one| words(&one)).sum();
-    if against * DISSENTERS >= all { None } else { code(whole.lang()) }
+    (against * DISSENTERS < all).then_some(language)
 }
 
 fn code(language: Lang) -> Option<&'static str> {
@@ -84,5 +91,12 @@ mod tests {
              Die Lieferung verzögert sich leider um zwei Wochen, da unser Vorlieferant in Verzug ist.",
             None,
         );
+    }
+
+    #[test]
+    fn a_known_language_is_no_other_one() {
+        let paragraphs = ["Können Sie mir bitte die Rechnung noch einmal schicken?".to_owned()];
+        assert_eq!(other_than(&["en".to_owned()], &paragraphs), Some("de"));
+        assert_eq!(other_than(&["en".to_owned(), "de".to_owned()], &paragraphs), None);
     }
 }
