@@ -6,7 +6,9 @@
 mod backfill;
 mod door;
 mod gate;
+mod master;
 mod pause;
+mod place;
 mod show;
 
 use std::collections::BTreeSet;
@@ -33,6 +35,8 @@ use crate::store::Account;
 
 pub use self::door::Door;
 pub use gate::Gate;
+pub use master::Master;
+pub use place::{Budget, Place, Places};
 
 /// A server or a router may drop a connection that says nothing for longer (4 to 9 minutes are
 /// safe); each renewal also looks at the mailbox, so that a push that has died is made up for.
@@ -60,7 +64,7 @@ pub struct Watcher {
     /// Its row in the store.
     pub account: Account,
     /// The way of its messages.
-    pub pipeline: Pipeline,
+    pub pipeline: Arc<Pipeline>,
     /// Where its state is shown.
     pub readiness: Readiness,
     /// Where it is shown in detail.
@@ -71,10 +75,23 @@ pub struct Watcher {
     pub asked: Arc<Notify>,
     /// What all accounts' connections go through.
     pub gate: Gate,
+    /// Where it gets a place for its connection.
+    pub places: Places,
+    /// Whether it had to give its place up: then it is watched in turns with others.
+    pub gave_way: bool,
     /// Which listings earlier connections died of.
     pub listing: Caution,
     /// Which messages earlier connections died of.
     pub reading: Caution,
+}
+
+/// Why a connection ended in order.
+#[derive(Debug, PartialEq, Eq)]
+enum Ended {
+    /// The daemon stops, or does not watch this account any more.
+    Stopped,
+    /// Another account needed the place.
+    GaveWay,
 }
 
 /// One connection, from login to its end.
@@ -83,6 +100,7 @@ struct Life<'a> {
     gauge: Connection,
     backlog: Backlog,
     stop: &'a CancellationToken,
+    place: &'a Place,
     /// The main mailbox, while it is selected.
     main: Option<OpenMailbox>,
     /// What the server said of the other mailboxes when they were looked at last.
@@ -110,9 +128,23 @@ impl Watcher {
         let mut attempt: u32 = 0;
         let mut push = PushRecord::default();
         while !stop.is_cancelled() {
-            self.heart.beat(STEP);
+            let Some(place) = self.place(&stop).await else { break };
             let began = self.pipeline.clock.monotonic();
-            let Err(error) = self.connection(&stop, &mut push).await else { break };
+            // In a box: an account that waits for its turn or for a server holds no more memory
+            // than it needs for that.
+            let ended = Box::pin(self.connection(&place, &stop, &mut push)).await;
+            drop(place);
+            let error = match ended {
+                Ok(Ended::Stopped) => break,
+                Ok(Ended::GaveWay) => {
+                    if !self.rest(&stop).await {
+                        break;
+                    }
+                    attempt = 0;
+                    continue;
+                }
+                Err(error) => error,
+            };
             if self.door.shuts_after(&error) {
                 self.report_shut(&error);
                 tokio::select! {
@@ -137,24 +169,51 @@ impl Watcher {
         self.show(AccountState::Stopped);
     }
 
-    /// One connection from its beginning to its end; `Ok` when it ended because of `stop`.
+    /// Waits for a place; `None` when the stop came first.
+    async fn place(&self, stop: &CancellationToken) -> Option<Place> {
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => None,
+            place = self.heart.through(STEP, self.places.take()) => Some(place),
+        }
+    }
+
+    /// After the place was given up: waits as long as between two polls, or until older mail is
+    /// asked for; `false` when the stop came first.
+    async fn rest(&mut self, stop: &CancellationToken) -> bool {
+        self.gave_way = true;
+        self.show_turns();
+        self.heart.beat(STEP + self.config.poll);
+        tokio::select! {
+            () = stop.cancelled() => false,
+            () = self.asked.notified() => true,
+            () = tokio::time::sleep(self.config.poll) => true,
+        }
+    }
+
+    /// One connection from its beginning to its end; `Ok` when it ended in order.
     async fn connection(
         &mut self,
+        place: &Place,
         stop: &CancellationToken,
         push: &mut PushRecord,
-    ) -> Result<(), FlowError> {
+    ) -> Result<Ended, FlowError> {
         let turn = self.gate.take();
         self.heart.beat(STEP + turn);
         if !pass(turn, stop).await {
-            return Ok(());
+            return Ok(Ended::Stopped);
         }
         let gauge = self.pipeline.metrics.connection(ConnectionState::Connecting);
         let session = tokio::select! {
-            () = stop.cancelled() => return Ok(()),
-            session = self.door.enter(&self.config) => session?,
+            () = stop.cancelled() => return Ok(Ended::Stopped),
+            session = self.door.enter(&self.config, &self.heart) => session?,
         };
-        tracing::info!(account = %self.config.name, "logged in");
-        self.show(AccountState::CatchingUp);
+        if self.gave_way {
+            tracing::debug!(account = %self.config.name, "logged in for a turn");
+        } else {
+            tracing::info!(account = %self.config.name, "logged in");
+            self.show(AccountState::CatchingUp);
+        }
         let backlog = self.pipeline.metrics.backlog();
         self.standings.count_backlog(&self.config.name, backlog.share());
         let seen = vec![None; self.config.mailboxes.len()];
@@ -164,6 +223,7 @@ impl Watcher {
             gauge,
             backlog,
             stop,
+            place,
             main: None,
             seen,
             idles,
@@ -175,11 +235,11 @@ impl Watcher {
             passed_over: Vec::new(),
             said: BTreeSet::new(),
         };
-        loop {
+        let ended = loop {
             life.gauge.becomes(ConnectionState::Working);
             self.look_at_all(&mut life).await?;
             if stop.is_cancelled() {
-                break;
+                break Ended::Stopped;
             }
             let pause = self.backfill(&mut life).await?;
             self.show(self.standing(&life));
@@ -188,16 +248,21 @@ impl Watcher {
             self.heart.beat(STEP + self.config.poll);
             let woken = self.wait(&mut life, pause).await?;
             if woken == Woken::Stopped {
-                break;
+                break Ended::Stopped;
             }
+            if matches!(woken, Woken::Asked | Woken::Timeout) && place.give_way() {
+                break Ended::GaveWay;
+            }
+            // It could stay for as long as it may: there is room again.
+            self.gave_way &= woken != Woken::Timeout;
             life.woken = Some((woken, self.pipeline.clock.now()));
             let now = self.pipeline.clock.monotonic().duration_since(life.began);
             if !pass(life.looks.take(now), stop).await {
-                break;
+                break Ended::Stopped;
             }
-        }
+        };
         life.session.logout().await;
-        Ok(())
+        Ok(ended)
     }
 
     /// Takes every mailbox with new mail through the pipe; the main one last, so that it stays
@@ -305,8 +370,12 @@ impl Watcher {
             let longest = life.push.wait(longest, self.config.poll);
             let longest = pause.map_or(longest, |pause| pause.min(longest));
             let wake = life.stop.child_token();
+            let place = life.place;
             let asked = async {
-                self.asked.notified().await;
+                tokio::select! {
+                    () = self.asked.notified() => {}
+                    () = place.wanted() => {}
+                }
                 wake.cancel();
                 std::future::pending::<Result<Woken, ImapError>>().await
             };
@@ -326,6 +395,7 @@ impl Watcher {
         tokio::select! {
             () = life.stop.cancelled() => return Ok(Woken::Stopped),
             () = self.asked.notified() => return Ok(Woken::Asked),
+            () = life.place.wanted() => return Ok(Woken::Asked),
             () = tokio::time::sleep(pause.unwrap_or(self.config.poll).min(self.config.poll)) => {}
         }
         life.session.noop().await?;

@@ -49,3 +49,4 @@ mod service;
 mod silence;
 mod status;
 mod versions;
+mod whole_server;

@@ -16,5 +16,6 @@ pub mod push;
 mod random;
 pub mod rate;
 pub mod retrain;
+pub mod roster;
 pub mod score;
 pub mod sync;

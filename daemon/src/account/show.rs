@@ -40,7 +40,10 @@ impl Watcher {
     pub(super) fn report_shut(&self, error: &FlowError) {
         self.count(error);
         let reason = self.door.reason(error);
-        tracing::error!(account = %self.config.name, reason, "the account is not watched until somebody has done something");
+        // Those who were not tried are not said one by one: there may be thousands.
+        if !matches!(error, FlowError::MasterShut) {
+            tracing::error!(account = %self.config.name, reason, "the account is not watched until somebody has done something");
+        }
         self.show(AccountState::Refused { reason });
     }
 
@@ -63,10 +66,23 @@ impl Watcher {
         }
     }
 
+    /// There are more accounts than places: this one comes back in its turn.
+    pub(super) fn show_turns(&self) {
+        self.standings.note(&self.config.name, |standing| {
+            if let Some(watching) = &mut standing.watching {
+                watching.mode = WatchMode::Turns;
+            }
+        });
+    }
+
     /// How new mail is noticed now.
     pub(super) fn show_watching(&self, life: &Life<'_>) {
         let watching = Watching {
-            mode: if life.idles { WatchMode::Idle } else { WatchMode::Poll },
+            mode: match life.idles {
+                _ if self.gave_way => WatchMode::Turns,
+                true => WatchMode::Idle,
+                false => WatchMode::Poll,
+            },
             push: life.push.push.as_str().to_owned(),
             announced: life.push.announced,
             withheld: life.push.withheld,
