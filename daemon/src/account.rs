@@ -11,7 +11,7 @@ mod pause;
 mod show;
 mod wait;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -22,9 +22,9 @@ use triaged_core::backoff;
 use triaged_core::config::AccountConfig;
 use triaged_core::push::PushRecord;
 use triaged_core::rate::Rate;
-use triaged_core::sync::MailboxStatus;
+use triaged_core::sync::MailboxState;
 
-use crate::clock::jitter;
+use crate::clock::{Jumps, jitter};
 use crate::imap::{Session, Woken};
 use crate::metrics::{Backlog, Connection, ConnectionState};
 use crate::pipeline::{Caution, FlowError, OpenMailbox, Pipeline};
@@ -69,6 +69,8 @@ pub struct Watcher {
     pub asked: Arc<Notify>,
     /// What all accounts' connections go through.
     pub gate: Gate,
+    /// Hears when the machine slept.
+    pub jumps: Jumps,
     /// Which listings earlier connections died of.
     pub listing: Caution,
     /// Which messages earlier connections died of.
@@ -83,8 +85,12 @@ struct Life<'a> {
     stop: &'a CancellationToken,
     /// The main mailbox, while it is selected.
     main: Option<OpenMailbox>,
-    /// What the server said of the other mailboxes when they were looked at last.
-    seen: Vec<Option<MailboxStatus>>,
+    /// Which mailbox that is; `None` where there is none that can be read.
+    main_name: Option<String>,
+    /// How the other mailboxes stood when they were looked at last.
+    seen: BTreeMap<String, MailboxState>,
+    /// The mailboxes that there were at the last look of this account.
+    there: &'a mut Option<There>,
     /// Whether the server tells of new mail by itself.
     idles: bool,
     /// How far that can be relied on.
@@ -102,15 +108,33 @@ struct Life<'a> {
     said: BTreeSet<(String, &'static str)>,
 }
 
+/// What outlives connections.
+#[derive(Default)]
+struct Lasting {
+    push: PushRecord,
+    there: Option<There>,
+}
+
+/// The mailboxes that there were at some moment.
+struct There {
+    at: Timestamp,
+    names: BTreeSet<String>,
+}
+
 impl Watcher {
     /// Watches until `stop`; every failure on the way is reported, counted and tried again.
     pub async fn run(mut self, stop: CancellationToken) {
         let mut attempt: u32 = 0;
-        let mut push = PushRecord::default();
+        let mut lasting = Lasting::default();
+        let mut jumps = self.jumps.clone();
         while !stop.is_cancelled() {
             self.heart.beat(STEP);
             let began = self.pipeline.clock.monotonic();
-            let Err(error) = self.connection(&stop, &mut push).await else { break };
+            let ended = tokio::select! {
+                ended = self.connection(&stop, &mut lasting) => ended,
+                () = jumps.next() => Err(FlowError::ClockJumped),
+            };
+            let Err(error) = ended else { break };
             if self.door.shuts_after(&error) {
                 self.report_shut(&error);
                 tokio::select! {
@@ -130,6 +154,8 @@ impl Watcher {
             tokio::select! {
                 () = stop.cancelled() => break,
                 () = tokio::time::sleep(delay) => self.pipeline.metrics.reconnected(),
+                // What was waited for may be long over.
+                () = jumps.next() => attempt = 0,
             }
         }
         self.show(AccountState::Stopped);
@@ -139,7 +165,7 @@ impl Watcher {
     async fn connection(
         &mut self,
         stop: &CancellationToken,
-        push: &mut PushRecord,
+        lasting: &mut Lasting,
     ) -> Result<(), FlowError> {
         let turn = self.gate.take();
         self.heart.beat(STEP + turn);
@@ -147,7 +173,7 @@ impl Watcher {
             return Ok(());
         }
         let gauge = self.pipeline.metrics.connection(ConnectionState::Connecting);
-        let session = tokio::select! {
+        let mut session = tokio::select! {
             () = stop.cancelled() => return Ok(()),
             session = self.door.enter(&self.config) => session?,
         };
@@ -155,17 +181,21 @@ impl Watcher {
         self.show(AccountState::CatchingUp);
         let backlog = self.pipeline.metrics.backlog();
         self.standings.count_backlog(&self.config.name, backlog.share());
-        let seen = vec![None; self.config.mailboxes.len()];
         let idles = session.capabilities().has("IDLE");
+        if self.config.mailboxes.only().is_none() && session.notify().await? {
+            tracing::debug!(account = %self.config.name, "the server tells of mail in all mailboxes");
+        }
         let mut life = Life {
             session,
             gauge,
             backlog,
             stop,
             main: None,
-            seen,
+            main_name: None,
+            seen: BTreeMap::new(),
+            there: &mut lasting.there,
             idles,
-            push,
+            push: &mut lasting.push,
             woken: None,
             left: backfill::Left::default(),
             began: self.pipeline.clock.monotonic(),

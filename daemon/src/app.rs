@@ -14,7 +14,7 @@ use triaged_core::config::Config;
 
 use crate::account::{self, Door, Gate, Watcher};
 use crate::backfill::Requests;
-use crate::clock::Clock;
+use crate::clock::{Clock, JumpWatch, Jumps};
 use crate::http::Server;
 use crate::lifecycle::{self, Signals, Supervision};
 use crate::metrics::{Metrics, MetricsError};
@@ -90,9 +90,13 @@ pub async fn run(config: Config) -> Result<(), AppError> {
         turns: Arc::new(Semaphore::new(TURNS)),
     };
     let standings = Standings::default();
-    let watchers = watchers(&config, &pipeline, &readiness, &standings, &pulse, &hangup).await?;
+    let clocks = JumpWatch::new(clock);
+    let jumps = clocks.jumps();
+    let watchers =
+        watchers(&config, &pipeline, &readiness, &standings, &pulse, &hangup, &jumps).await?;
     let stop = || tasks.stop().soft.clone();
     let requests = watchers.iter().map(|one| (one.account.id, Arc::clone(&one.asked)));
+    tasks.spawn("clock", clocks.watch(stop()));
     tasks.spawn("backfill", Requests::new(store.clone(), requests).watch(stop()));
     tasks.spawn("http", http.serve(metrics, readiness.clone(), standings, stop()));
     tasks.spawn("models", models.keep_up(hangup, stop()));
@@ -112,6 +116,7 @@ async fn watchers(
     standings: &Standings,
     pulse: &Pulse,
     hangup: &Hangup,
+    jumps: &Jumps,
 ) -> Result<Vec<Watcher>, StoreError> {
     let mut watchers = Vec::with_capacity(config.accounts.len());
     let gate = Gate::new(pipeline.clock);
@@ -126,6 +131,7 @@ async fn watchers(
             asked: Arc::default(),
             heart: pulse.heart(&account.name, account::STEP),
             gate: gate.clone(),
+            jumps: jumps.clone(),
             listing: Caution::default(),
             reading: Caution::default(),
         });

@@ -15,13 +15,18 @@ const LONGEST_IDLE: Duration = Duration::from_mins(4);
 impl Watcher {
     /// Waits for new mail: by IDLE where the server has it, but not past the next look at the
     /// other mailboxes; else by asking again.
-    pub(super) async fn wait(&self, life: &mut Life<'_>, pause: Option<Duration>) -> Result<Woken, FlowError> {
+    pub(super) async fn wait(
+        &self,
+        life: &mut Life<'_>,
+        pause: Option<Duration>,
+    ) -> Result<Woken, FlowError> {
         // Older mail goes on at once: nobody waited, so what has come meanwhile was not withheld.
-        if pause == Some(Duration::ZERO) || (pause.is_some() && life.main.is_none()) {
+        let left = life.main.is_none() && life.main_name.is_some();
+        if pause == Some(Duration::ZERO) || (pause.is_some() && left) {
             return Ok(Woken::Asked);
         }
-        if life.idles {
-            let alone = self.config.mailboxes.len() == 1;
+        if life.idles && life.main.is_some() {
+            let alone = self.config.mailboxes.only().is_some();
             let longest = if alone { LONGEST_IDLE } else { self.config.poll.min(LONGEST_IDLE) };
             let longest = life.push.wait(longest, self.config.poll);
             let longest = pause.map_or(longest, |pause| pause.min(longest));

@@ -8,12 +8,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::login::{self, Credential, Login, Mechanism};
+use super::mailboxes;
 use super::pin::KeyPin;
 use super::problem::{Fault, Problems};
 use super::protection::{self, Protection, Tls};
 use super::raw::{Placed, Section};
 use super::settings::{Mode, mode, number};
-use super::values::{account_name, backfill_days, canonical, host_name, mailbox_name};
+use super::values::{account_name, backfill_days, host_name};
+use crate::choice::{Choice, canonical};
 use crate::sync::Backfill;
 
 /// One mail account, with only valid values.
@@ -39,8 +41,8 @@ pub struct AccountConfig {
     pub auth: Option<Mechanism>,
     /// Where its password is kept, or who gives it tokens.
     pub credential: Credential,
-    /// Names of the watched mailboxes, at least one, all different.
-    pub mailboxes: Vec<String>,
+    /// Which mailboxes are watched.
+    pub mailboxes: Choice,
     /// How much older mail is classified at the first start.
     pub backfill: Backfill,
     /// Whether decisions are written.
@@ -80,7 +82,7 @@ fn read(
         .and_then(|port| u16::try_from(port).ok())
         .unwrap_or_else(|| protection.as_ref().map_or(Tls::Implicit, |one| one.tls).port());
     let login = login::read(&mut section, problems);
-    let mailboxes = read_mailboxes(&mut section, problems);
+    let mailboxes = mailboxes::read(&mut section, problems);
     let backfill = section.take::<String>("backfill", problems);
     let backfill = backfill.and_then(|text| text.check(problems, |text| backfill_days(&text)));
     let mode = mode(&mut section, problems).unwrap_or(default_mode);
@@ -90,7 +92,7 @@ fn read(
     let Login { user, authorize_as, auth, credential } = login?;
     let Protection { tls, ca_file, pinned_key } = protection?;
     let whose = authorize_as.as_deref().unwrap_or(&user);
-    for mailbox in &mailboxes {
+    for mailbox in &mailboxes.names {
         taken.mailbox(&name, (&host, port, whose), mailbox, problems);
     }
     Some(AccountConfig {
@@ -104,7 +106,7 @@ fn read(
         authorize_as,
         auth,
         credential,
-        mailboxes: mailboxes.into_iter().map(|mailbox| mailbox.value).collect(),
+        mailboxes: mailboxes.choice,
         backfill: backfill.unwrap_or(Backfill::None),
         mode,
         poll: Duration::from_secs(poll.into()),
@@ -128,7 +130,7 @@ impl Taken {
         mailbox: &Placed<String>,
         problems: &mut Problems,
     ) {
-        let name = canonical(&mailbox.value);
+        let name = canonical(&mailbox.value).to_owned();
         let key = (host.to_ascii_lowercase(), port, user.to_owned(), name);
         if let Some(first) = self.mailboxes.get(&key) {
             let what =
@@ -154,28 +156,4 @@ fn read_name(
         }
         Ok(name)
     })
-}
-
-fn read_mailboxes(section: &mut Section<'_>, problems: &mut Problems) -> Vec<Placed<String>> {
-    let place = section.place.key("mailboxes", section.place.line);
-    let Some(list) = section.take_list::<String>("mailboxes", problems) else {
-        return vec![Placed { value: "INBOX".to_owned(), place }];
-    };
-    if list.value.is_empty() {
-        let what = "names no mailbox";
-        problems.add(&list.place, Fault::new(what, "write [\"INBOX\"] or leave the line out"));
-    }
-    let mut seen = BTreeSet::new();
-    let mut mailboxes = Vec::new();
-    for Placed { value, place } in list.value {
-        let name = Placed { value, place: place.clone() }.check(problems, |name| {
-            let name = mailbox_name(name)?;
-            if !seen.insert(canonical(&name)) {
-                return Err(Fault::new(format!("{name:?} is listed twice"), "keep one of them"));
-            }
-            Ok(name)
-        });
-        mailboxes.extend(name.map(|value| Placed { value, place }));
-    }
-    mailboxes
 }

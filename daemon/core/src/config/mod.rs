@@ -7,6 +7,7 @@
 mod account;
 mod keywords;
 mod login;
+mod mailboxes;
 mod pin;
 mod problem;
 mod protection;
