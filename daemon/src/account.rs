@@ -7,11 +7,13 @@ mod backfill;
 mod door;
 mod gate;
 mod look;
+mod master;
 mod pause;
+mod place;
 mod show;
 mod wait;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -22,8 +24,9 @@ use triaged_core::budget::Mail;
 use triaged_core::config::AccountConfig;
 use triaged_core::push::PushRecord;
 use triaged_core::rate::Rate;
-use triaged_core::sync::MailboxStatus;
+use triaged_core::sync::MailboxState;
 
+use crate::clock::Jumps;
 use crate::imap::{Session, Woken};
 use crate::metrics::{Backlog, Connection, ConnectionState};
 use crate::pipeline::{Allowance, Caution, FlowError, OpenMailbox, Pipeline};
@@ -34,7 +37,9 @@ use crate::store::Account;
 
 pub use self::door::Door;
 pub use gate::Gate;
+pub use master::Master;
 use pause::Patience;
+pub use place::{Budget, Place, Places};
 
 /// How long a step may take that is not a chunk: a login, a SELECT, a wait, each with room.
 pub const STEP: Duration = Duration::from_mins(15);
@@ -55,7 +60,7 @@ pub struct Watcher {
     /// Its row in the store.
     pub account: Account,
     /// The way of its messages.
-    pub pipeline: Pipeline,
+    pub pipeline: Arc<Pipeline>,
     /// Where its state is shown.
     pub readiness: Readiness,
     /// Where it is shown in detail.
@@ -66,6 +71,12 @@ pub struct Watcher {
     pub asked: Arc<Notify>,
     /// What all accounts' connections go through.
     pub gate: Gate,
+    /// Where it gets a place for its connection.
+    pub places: Places,
+    /// Whether it had to give its place up: then it is watched in turns with others.
+    pub gave_way: bool,
+    /// Hears when the machine slept.
+    pub jumps: Jumps,
     /// Which listings earlier connections died of.
     pub listing: Caution,
     /// Which messages earlier connections died of.
@@ -74,11 +85,14 @@ pub struct Watcher {
     pub allowance: Allowance,
 }
 
-/// How a connection ended that nothing was wrong with.
-enum End {
-    /// Somebody asked for it.
+/// Why a connection ended in order.
+#[derive(Debug, PartialEq, Eq)]
+enum Ended {
+    /// The daemon stops, or does not watch this account any more.
     Stopped,
-    /// All was done, and no connection is to be kept.
+    /// Another account needed the place.
+    GaveWay,
+    /// All was done, and the server has no connection to spare.
     Visited,
 }
 
@@ -88,10 +102,15 @@ struct Life<'a> {
     gauge: Connection,
     backlog: Backlog,
     stop: &'a CancellationToken,
+    place: &'a Place,
     /// The main mailbox, while it is selected.
     main: Option<OpenMailbox>,
-    /// What the server said of the other mailboxes when they were looked at last.
-    seen: Vec<Option<MailboxStatus>>,
+    /// Which mailbox that is; `None` where there is none that can be read.
+    main_name: Option<String>,
+    /// How the other mailboxes stood when they were looked at last.
+    seen: BTreeMap<String, MailboxState>,
+    /// The mailboxes that there were at the last look of this account.
+    there: &'a mut Option<There>,
     /// Whether the server tells of new mail by itself.
     idles: bool,
     /// How far that can be relied on.
@@ -109,83 +128,151 @@ struct Life<'a> {
     said: BTreeSet<(String, &'static str)>,
 }
 
+/// What outlives connections.
+#[derive(Default)]
+struct Lasting {
+    patience: Patience,
+    push: PushRecord,
+    there: Option<There>,
+}
+
+/// The mailboxes that there were at some moment.
+struct There {
+    at: Timestamp,
+    names: BTreeSet<String>,
+}
+
 impl Watcher {
     /// Watches until `stop`; every failure on the way is reported, counted and tried again.
     pub async fn run(mut self, stop: CancellationToken) {
-        let (mut patience, mut push) = (Patience::default(), PushRecord::default());
+        let mut lasting = Lasting::default();
+        let mut jumps = self.jumps.clone();
         while !stop.is_cancelled() {
-            self.heart.beat(STEP);
+            let Some(place) = self.place(&stop).await else { break };
             let began = self.pipeline.clock.monotonic();
-            let end = self.connection(&stop, &patience, &mut push).await;
+            // In a box: an account that waits for its turn or for a server holds no more memory
+            // than it needs for that.
+            let connection = Box::pin(self.connection(&place, &stop, &mut lasting));
+            let ended = tokio::select! {
+                ended = connection => ended,
+                () = jumps.next() => Err(FlowError::ClockJumped),
+            };
+            drop(place);
             self.door.listen();
             self.tell_alerts();
-            let now = self.pipeline.clock.monotonic();
-            let away = match end {
-                Ok(End::Stopped) => break,
-                Ok(End::Visited) => {
-                    let away = patience.between_visits(self.config.poll, now).unwrap_or_default();
-                    self.report_visit(away);
-                    away
+            let away = match ended {
+                Ok(Ended::Stopped) => break,
+                Ok(Ended::GaveWay) => {
+                    if !self.rest(&stop).await {
+                        break;
+                    }
+                    lasting.patience.begin_anew();
+                    continue;
                 }
+                Ok(Ended::Visited) => self.leave(&lasting.patience),
                 Err(error) if self.door.shuts_after(&error) => {
                     self.report_shut(&error);
                     tokio::select! {
                         () = stop.cancelled() => break,
-                        () = self.door.opened(&self.heart) => patience.begin_anew(),
+                        () = self.door.opened(&self.heart) => lasting.patience.begin_anew(),
                     }
                     tracing::info!(account = %self.config.name, "the login is tried again");
                     continue;
                 }
-                Err(error) => {
-                    let away = patience.after(&error, began, now);
-                    self.report(&error, patience.attempt(), away);
-                    away
-                }
+                Err(error) => self.stay_away(&mut lasting.patience, &error, began),
             };
             self.heart.beat(STEP + away);
             tokio::select! {
                 () = stop.cancelled() => break,
-                () = self.door.called() => {}
                 () = tokio::time::sleep(away) => {}
+                () = self.door.called() => {}
+                // What was waited for may be long over.
+                () = jumps.next() => lasting.patience.begin_anew(),
             }
             self.pipeline.metrics.reconnected();
         }
         self.show(AccountState::Stopped);
     }
 
-    /// One connection from its beginning to its end.
+    /// After a failure: how long to stay away.
+    fn stay_away(&self, patience: &mut Patience, error: &FlowError, began: Instant) -> Duration {
+        let away = patience.after(error, began, self.pipeline.clock.monotonic());
+        self.report(error, patience.attempt(), away);
+        away
+    }
+
+    /// After a visit: how long it is until the next one.
+    fn leave(&self, patience: &Patience) -> Duration {
+        let now = self.pipeline.clock.monotonic();
+        let away = patience.between_visits(self.config.poll, now).unwrap_or_default();
+        self.report_visit(away);
+        away
+    }
+
+    /// Waits for a place; `None` when the stop came first.
+    async fn place(&self, stop: &CancellationToken) -> Option<Place> {
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => None,
+            place = self.heart.through(STEP, self.places.take()) => Some(place),
+        }
+    }
+
+    /// After the place was given up: waits as long as between two polls, or until older mail is
+    /// asked for; `false` when the stop came first.
+    async fn rest(&mut self, stop: &CancellationToken) -> bool {
+        self.gave_way = true;
+        self.show_turns();
+        self.heart.beat(STEP + self.config.poll);
+        tokio::select! {
+            () = stop.cancelled() => false,
+            () = self.asked.notified() => true,
+            () = tokio::time::sleep(self.config.poll) => true,
+        }
+    }
+
+    /// One connection from its beginning to its end; `Ok` when it ended in order.
     async fn connection(
         &mut self,
+        place: &Place,
         stop: &CancellationToken,
-        patience: &Patience,
-        push: &mut PushRecord,
-    ) -> Result<End, FlowError> {
+        lasting: &mut Lasting,
+    ) -> Result<Ended, FlowError> {
         let turn = self.gate.take();
         self.heart.beat(STEP + turn);
         if !pass(turn, stop).await {
-            return Ok(End::Stopped);
+            return Ok(Ended::Stopped);
         }
         let gauge = self.pipeline.metrics.connection(ConnectionState::Connecting);
-        let session = tokio::select! {
-            () = stop.cancelled() => return Ok(End::Stopped),
-            session = self.door.enter(&self.config, self.allowance.meter()) => session?,
+        let mut session = tokio::select! {
+            () = stop.cancelled() => return Ok(Ended::Stopped),
+            session = self.door.enter(&self.config, self.allowance.meter(), &self.heart) => session?,
         };
-        tracing::info!(account = %self.config.name, "logged in");
-        self.show(AccountState::CatchingUp);
+        if self.gave_way {
+            tracing::debug!(account = %self.config.name, "logged in for a turn");
+        } else {
+            tracing::info!(account = %self.config.name, "logged in");
+            self.show(AccountState::CatchingUp);
+        }
         self.begin_allowance(session.capabilities().has("X-GM-EXT-1")).await?;
         let backlog = self.pipeline.metrics.backlog();
         self.standings.count_backlog(&self.config.name, backlog.share());
-        let seen = vec![None; self.config.mailboxes.len()];
         let idles = session.capabilities().has("IDLE");
+        if self.config.mailboxes.only().is_none() && session.notify().await? {
+            tracing::debug!(account = %self.config.name, "the server tells of mail in all mailboxes");
+        }
         let mut life = Life {
             session,
             gauge,
             backlog,
             stop,
+            place,
             main: None,
-            seen,
+            main_name: None,
+            seen: BTreeMap::new(),
+            there: &mut lasting.there,
             idles,
-            push,
+            push: &mut lasting.push,
             woken: None,
             left: backfill::Left::default(),
             began: self.pipeline.clock.monotonic(),
@@ -193,50 +280,57 @@ impl Watcher {
             passed_over: Vec::new(),
             said: BTreeSet::new(),
         };
-        let end = self.live(&mut life, patience).await?;
+        let ended = self.live(&mut life, &lasting.patience).await?;
         life.session.logout().await;
-        Ok(end)
+        Ok(ended)
     }
 
     /// Looks and waits, in turn.
-    async fn live(&self, life: &mut Life<'_>, patience: &Patience) -> Result<End, FlowError> {
+    async fn live(&mut self, life: &mut Life<'_>, patience: &Patience) -> Result<Ended, FlowError> {
         loop {
             life.gauge.becomes(ConnectionState::Working);
             self.look_at_all(life).await?;
             if life.stop.is_cancelled() {
-                return Ok(End::Stopped);
+                return Ok(Ended::Stopped);
             }
             let pause = self.backfill(life).await?;
-            self.show(self.standing(life));
+            let state = self.standing(life);
+            self.show(state);
             self.show_watching(life);
             self.tell_alerts();
             self.pipeline.count_traffic(&self.allowance, self.account.id).await?;
             life.session.heed()?;
             let now = self.pipeline.clock.monotonic();
-            let visit = patience.between_visits(self.config.poll, now).is_some();
-            if visit && pause != Some(Duration::ZERO) {
-                return Ok(End::Visited);
+            if patience.between_visits(self.config.poll, now).is_some()
+                && pause != Some(Duration::ZERO)
+            {
+                return Ok(Ended::Visited);
             }
             life.gauge.becomes(ConnectionState::Waiting);
             self.heart.beat(STEP + self.config.poll);
             let spent = self.spent();
             let woken = self.wait(life, pause).await?;
             if woken == Woken::Stopped {
-                return Ok(End::Stopped);
+                return Ok(Ended::Stopped);
             }
+            if matches!(woken, Woken::Asked | Woken::Timeout) && life.place.give_way() {
+                return Ok(Ended::GaveWay);
+            }
+            // It could stay for as long as it may: there is room again.
+            self.gave_way &= woken != Woken::Timeout;
             // What had to wait for another day was not withheld.
-            let ended = self.pipeline.clock.now();
-            life.woken = spent.is_none().then_some((woken, ended));
+            let now = self.pipeline.clock.now();
+            life.woken = spent.is_none().then_some((woken, now));
             let now = self.pipeline.clock.monotonic().duration_since(life.began);
             if !pass(life.looks.take(now), life.stop).await {
-                return Ok(End::Stopped);
+                return Ok(Ended::Stopped);
             }
         }
     }
 
     /// Finds out how much may still be received today, from a Gmail or from another server.
     async fn begin_allowance(&self, gmail: bool) -> Result<(), FlowError> {
-        let Pipeline { store, clock, .. } = &self.pipeline;
+        let Pipeline { store, clock, .. } = &*self.pipeline;
         Ok(self.allowance.begin(store, self.account.id, gmail, clock.now()).await?)
     }
 

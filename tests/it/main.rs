@@ -52,3 +52,4 @@ mod status;
 mod traffic;
 mod trouble;
 mod versions;
+mod whole_server;

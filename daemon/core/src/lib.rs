@@ -5,10 +5,12 @@
 
 pub mod backoff;
 pub mod budget;
+pub mod choice;
 pub mod config;
 pub mod decision;
 pub mod document;
 pub mod evaluation;
+pub mod jump;
 pub mod label;
 pub mod mailbox;
 pub mod message;
@@ -17,5 +19,6 @@ pub mod push;
 mod random;
 pub mod rate;
 pub mod retrain;
+pub mod roster;
 pub mod score;
 pub mod sync;

@@ -82,9 +82,8 @@ impl Watcher {
     }
 
     async fn step(&self, life: &mut Life<'_>, request: &Backfill) -> Result<Step, FlowError> {
-        let main = self.config.mailboxes.first();
         let mut other = None;
-        if main != Some(&request.mailbox) {
+        if life.main_name.as_ref() != Some(&request.mailbox) || life.main.is_none() {
             life.main = None;
             other = Some(self.open(life, &request.mailbox).await?);
         }

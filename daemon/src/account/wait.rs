@@ -21,17 +21,22 @@ impl Watcher {
         pause: Option<Duration>,
     ) -> Result<Woken, FlowError> {
         // Older mail goes on at once: nobody waited, so what has come meanwhile was not withheld.
-        if pause == Some(Duration::ZERO) || (pause.is_some() && life.main.is_none()) {
+        let left = life.main.is_none() && life.main_name.is_some();
+        if pause == Some(Duration::ZERO) || (pause.is_some() && left) {
             return Ok(Woken::Asked);
         }
-        if life.idles {
-            let alone = self.config.mailboxes.len() == 1;
+        if life.idles && life.main.is_some() {
+            let alone = self.config.mailboxes.only().is_some();
             let longest = if alone { LONGEST_IDLE } else { self.config.poll.min(LONGEST_IDLE) };
             let longest = life.push.wait(longest, self.config.poll);
             let longest = pause.map_or(longest, |pause| pause.min(longest));
             let wake = life.stop.child_token();
+            let place = life.place;
             let asked = async {
-                self.asked.notified().await;
+                tokio::select! {
+                    () = self.asked.notified() => {}
+                    () = place.wanted() => {}
+                }
                 wake.cancel();
                 std::future::pending::<Result<Woken, ImapError>>().await
             };
@@ -51,6 +56,7 @@ impl Watcher {
         tokio::select! {
             () = life.stop.cancelled() => return Ok(Woken::Stopped),
             () = self.asked.notified() => return Ok(Woken::Asked),
+            () = life.place.wanted() => return Ok(Woken::Asked),
             () = tokio::time::sleep(pause.unwrap_or(self.config.poll).min(self.config.poll)) => {}
         }
         life.session.noop().await?;

@@ -24,6 +24,8 @@ struct Line {
     stopped: AtomicBool,
     /// When each connection came.
     connections: Mutex<Vec<Instant>>,
+    /// How many are open now, and how many were at the most.
+    open_now: Mutex<(usize, usize)>,
     received: AtomicU64,
     /// Pieces that clients sent, which are whole commands as a rule.
     commands: AtomicU64,
@@ -59,6 +61,7 @@ impl Proxy {
             conduct: AtomicU8::new(PASS),
             stopped: AtomicBool::new(false),
             connections: Mutex::default(),
+            open_now: Mutex::default(),
             received: AtomicU64::new(0),
             commands: AtomicU64::new(0),
             delay: AtomicU64::new(0),
@@ -115,6 +118,11 @@ impl Proxy {
     /// How many connections there were.
     pub(crate) fn connections(&self) -> u64 {
         self.times().len() as u64
+    }
+
+    /// The most connections that were open at the same time.
+    pub(crate) fn most_open(&self) -> usize {
+        self.line.open_now.lock().unwrap().1
     }
 
     /// Drops all connections.
@@ -230,6 +238,11 @@ fn connect(client: TcpStream, line: &Arc<Line>) -> io::Result<()> {
     server.set_nodelay(true)?;
     line.connections.lock().unwrap().push(Instant::now());
     line.open.lock().unwrap().extend([client.try_clone()?, server.try_clone()?]);
+    {
+        let mut open = line.open_now.lock().unwrap();
+        open.0 += 1;
+        open.1 = open.1.max(open.0);
+    }
     let (client_in, server_in) = (client.try_clone()?, server.try_clone()?);
     let (up, down) = (Arc::clone(line), Arc::clone(line));
     thread::spawn(move || {
@@ -239,6 +252,8 @@ fn connect(client: TcpStream, line: &Arc<Line>) -> io::Result<()> {
             up.said.lock().unwrap().extend_from_slice(bytes);
             Cow::Borrowed(bytes)
         });
+        // The client has closed it.
+        up.open_now.lock().unwrap().0 -= 1;
     });
     thread::spawn(move || {
         pump(server_in, client, &down, |bytes| {
