@@ -25,7 +25,7 @@ pub(crate) use authority::{Authority, CANARY, CLIENT_SECRET};
 pub(crate) use certificate::Certificate;
 pub(crate) use daemon::Daemon;
 pub(crate) use impostor::Impostor;
-pub(crate) use installation::{Installation, Record};
+pub(crate) use installation::{Installation, Record, status_schema};
 pub(crate) use mail::{Mail, fixtures};
 pub(crate) use mailserver::{
     Format, MASTER_PASSWORD, Mailserver, PASSWORD, Software, Stored, User,

@@ -1,10 +1,10 @@
-//! A TCP proxy between the daemon and the server: it counts, cuts, refuses and swallows.
+//! A TCP proxy between the daemon and the server: it counts, cuts, refuses, swallows and delays.
 
 use std::borrow::Cow;
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU16, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -19,7 +19,7 @@ pub(crate) struct Proxy {
 
 /// What the threads of one proxy share.
 struct Line {
-    server: u16,
+    server: AtomicU16,
     conduct: AtomicU8,
     stopped: AtomicBool,
     /// When each connection came.
@@ -27,8 +27,16 @@ struct Line {
     /// How many are open now, and how many were at the most.
     open_now: Mutex<(usize, usize)>,
     received: AtomicU64,
+    /// Pieces that clients sent, which are whole commands as a rule.
+    commands: AtomicU64,
+    /// What each byte of new connections needs for one way, in microseconds.
+    delay: AtomicU64,
     /// Whether lines that announce mail are left out; for connections in clear.
     hushed: AtomicBool,
+    /// What is to be said once instead of something else that a server says.
+    spoilt: Mutex<Option<(&'static str, &'static str)>>,
+    /// What clients said, where it is in clear.
+    said: Mutex<Vec<u8>>,
     /// What a client says for the last time.
     last_words: Mutex<Option<&'static str>>,
     open: Mutex<Vec<TcpStream>>,
@@ -49,13 +57,17 @@ impl Proxy {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).unwrap();
         listener.set_nonblocking(true).unwrap();
         let line = Arc::new(Line {
-            server,
+            server: AtomicU16::new(server),
             conduct: AtomicU8::new(PASS),
             stopped: AtomicBool::new(false),
             connections: Mutex::default(),
             open_now: Mutex::default(),
             received: AtomicU64::new(0),
+            commands: AtomicU64::new(0),
+            delay: AtomicU64::new(0),
             hushed: AtomicBool::new(false),
+            spoilt: Mutex::default(),
+            said: Mutex::default(),
             last_words: Mutex::default(),
             open: Mutex::default(),
         });
@@ -72,6 +84,30 @@ impl Proxy {
     /// Bytes that came from the server, of all connections.
     pub(crate) fn received(&self) -> u64 {
         self.line.received.load(Ordering::SeqCst)
+    }
+
+    /// Commands that clients sent, of all connections.
+    pub(crate) fn commands(&self) -> u64 {
+        self.line.commands.load(Ordering::SeqCst)
+    }
+
+    /// The lines of clients in clear that have this text in them, in their order.
+    pub(crate) fn said(&self, text: &str) -> Vec<String> {
+        let said = self.line.said.lock().unwrap();
+        let lines = String::from_utf8_lossy(&said);
+        lines.lines().filter(|line| line.contains(text)).map(str::to_owned).collect()
+    }
+
+    /// Leads new connections to another port of this machine.
+    pub(crate) fn lead_to(&self, server: u16) {
+        self.line.server.store(server, Ordering::SeqCst);
+    }
+
+    /// New connections have this round trip: each byte needs half of it for its way, and none waits
+    /// for another.
+    pub(crate) fn round_trip(&self, time: Duration) {
+        let micros = u64::try_from(time.as_micros() / 2).unwrap();
+        self.line.delay.store(micros, Ordering::SeqCst);
     }
 
     /// When each connection came, the first one first.
@@ -120,6 +156,11 @@ impl Proxy {
         self.line.hushed.store(hushed, Ordering::SeqCst);
     }
 
+    /// The next time that a server says this, in clear and in one piece, it says that.
+    pub(crate) fn spoil_once(&self, this: &'static str, that: &'static str) {
+        *self.line.spoilt.lock().unwrap() = Some((this, that));
+    }
+
     /// Lets everything pass again.
     pub(crate) fn pass(&self) {
         *self.line.last_words.lock().unwrap() = None;
@@ -152,8 +193,16 @@ impl Line {
         }
     }
 
-    /// What of these bytes of the server goes on: all, or all lines but those of new mail.
+    /// What of these bytes of the server goes on: all, or all lines but those of new mail, or
+    /// something else once.
     fn audible<'a>(&self, bytes: &'a [u8]) -> Cow<'a, [u8]> {
+        let mut spoilt = self.spoilt.lock().unwrap();
+        if let Some((this, that)) = *spoilt
+            && let Some((before, after)) = String::from_utf8_lossy(bytes).split_once(this)
+        {
+            *spoilt = None;
+            return Cow::Owned([before, that, after].concat().into_bytes());
+        }
         if !self.hushed.load(Ordering::SeqCst) {
             return Cow::Borrowed(bytes);
         }
@@ -184,7 +233,9 @@ fn accept(listener: &TcpListener, line: &Arc<Line>) {
 
 fn connect(client: TcpStream, line: &Arc<Line>) -> io::Result<()> {
     client.set_nonblocking(false)?;
-    let server = TcpStream::connect((Ipv4Addr::LOCALHOST, line.server))?;
+    let server = TcpStream::connect((Ipv4Addr::LOCALHOST, line.server.load(Ordering::SeqCst)))?;
+    client.set_nodelay(true)?;
+    server.set_nodelay(true)?;
     line.connections.lock().unwrap().push(Instant::now());
     line.open.lock().unwrap().extend([client.try_clone()?, server.try_clone()?]);
     {
@@ -197,6 +248,8 @@ fn connect(client: TcpStream, line: &Arc<Line>) -> io::Result<()> {
     thread::spawn(move || {
         pump(client_in, server, &up, |bytes| {
             up.listen(bytes);
+            up.commands.fetch_add(1, Ordering::SeqCst);
+            up.said.lock().unwrap().extend_from_slice(bytes);
             Cow::Borrowed(bytes)
         });
         // The client has closed it.
@@ -219,6 +272,8 @@ fn pump(
     line: &Line,
     see: impl for<'a> Fn(&'a [u8]) -> Cow<'a, [u8]>,
 ) {
+    let delay = Duration::from_micros(line.delay.load(Ordering::SeqCst));
+    let later = (!delay.is_zero()).then(|| to.try_clone().map(send_later));
     let mut buffer = vec![0; 64 * 1024];
     while let Ok(read) = from.read(&mut buffer) {
         if read == 0 {
@@ -228,10 +283,29 @@ fn pump(
         if line.conduct() == SWALLOW {
             continue;
         }
-        if to.write_all(&passed_on).is_err() {
+        let sent = match &later {
+            Some(Ok(later)) => later.send((Instant::now() + delay, passed_on.into_owned())).is_ok(),
+            _ => to.write_all(&passed_on).is_ok(),
+        };
+        if !sent {
             break;
         }
     }
+    // What is still on its way is lost, as on a line that is cut.
     let _ = to.shutdown(Shutdown::Both);
     let _ = from.shutdown(Shutdown::Both);
+}
+
+/// Sends each piece when its time has come.
+fn send_later(mut to: TcpStream) -> mpsc::Sender<(Instant, Vec<u8>)> {
+    let (sender, pieces) = mpsc::channel::<(Instant, Vec<u8>)>();
+    thread::spawn(move || {
+        for (due, piece) in pieces {
+            thread::sleep(due.saturating_duration_since(Instant::now()));
+            if to.write_all(&piece).is_err() {
+                break;
+            }
+        }
+    });
+    sender
 }
