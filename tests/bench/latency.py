@@ -26,7 +26,7 @@ BARS = (1.0, 3.0)
 #: Mails of the demo that get a keyword for certain.
 MAILS = ("01-tills-are-down.eml", "02-vat-on-invoice.eml", "03-locked-out.eml", "11-monthly-digest.eml")
 #: Between two looks of the other client, in seconds; on average half of it is in each figure.
-LOOK = 0.1
+LOOK = 0.05
 #: A mail without a keyword after so many seconds will get none.
 PATIENCE = 60
 
