@@ -16,7 +16,7 @@ use triaged_core::config::Config;
 
 use crate::account::Gate;
 use crate::backfill::Requests;
-use crate::clock::Clock;
+use crate::clock::{Clock, JumpWatch};
 use crate::http::Server;
 use crate::lifecycle::{self, Signals, Supervision};
 use crate::metrics::{Metrics, MetricsError};
@@ -87,6 +87,7 @@ pub async fn run(config: Config) -> Result<(), AppError> {
     let stop = || tasks.stop().soft.clone();
     let requests = Requests::new(store.clone());
     let pulse = Pulse::default();
+    let clocks = JumpWatch::new(clock);
     let ground = Ground {
         pipeline: Arc::new(Pipeline {
             store: store.clone(),
@@ -102,7 +103,9 @@ pub async fn run(config: Config) -> Result<(), AppError> {
         hangup: hangup.subscribe(),
         gate: Gate::new(clock),
         requests: requests.clone(),
+        jumps: clocks.jumps(),
     };
+    tasks.spawn("clock", clocks.watch(stop()));
     tasks.spawn("backfill", requests.watch(stop()));
     tasks.spawn("http", http.serve(metrics, readiness.clone(), ground.standings.clone(), stop()));
     tasks.spawn("models", models.keep_up(hangup, stop()));

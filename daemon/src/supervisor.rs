@@ -16,6 +16,7 @@ use triaged_core::config::AccountConfig;
 
 use crate::account::{self, Door, Gate, Master, Places, Watcher};
 use crate::backfill::Requests;
+use crate::clock::Jumps;
 use crate::pipeline::{Caution, Pipeline};
 use crate::pulse::Pulse;
 use crate::readiness::{AccountState, Readiness};
@@ -41,6 +42,8 @@ pub struct Ground {
     pub gate: Gate,
     /// Tells them of requests for older mail.
     pub requests: Requests,
+    /// Tells them when the machine slept.
+    pub jumps: Jumps,
 }
 
 /// How accounts get in: what they log in with, and where they get a place.
@@ -215,6 +218,7 @@ fn watcher(ground: Ground, entrance: Entrance, config: AccountConfig, account: A
         gate: ground.gate,
         places: entrance.places,
         gave_way: false,
+        jumps: ground.jumps,
         listing: Caution::default(),
         reading: Caution::default(),
     }

@@ -11,7 +11,7 @@ use std::path::Path;
 
 use jiff::Timestamp;
 use triaged::clock::Clock;
-use triaged::store::{Backfills, Store};
+use triaged::store::{Backfills, History, Store};
 use triaged_core::config::{AccountConfig, Config};
 
 use super::{Exit, Failure, OrExit, moment};
@@ -56,7 +56,8 @@ pub(super) fn run(config: &Path, args: &Args) -> Result<Exit, Failure> {
     let text = args.since.as_deref().unwrap_or_default();
     let since =
         moment::since(text, Clock.now()).map_err(anyhow::Error::msg).or_exit(Exit::Usage)?;
-    let mailboxes = mailboxes(account, args.mailbox.as_deref())?;
+    let name = args.mailbox.as_deref();
+    let mailboxes = super::block_on(mailboxes(&config.state, account, name))??;
     if args.dry_run {
         return super::block_on(count::run(&config, account, &mailboxes, since))?;
     }
@@ -75,26 +76,39 @@ fn account(config: &Config, name: &str) -> Result<AccountConfig, Failure> {
     })
 }
 
-fn mailboxes<'a>(account: &'a AccountConfig, name: Option<&str>) -> Result<Vec<&'a str>, Failure> {
-    let all = || account.mailboxes.iter().map(String::as_str);
-    let Some(name) = name else { return Ok(all().collect()) };
-    match all().find(|mailbox| *mailbox == name) {
-        Some(mailbox) => Ok(vec![mailbox]),
-        None => Err(Failure {
-            exit: Exit::Usage,
-            error: anyhow::anyhow!(
-                "--mailbox {name:?}: account {:?} watches {}; add it to `mailboxes` first",
-                account.name,
-                all().collect::<Vec<_>>().join(", ")
-            ),
-        }),
+/// The mailbox of that name, or all that are watched: those that are named, and those that were found
+/// by the daemon.
+async fn mailboxes(
+    state: &Path,
+    account: &AccountConfig,
+    name: Option<&str>,
+) -> Result<Vec<String>, Failure> {
+    let choice = &account.mailboxes;
+    let mut all: Vec<String> = choice.names().map(str::to_owned).collect();
+    let Some(name) = name else {
+        if let (true, Ok(history)) = (choice.is_open(), History::open(state, Timestamp::MIN).await)
+        {
+            let found = history.mailboxes(&account.name).await.or_exit(Exit::Config)?;
+            all.extend(found.into_iter().filter(|one| choice.finds(one)));
+        }
+        return Ok(all);
+    };
+    if choice.may_have(name) {
+        return Ok(vec![name.to_owned()]);
     }
+    Err(Failure {
+        exit: Exit::Usage,
+        error: anyhow::anyhow!(
+            "--mailbox {name:?}: account {:?} watches {choice}; add it to `mailboxes` first",
+            account.name,
+        ),
+    })
 }
 
 async fn ask(
     config: &Config,
     account: &AccountConfig,
-    mailboxes: &[&str],
+    mailboxes: &[String],
     since: Timestamp,
     args: &Args,
 ) -> Result<Exit, Failure> {

@@ -32,6 +32,8 @@ pub enum ResponseCode {
     HighestModSeq(u64),
     InUse,
     Limit,
+    /// What a mailbox is called wherever it is moved (RFC 8474).
+    MailboxId(String),
     Modified,
     NoModSeq,
     NoPerm,
@@ -106,11 +108,11 @@ impl ResponseCode {
 
     /// Reads `[CODE …]` at the start of the text, and `[THROTTLED]` at its end.
     pub(super) fn in_text(text: &str) -> Option<Self> {
-        let leading = text
-            .strip_prefix('[')
-            .and_then(|rest| rest.split_once(']'))
-            .and_then(|(inside, _)| inside.split(' ').next())
-            .and_then(Self::from_word);
+        let inside = text.strip_prefix('[').and_then(|rest| rest.split_once(']'));
+        let leading = inside.and_then(|(inside, _)| {
+            let (word, rest) = inside.split_once(' ').unwrap_or((inside, ""));
+            mailbox_id(word, rest).or_else(|| Self::from_word(word))
+        });
         let throttled = || text.trim_end().to_ascii_uppercase().ends_with("[THROTTLED]");
         leading.or_else(|| throttled().then_some(Self::Throttled))
     }
@@ -130,6 +132,7 @@ impl ResponseCode {
         match self {
             Self::Capability(_) => "CAPABILITY",
             Self::HighestModSeq(_) => "HIGHESTMODSEQ",
+            Self::MailboxId(_) => "MAILBOXID",
             Self::PermanentFlags(_) => "PERMANENTFLAGS",
             Self::ReadOnly => "READ-ONLY",
             Self::ReadWrite => "READ-WRITE",
@@ -145,6 +148,17 @@ impl fmt::Display for ResponseCode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }
+}
+
+/// `MAILBOXID (F2212ea87)`, an object identifier of at most 255 plain characters (RFC 8474 §4, §7).
+fn mailbox_id(word: &str, rest: &str) -> Option<ResponseCode> {
+    if !word.eq_ignore_ascii_case("MAILBOXID") {
+        return None;
+    }
+    let id = rest.trim().strip_prefix('(')?.strip_suffix(')')?;
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+    let fit = !id.is_empty() && id.len() <= 255 && id.bytes().all(plain);
+    fit.then(|| ResponseCode::MailboxId(id.to_owned()))
 }
 
 /// Whether the text says, without a code, that there are too many connections (Gmail, Dovecot).

@@ -13,12 +13,15 @@ use triaged_core::mailbox::{Uid, UidSet};
 
 use super::command::{Command, Verb};
 use super::error::ImapError;
-use super::session::Session;
+use super::session::{Emails, Session};
 use super::wire::Heard;
 
 /// Most messages that one listing returns, the lowest UIDs first: memory is bounded whatever the
 /// server sends. Who gets so many asks again from behind the last one.
 pub const MAX_LISTED: usize = 20_000;
+/// What a listing asks for, and what it asks for where a date can not be parsed.
+const DATED: &str = "UID RFC822.SIZE INTERNALDATE FLAGS";
+const UNDATED: &str = "UID RFC822.SIZE FLAGS";
 /// IMAP's `date-time` (RFC 9051 §9); the day may be padded with a space.
 const INTERNAL_DATE: &str = "%d-%b-%Y %H:%M:%S %z";
 
@@ -33,6 +36,8 @@ pub struct Listed {
     pub received: Option<Timestamp>,
     /// Flags and keywords as the server spells them.
     pub flags: Vec<String>,
+    /// What the server calls the message wherever it is moved or copied, where it does.
+    pub email: Option<String>,
 }
 
 impl Session {
@@ -62,10 +67,17 @@ impl Session {
     /// What the server refuses, and what ends the connection.
     pub async fn fetch_envelopes(&mut self, from: Uid, to: Uid) -> Result<Vec<Listed>, ImapError> {
         let mut entries = BTreeMap::new();
-        let unparsed = self.list(from, to, "UID RFC822.SIZE INTERNALDATE FLAGS", &mut entries);
-        if unparsed.await? > 0 {
+        let unparsed = match self.list_range(from, to, DATED, &mut entries).await {
+            // Nobody promised that it has a name for messages.
+            Err(ImapError::Rejected { .. }) if self.emails != Emails::Unnamed => {
+                self.emails = Emails::Unnamed;
+                self.list_range(from, to, DATED, &mut entries).await?
+            }
+            unparsed => unparsed?,
+        };
+        if unparsed > 0 {
             // Most likely a message without a date, which imap-proto can not parse.
-            self.list(from, to, "UID RFC822.SIZE FLAGS", &mut entries).await?;
+            self.list_range(from, to, UNDATED, &mut entries).await?;
         }
         Ok(entries.into_iter().filter_map(|(uid, entry)| entry.listed(uid)).collect())
     }
@@ -77,8 +89,9 @@ impl Session {
     pub async fn fetch_listed(&mut self, uids: &UidSet) -> Result<Vec<Listed>, ImapError> {
         let mut entries: BTreeMap<Uid, Entry> = BTreeMap::new();
         for piece in uids.pieces() {
-            for items in ["UID RFC822.SIZE INTERNALDATE FLAGS", "UID RFC822.SIZE FLAGS"] {
-                let command = Command::new(Verb::Fetch, format!("UID FETCH {piece} ({items})"));
+            for items in [DATED, UNDATED] {
+                let line = format!("UID FETCH {piece} ({items}{})", self.emails.item());
+                let command = Command::new(Verb::Fetch, line);
                 let done = self.exec(&command, |response| match fetched(response) {
                     Some((uid, attributes)) if piece.contains(uid) => {
                         entries.entry(uid).or_default().hear(attributes)
@@ -95,7 +108,7 @@ impl Session {
     }
 
     /// Adds what the server says of the messages in the range; how much of it was not parsed.
-    async fn list(
+    async fn list_range(
         &mut self,
         from: Uid,
         to: Uid,
@@ -107,7 +120,7 @@ impl Session {
             // Whatever was reported so far is in the answer to this.
             self.view.arrived = false;
         }
-        let line = format!("UID FETCH {from}:{end} ({items})");
+        let line = format!("UID FETCH {from}:{end} ({items}{})", self.emails.item());
         let command = Command::new(Verb::Fetch, line);
         let done = self.exec(&command, |response| {
             // `n:*` always has the last message in it, and 9:5 is 5:9 (RFC 9051 §9, seq-range).
@@ -209,6 +222,7 @@ struct Entry {
     size: Option<u64>,
     received: Option<Timestamp>,
     flags: Option<Vec<String>>,
+    email: Option<String>,
 }
 
 impl Entry {
@@ -221,6 +235,7 @@ impl Entry {
                 AttributeValue::Flags(flags) => {
                     self.flags = Some(flags.iter().map(ToString::to_string).collect());
                 }
+                AttributeValue::EmailId(id) => self.email = Some(id.to_string()),
                 _ => {}
             }
         }
@@ -229,8 +244,8 @@ impl Entry {
 
     /// `None` without a size: then it was no answer, but a flag that changed meanwhile.
     fn listed(self, uid: Uid) -> Option<Listed> {
-        let flags = self.flags.unwrap_or_default();
-        self.size.map(|size| Listed { uid, size, received: self.received, flags })
+        let Self { size, received, flags, email } = self;
+        size.map(|size| Listed { uid, size, received, flags: flags.unwrap_or_default(), email })
     }
 }
 
@@ -274,7 +289,7 @@ mod tests {
         let listed = session.fetch_envelopes(uid(5), Uid::LAST).await.expect("a listing");
         let flags = vec!["\\Seen".to_owned(), "triaged-urgent".to_owned()];
         let received = internal_date("17-Jul-1996 02:44:25 -0700");
-        assert_eq!(listed, [Listed { uid: uid(5), size: 20, received, flags }]);
+        assert_eq!(listed, [Listed { uid: uid(5), size: 20, received, flags, email: None }]);
         assert!(session.view.arrived, "mail that arrived meanwhile is not forgotten");
     }
 

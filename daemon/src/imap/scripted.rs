@@ -74,10 +74,20 @@ pub(super) async fn login_as(script: &str, login: &Login<'_>) -> Result<Session,
 
 /// A session on a server that follows `script` after the login.
 pub(super) async fn session(script: &str) -> Session {
-    login(&format!("{LOGIN}\n{script}"), "pw").await.expect("the script lets bob in")
+    login_script(&format!("{LOGIN}\n{script}")).await
 }
 
-/// The same, with a mailbox of `exists` messages open.
+/// The same on a server that can do more.
+pub(super) async fn session_with(capabilities: &str, script: &str) -> Session {
+    let login = LOGIN.replace("IDLE", &format!("IDLE {capabilities}"));
+    login_script(&format!("{login}\n{script}")).await
+}
+
+async fn login_script(script: &str) -> Session {
+    login(script, "pw").await.expect("the script lets bob in")
+}
+
+/// A session with a mailbox of `exists` messages open.
 pub(super) async fn selected(exists: u32, script: &str) -> Session {
     let open = format!(
         "C: SELECT \"INBOX\"

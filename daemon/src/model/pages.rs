@@ -91,7 +91,7 @@ mod linux {
 ";
             let expected = [0x7f00_0020_0000..0x7f00_0080_0000, 0x7f20_0000_0000..0x7f20_0080_0000];
             assert_eq!(full(smaps), expected);
-            assert_eq!(full("nonsense\nRss: many kB\n-\n"), []);
+            assert!(full("nonsense\nRss: many kB\n-\n").is_empty());
         }
     }
 }

@@ -24,6 +24,9 @@ pub enum FlowError {
     /// The model's thread.
     #[error(transparent)]
     Model(#[from] ModelError),
+    /// The machine slept, or its clock was set: no connection can be relied on.
+    #[error("the clock has jumped: the connection is made anew")]
+    ClockJumped,
     /// A parser's thread ended by itself.
     #[error("reading a chunk of messages ended by itself: {0}")]
     Reading(#[from] tokio::task::JoinError),

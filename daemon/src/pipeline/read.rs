@@ -19,6 +19,8 @@ pub(super) struct Draft {
     pub(super) text: Option<String>,
     pub(super) subject: String,
     pub(super) identity: Option<Identity>,
+    /// The server's own word for it, wherever it is.
+    pub(super) email: Option<Identity>,
     pub(super) flags: Vec<String>,
     pub(super) defects: Vec<&'static str>,
 }
@@ -62,6 +64,7 @@ impl Pipeline {
             text: Some(text),
             subject,
             identity: message_id.map(|id| self.store.identity(&id, listed.size)),
+            email: listed.email.as_deref().map(|email| self.store.email(email)),
             flags: listed.flags.clone(),
             defects: defects.iter().map(|defect| defect.as_str()).collect(),
         }
@@ -76,6 +79,7 @@ pub(super) fn unreadable(listed: &Listed, error: &dyn fmt::Display) -> Draft {
         text: None,
         subject: String::new(),
         identity: None,
+        email: None,
         flags: listed.flags.clone(),
         defects: vec!["unreadable"],
     }

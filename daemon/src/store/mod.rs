@@ -8,10 +8,11 @@ mod check;
 mod error;
 mod history;
 mod open;
+mod places;
 mod plan;
 mod rows;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -27,7 +28,8 @@ pub use error::StoreError;
 pub use history::{Facts, History};
 pub use rows::{
     Account, Action, Backfill, BackfillProgress, BackfillState, Earlier, EffectState,
-    HistoryAnswer, HistoryRow, Identity, PendingEffect, PlannedMessage, StoredMailbox,
+    HistoryAnswer, HistoryRow, Identity, Marks, PendingEffect, PlannedMessage, Remarks,
+    StoredMailbox,
 };
 
 /// The store of one daemon. Clones share one connection.
@@ -68,6 +70,12 @@ impl Store {
         let mut identity = [0; 16];
         hasher.finalize_xof().fill(&mut identity);
         Identity(identity)
+    }
+
+    /// How to recognise a message by what its server calls it (EMAILID, X-GUID).
+    pub fn email(&self, name: &str) -> Identity {
+        // No message has this size: one kind of identity is never taken for the other.
+        self.identity(name, u64::MAX)
     }
 
     /// The account of that name; at its first start it gets a row and `now` as first start.
@@ -167,42 +175,6 @@ impl Store {
         .fetch_all(&self.pool)
         .await?;
         rows.into_iter().map(|row| uid(row.try_get(0)?)).collect()
-    }
-
-    /// Where messages of these identities were decided before in the account. Those that were
-    /// decided and could not be labelled there do not count, for here they may be; nor do those
-    /// whose effects are still to be confirmed, which a move has taken away from them.
-    pub async fn earlier(
-        &self,
-        account: AccountId,
-        identities: &[Identity],
-    ) -> Result<HashMap<Identity, Vec<Earlier>>, StoreError> {
-        let mut found = HashMap::new();
-        for identity in identities {
-            let rows = sqlx::query(
-                "SELECT mailbox, uid_validity, uid FROM message \
-                 WHERE account = ? AND identity = ? \
-                 AND outcome IN ('labelled', 'unlabelled', 'shadow', 'known')",
-            )
-            .bind(account.0)
-            .bind(identity.0.as_slice())
-            .fetch_all(&self.pool)
-            .await?;
-            let earlier = rows
-                .into_iter()
-                .map(|row| {
-                    Ok(Earlier {
-                        mailbox: MailboxId(row.try_get(0)?),
-                        uid_validity: uid_validity(row.try_get(1)?)?,
-                        uid: uid(row.try_get(2)?)?,
-                    })
-                })
-                .collect::<Result<Vec<_>, StoreError>>()?;
-            if !earlier.is_empty() {
-                found.insert(*identity, earlier);
-            }
-        }
-        Ok(found)
     }
 
     /// Writes what is still in memory to disk and closes the file.

@@ -8,12 +8,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::login::{self, Credential, Login, Mechanism};
+use super::mailboxes::{self, Mailboxes};
 use super::pin::KeyPin;
 use super::problem::{Fault, Problems};
 use super::protection::{self, Protection, Tls};
 use super::raw::{Placed, Section};
 use super::settings::{Mode, mode, number};
-use super::values::{account_name, backfill_days, canonical, host_name, mailbox_name};
+use super::values::{account_name, backfill_days, host_name};
+use crate::choice::{Choice, canonical};
 use crate::sync::Backfill;
 
 /// One mail account, with only valid values.
@@ -39,8 +41,8 @@ pub struct AccountConfig {
     pub auth: Option<Mechanism>,
     /// Where its password is kept, or who gives it tokens.
     pub credential: Credential,
-    /// Names of the watched mailboxes, at least one, all different.
-    pub mailboxes: Vec<String>,
+    /// Which mailboxes are watched.
+    pub mailboxes: Choice,
     /// How much older mail is classified at the first start.
     pub backfill: Backfill,
     /// Whether decisions are written.
@@ -98,8 +100,8 @@ pub(super) fn read_body(
         .and_then(|port| u16::try_from(port).ok())
         .unwrap_or_else(|| protection.as_ref().map_or(Tls::Implicit, |one| one.tls).port());
     let login = read_login(section, problems);
-    let mailboxes = read_mailboxes(section, problems);
-    let mailboxes = mailboxes.unwrap_or_else(|| main_mailbox_of(section));
+    let mailboxes = mailboxes::read(section, problems);
+    let Mailboxes { choice, names } = mailboxes.unwrap_or_else(|| Mailboxes::main_of(section));
     let backfill = read_backfill(section, problems);
     let mode = mode(section, problems).unwrap_or(default_mode);
     let poll = read_poll(section, problems);
@@ -116,12 +118,12 @@ pub(super) fn read_body(
         authorize_as,
         auth,
         credential,
-        mailboxes: mailboxes.iter().map(|mailbox| mailbox.value.clone()).collect(),
+        mailboxes: choice,
         backfill: backfill.unwrap_or(Backfill::None),
         mode,
         poll: poll.unwrap_or(Duration::from_mins(1)),
     };
-    Some((account, mailboxes))
+    Some((account, names))
 }
 
 /// Reads `backfill`; `None` where it is absent or was reported.
@@ -137,12 +139,6 @@ pub(super) fn read_backfill(
 pub(super) fn read_poll(section: &mut Section<'_>, problems: &mut Problems) -> Option<Duration> {
     let seconds = number(section, "poll_seconds", 1..=LONGEST_POLL, problems)?;
     Some(Duration::from_secs(seconds.into()))
-}
-
-/// What is watched where nothing is said.
-fn main_mailbox_of(section: &Section<'_>) -> Vec<Placed<String>> {
-    let place = section.place.key("mailboxes", section.place.line);
-    vec![Placed { value: "INBOX".to_owned(), place }]
 }
 
 /// What earlier accounts and servers have, so that no later one has it too.
@@ -162,7 +158,7 @@ impl Taken {
         mailbox: &Placed<String>,
         problems: &mut Problems,
     ) {
-        let name = canonical(&mailbox.value);
+        let name = canonical(&mailbox.value).to_owned();
         let key = (host.to_ascii_lowercase(), port, user.to_owned(), name);
         if let Some(first) = self.mailboxes.get(&key) {
             let what =
@@ -189,29 +185,4 @@ pub(super) fn read_name(
         }
         Ok(name)
     })
-}
-
-/// Reads `mailboxes`; `None` where it is absent or no list.
-pub(super) fn read_mailboxes(
-    section: &mut Section<'_>,
-    problems: &mut Problems,
-) -> Option<Vec<Placed<String>>> {
-    let list = section.take_list::<String>("mailboxes", problems)?;
-    if list.value.is_empty() {
-        let what = "names no mailbox";
-        problems.add(&list.place, Fault::new(what, "write [\"INBOX\"] or leave the line out"));
-    }
-    let mut seen = BTreeSet::new();
-    let mut mailboxes = Vec::new();
-    for Placed { value, place } in list.value {
-        let name = Placed { value, place: place.clone() }.check(problems, |name| {
-            let name = mailbox_name(name)?;
-            if !seen.insert(canonical(&name)) {
-                return Err(Fault::new(format!("{name:?} is listed twice"), "keep one of them"));
-            }
-            Ok(name)
-        });
-        mailboxes.extend(name.map(|value| Placed { value, place }));
-    }
-    Some(mailboxes)
 }

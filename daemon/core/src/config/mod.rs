@@ -8,6 +8,7 @@ mod account;
 mod connections;
 mod keywords;
 mod login;
+mod mailboxes;
 mod pin;
 mod problem;
 mod protection;

@@ -7,13 +7,15 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::account::{self, AccountConfig, Taken, read_backfill, read_mailboxes, read_poll};
+use super::account::{self, AccountConfig, Taken, read_backfill, read_poll};
 use super::connections::read_budget;
 use super::login::{self, ProgramCall};
+use super::mailboxes;
 use super::problem::{Fault, Problems};
 use super::raw::{Placed, Section};
 use super::settings::{Mode, mode, number, path};
 use super::values::user_name;
+use crate::choice::Choice;
 use crate::roster::Pattern;
 use crate::sync::Backfill;
 
@@ -66,7 +68,7 @@ impl UserSource {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct UserConfig {
     /// Other mailboxes.
-    pub mailboxes: Option<Vec<String>>,
+    pub mailboxes: Option<Choice>,
     /// More or less older mail.
     pub backfill: Option<Backfill>,
     /// Another mode.
@@ -181,9 +183,9 @@ fn read_users(sections: Vec<Section<'_>>, problems: &mut Problems) -> BTreeMap<S
                 Ok(name)
             })
         });
-        let mailboxes = read_mailboxes(&mut section, problems);
+        let mailboxes = mailboxes::read(&mut section, problems);
         let user = UserConfig {
-            mailboxes: mailboxes.map(|list| list.into_iter().map(|one| one.value).collect()),
+            mailboxes: mailboxes.map(|mailboxes| mailboxes.choice),
             backfill: read_backfill(&mut section, problems),
             mode: mode(&mut section, problems),
             poll: read_poll(&mut section, problems),

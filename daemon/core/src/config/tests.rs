@@ -69,10 +69,7 @@ fn the_smallest_file_gets_safe_defaults() {
     assert_eq!(config.keywords.unreadable().as_str(), "triaged-unreadable");
     let [work] = config.accounts.as_slice() else { panic!("one account") };
     assert_eq!((work.port, work.tls, work.mode), (993, Tls::Implicit, Mode::Shadow));
-    assert_eq!(
-        (work.mailboxes.as_slice(), work.backfill),
-        (&["INBOX".to_owned()][..], Backfill::None)
-    );
+    assert_eq!((work.mailboxes.only(), work.backfill), (Some("INBOX"), Backfill::None));
     assert_eq!(work.poll, Duration::from_mins(1));
 }
 
@@ -128,7 +125,7 @@ poll_seconds = 5
     assert_eq!((here.port, here.tls, here.mode), (143, Tls::None, Mode::Shadow));
     let credential = SecretSource::Credential("here".to_owned());
     assert_eq!(here.credential, Credential::Password(credential));
-    assert_eq!((here.mailboxes.len(), here.backfill), (2, Backfill::Days(7)));
+    assert_eq!((here.mailboxes.names().count(), here.backfill), (2, Backfill::Days(7)));
 }
 
 #[test]
@@ -406,6 +403,32 @@ fn a_mailbox_is_watched_by_one_account_only() {
         parse(&twice).expect_err("wrong").to_string(),
         "line 8: account[1].mailboxes: account \"work\" watches \"INBOX\" of this user already \
          (watch each mailbox in one account)"
+    );
+}
+
+#[test]
+fn mailboxes_are_chosen_by_name_pattern_and_use() {
+    let account = |lines: &str| {
+        parse(&format!("{SMALLEST}{lines}"))
+            .map(|config| config.accounts[0].mailboxes.clone())
+            .map_err(|problems| problems.to_string())
+    };
+    let wide = account(
+        "mailboxes = [\"Work\", \"Lists/*\", '\\archive']\nexcept_mailboxes = [\"Lists/x\"]",
+    );
+    let wide = wide.expect("valid");
+    assert_eq!(wide.names().collect::<Vec<_>>(), ["Work"]);
+    assert_eq!(wide.patterns().collect::<Vec<_>>(), ["Lists/*"]);
+    assert!(wide.uses().count() == 1 && wide.may_have("Lists/y") && wide.is_open());
+    let wrong = account("mailboxes = [\"Work\"]\nexcept_mailboxes = [\"work\", \"Work\", '\\Jnk']");
+    assert_eq!(
+        wrong.expect_err("wrong"),
+        "line 8: account[0].except_mailboxes[0]: leaves nothing out: `mailboxes` has names only (it is for \
+         patterns, like mailboxes = [\"INBOX\", \"Lists/*\"])\n\
+         line 8: account[0].except_mailboxes[1]: \"Work\" is in `mailboxes`, too (take it out of one of the \
+         two)\n\
+         line 8: account[0].except_mailboxes[2]: \"\\\\Jnk\" is nothing that a mailbox can be for (did you mean \
+         \"\\\\Junk\"?)"
     );
 }
 

@@ -70,7 +70,18 @@ async fn ask(account: &AccountConfig, state: &Path, ours: Option<&[&Keyword]>) -
         Line::ok(name, format!("logged in at {endpoint} {}", manner(account, &session))),
         capabilities(account, session.capabilities()),
     ];
-    for mailbox in &account.mailboxes {
+    let watched = match session.survey(&account.mailboxes).await {
+        Ok(survey) => survey.watched,
+        Err(error) => {
+            lines.push(not_opened(name, &error));
+            return lines;
+        }
+    };
+    if watched.is_empty() {
+        let what = "the server has no mailbox that `mailboxes` means";
+        lines.push(Line::fail(Exit::Config, name, what));
+    }
+    for mailbox in watched.iter().map(|one| &one.name) {
         let subject = format!("{name} {mailbox}");
         match session.select(mailbox).await {
             Ok(selected) => lines.extend(opened(&subject, account.mode, &selected, ours)),
@@ -219,6 +230,7 @@ mod tests {
             flags: owned(flags),
             exists: 3,
             highest_mod_seq: None,
+            object_id: None,
         }
     }
 
