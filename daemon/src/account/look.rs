@@ -3,6 +3,8 @@
 //!
 //! It does not wait and does not come back from failures of the connection.
 
+use std::collections::BTreeSet;
+
 use jiff::SignedDuration;
 use tokio_util::sync::CancellationToken;
 use triaged_core::choice::canonical;
@@ -54,8 +56,9 @@ impl Watcher {
     /// The mailboxes to look at; those that are not there any more are forgotten.
     fn let_go(&self, life: &mut Life<'_>, survey: Survey) -> Vec<Surveyed> {
         let Survey { mut watched, whole } = survey;
-        let missing = |name: &String| watched.iter().all(|one| one.name != *name);
-        let missing: Vec<String> = life.seen.keys().filter(|name| missing(name)).cloned().collect();
+        let there: BTreeSet<&String> = watched.iter().map(|one| &one.name).collect();
+        let missing = life.seen.keys().filter(|name| !there.contains(name));
+        let missing: Vec<String> = missing.cloned().collect();
         if whole {
             for name in &missing {
                 life.seen.remove(name);
@@ -147,6 +150,7 @@ impl Watcher {
         if self.spent().is_none() {
             life.seen.insert(name.clone(), state);
         }
+        self.show_readable(name);
         Ok(())
     }
 

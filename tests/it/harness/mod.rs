@@ -32,7 +32,7 @@ pub(crate) use mailserver::{
 };
 pub(crate) use ports::free_port;
 pub(crate) use process::{Process, group_members};
-pub(crate) use proxy::Proxy;
+pub(crate) use proxy::{Edited, Proxy};
 pub(crate) use settings::{Account, Server, Settings};
 pub(crate) use version::{Bundle, DEFAULT, FIXTURE};
 pub(crate) use wait::{until, until_within};

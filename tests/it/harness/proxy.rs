@@ -1,4 +1,5 @@
-//! A TCP proxy between the daemon and the server: it counts, cuts, refuses, swallows and delays.
+//! A TCP proxy between the daemon and the server: it counts, cuts, refuses, swallows, delays, holds
+//! and, on connections in clear, puts other words into the server's mouth.
 
 use std::borrow::Cow;
 use std::io::{self, Read, Write};
@@ -40,6 +41,23 @@ struct Line {
     /// What a client says for the last time.
     last_words: Mutex<Option<&'static str>>,
     open: Mutex<Vec<TcpStream>>,
+    /// What becomes of each line of the server; on connections in clear.
+    edit: Mutex<Option<Edit>>,
+    /// What a client says and the server does not hear for now; whether it has been said.
+    held: Mutex<Option<(&'static str, bool)>>,
+}
+
+/// What is to be sent for a line of the server, which has its line end.
+type Edit = Box<dyn FnMut(&str) -> Edited + Send>;
+
+/// What goes on in place of a line.
+pub(crate) enum Edited {
+    /// The line itself.
+    Same,
+    /// This.
+    Text(String),
+    /// The line, and then the end of all connections.
+    Cut,
 }
 
 const PASS: u8 = 0;
@@ -70,6 +88,8 @@ impl Proxy {
             said: Mutex::default(),
             last_words: Mutex::default(),
             open: Mutex::default(),
+            edit: Mutex::default(),
+            held: Mutex::default(),
         });
         let shared = Arc::clone(&line);
         let accepting = Some(thread::spawn(move || accept(&listener, &shared)));
@@ -161,6 +181,31 @@ impl Proxy {
         *self.line.spoilt.lock().unwrap() = Some((this, that));
     }
 
+    /// From now on each line of the server is what this makes of it; for connections in clear.
+    pub(crate) fn edit(&self, edit: impl FnMut(&str) -> Edited + Send + 'static) {
+        *self.line.edit.lock().unwrap() = Some(Box::new(edit));
+    }
+
+    /// Lines of the server go on as they are.
+    pub(crate) fn edit_nothing(&self) {
+        *self.line.edit.lock().unwrap() = None;
+    }
+
+    /// Holds the next thing that a client sends with this text in it, until it is let go.
+    pub(crate) fn hold(&self, words: &'static str) {
+        *self.line.held.lock().unwrap() = Some((words, false));
+    }
+
+    /// Whether something is held.
+    pub(crate) fn is_holding(&self) -> bool {
+        self.line.held.lock().unwrap().is_some_and(|(_, said)| said)
+    }
+
+    /// Lets go what is held.
+    pub(crate) fn let_go(&self) {
+        *self.line.held.lock().unwrap() = None;
+    }
+
     /// Lets everything pass again.
     pub(crate) fn pass(&self) {
         *self.line.last_words.lock().unwrap() = None;
@@ -191,6 +236,46 @@ impl Line {
             self.conduct.store(SWALLOW, Ordering::SeqCst);
             *words = None;
         }
+    }
+
+    /// Waits where these bytes of a client are to be held.
+    fn hold(&self, bytes: &[u8]) {
+        loop {
+            let mut held = self.held.lock().unwrap();
+            match &mut *held {
+                Some((words, said)) if String::from_utf8_lossy(bytes).contains(*words) => {
+                    *said = true;
+                }
+                _ => return,
+            }
+            drop(held);
+            if self.stopped.load(Ordering::SeqCst) {
+                return;
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// What goes on of these bytes of the server when each whole line of them is edited; `unfinished`
+    /// keeps the beginning of the last one. And whether all ends behind it.
+    fn edited(&self, bytes: &[u8], unfinished: &mut Vec<u8>) -> (Vec<u8>, bool) {
+        let mut edit = self.edit.lock().unwrap();
+        unfinished.extend_from_slice(bytes);
+        let Some(edit) = &mut *edit else { return (std::mem::take(unfinished), false) };
+        let mut out = Vec::new();
+        while let Some(end) = unfinished.iter().position(|byte| *byte == b'\n') {
+            let rest = unfinished.split_off(end + 1);
+            let line = std::mem::replace(unfinished, rest);
+            match edit(&String::from_utf8_lossy(&line)) {
+                Edited::Same => out.extend(line),
+                Edited::Text(text) => out.extend(text.into_bytes()),
+                Edited::Cut => {
+                    out.extend(line);
+                    return (out, true);
+                }
+            }
+        }
+        (out, false)
     }
 
     /// What of these bytes of the server goes on: all, or all lines but those of new mail, or
@@ -248,19 +333,22 @@ fn connect(client: TcpStream, line: &Arc<Line>) -> io::Result<()> {
     thread::spawn(move || {
         pump(client_in, server, &up, |bytes| {
             up.listen(bytes);
+            up.hold(bytes);
             up.commands.fetch_add(1, Ordering::SeqCst);
             up.said.lock().unwrap().extend_from_slice(bytes);
-            Cow::Borrowed(bytes)
+            (Cow::Borrowed(bytes), false)
         });
         // The client has closed it.
         up.open_now.lock().unwrap().0 -= 1;
     });
+    let mut unfinished = Vec::new();
     thread::spawn(move || {
         pump(server_in, client, &down, |bytes| {
             if down.conduct() != SWALLOW {
                 down.received.fetch_add(bytes.len() as u64, Ordering::SeqCst);
             }
-            down.audible(bytes)
+            let (bytes, cut) = down.edited(bytes, &mut unfinished);
+            (Cow::Owned(down.audible(&bytes).into_owned()), cut)
         });
     });
     Ok(())
@@ -270,7 +358,7 @@ fn pump(
     mut from: TcpStream,
     mut to: TcpStream,
     line: &Line,
-    see: impl for<'a> Fn(&'a [u8]) -> Cow<'a, [u8]>,
+    mut see: impl for<'a> FnMut(&'a [u8]) -> (Cow<'a, [u8]>, bool),
 ) {
     let delay = Duration::from_micros(line.delay.load(Ordering::SeqCst));
     let later = (!delay.is_zero()).then(|| to.try_clone().map(send_later));
@@ -279,7 +367,7 @@ fn pump(
         if read == 0 {
             break;
         }
-        let passed_on = see(&buffer[..read]);
+        let (passed_on, cut) = see(&buffer[..read]);
         if line.conduct() == SWALLOW {
             continue;
         }
@@ -289,6 +377,9 @@ fn pump(
         };
         if !sent {
             break;
+        }
+        if cut {
+            line.cut();
         }
     }
     // What is still on its way is lost, as on a line that is cut.
