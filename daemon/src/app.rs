@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 use triaged_core::config::Config;
+use triaged_core::decision::Labels;
 
 use crate::account::{self, Door, Gate, Watcher};
 use crate::backfill::Requests;
@@ -84,6 +85,8 @@ pub async fn run(config: Config) -> Result<(), AppError> {
     let pipeline = Pipeline {
         store: store.clone(),
         classifier: classifier.clone(),
+        judge: Arc::new(Labels),
+        unreadable: config.keywords.unreadable().clone(),
         history_text: config.history_text,
         metrics: metrics.clone(),
         clock,

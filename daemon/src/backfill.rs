@@ -38,7 +38,7 @@ impl Requests {
                 () = stop.cancelled() => return Ok(()),
                 () = tokio::time::sleep(LOOK) => {}
             }
-            let Ok(open) = self.store.accounts_with_backfill().await else { continue };
+            let Ok(open) = self.store.accounts_with_requests().await else { continue };
             for asked in open.iter().filter_map(|account| self.accounts.get(account)) {
                 asked.notify_one();
             }

@@ -38,6 +38,7 @@ mod login;
 mod mailboxes;
 mod model_versions;
 mod modes;
+mod moves;
 mod odd_mail;
 mod once_only;
 mod pending;

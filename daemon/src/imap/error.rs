@@ -145,6 +145,10 @@ impl ImapError {
         match (&reply.code, verb) {
             // On a STORE it says that the mailbox or the message has enough keywords (RFC 5530).
             (Some(Code::Limit), Verb::Store) => Self::Refused { verb: verb_name, reply },
+            // It is the target that is full, and it may stay so: the messages stay where they are.
+            (Some(Code::Limit | Code::OverQuota), Verb::Move | Verb::Copy | Verb::Create) => {
+                Self::Refused { verb: verb_name, reply }
+            }
             (Some(Code::Limit | Code::Throttled | Code::OverQuota), _) => Self::Throttled(reply),
             (Some(Code::Unavailable | Code::InUse), _)
             | (

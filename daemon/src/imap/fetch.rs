@@ -31,8 +31,21 @@ pub struct Listed {
     pub size: u64,
     /// When the server received it; `None` where it does not say.
     pub received: Option<Timestamp>,
-    /// Flags and keywords as the server spells them.
+    /// Flags and keywords as the server spells them; on Gmail its labels, too.
     pub flags: Vec<String>,
+    /// Its mod-sequence (RFC 7162), where the mailbox keeps them and the whole list is of one
+    /// moment: what is changed later gets a higher one than all of the list.
+    pub mod_seq: Option<u64>,
+}
+
+/// How messages are at one moment; those that are gone are absent.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// The flags of each as the server spells them, and on Gmail its labels.
+    pub messages: BTreeMap<Uid, Vec<String>>,
+    /// A change to any of them from then on gets a higher mod-sequence than this one; `None` where
+    /// the mailbox keeps none.
+    pub mod_seq: Option<u64>,
 }
 
 impl Session {
@@ -62,10 +75,11 @@ impl Session {
     /// What the server refuses, and what ends the connection.
     pub async fn fetch_envelopes(&mut self, from: Uid, to: Uid) -> Result<Vec<Listed>, ImapError> {
         let mut entries = BTreeMap::new();
-        let unparsed = self.list(from, to, "UID RFC822.SIZE INTERNALDATE FLAGS", &mut entries);
-        if unparsed.await? > 0 {
+        let marks = self.marks();
+        let items = format!("UID RFC822.SIZE INTERNALDATE {marks}");
+        if self.list(from, to, &items, &mut entries).await? > 0 {
             // Most likely a message without a date, which imap-proto can not parse.
-            self.list(from, to, "UID RFC822.SIZE FLAGS", &mut entries).await?;
+            self.list(from, to, &format!("UID RFC822.SIZE {marks}"), &mut entries).await?;
         }
         Ok(entries.into_iter().filter_map(|(uid, entry)| entry.listed(uid)).collect())
     }
@@ -76,9 +90,13 @@ impl Session {
     /// What the server refuses, and what ends the connection.
     pub async fn fetch_listed(&mut self, uids: &UidSet) -> Result<Vec<Listed>, ImapError> {
         let mut entries: BTreeMap<Uid, Entry> = BTreeMap::new();
-        for piece in uids.pieces() {
-            for items in ["UID RFC822.SIZE INTERNALDATE FLAGS", "UID RFC822.SIZE FLAGS"] {
-                let command = Command::new(Verb::Fetch, format!("UID FETCH {piece} ({items})"));
+        // In more than one piece it is not of one moment.
+        let pieces = uids.pieces();
+        let marks = if pieces.len() > 1 { self.marks_alone() } else { self.marks() };
+        for piece in pieces {
+            for items in ["UID RFC822.SIZE INTERNALDATE", "UID RFC822.SIZE"] {
+                let line = format!("UID FETCH {piece} ({items} {marks})");
+                let command = Command::new(Verb::Fetch, line);
                 let done = self.exec(&command, |response| match fetched(response) {
                     Some((uid, attributes)) if piece.contains(uid) => {
                         entries.entry(uid).or_default().hear(attributes)
@@ -129,20 +147,36 @@ impl Session {
     ///
     /// # Errors
     /// What the server refuses, and what ends the connection.
-    pub async fn flags(&mut self, uids: &UidSet) -> Result<Vec<(Uid, Vec<String>)>, ImapError> {
+    pub async fn look(&mut self, uids: &UidSet) -> Result<Seen, ImapError> {
         let mut found: BTreeMap<Uid, Entry> = BTreeMap::new();
-        for piece in uids.pieces() {
-            let command = Command::new(Verb::Fetch, format!("UID FETCH {piece} (UID FLAGS)"));
+        let pieces = uids.pieces();
+        let one_moment = pieces.len() == 1;
+        let marks = if one_moment { self.marks() } else { self.marks_alone() };
+        for piece in pieces {
+            let command = Command::new(Verb::Fetch, format!("UID FETCH {piece} (UID {marks})"));
             self.exec(&command, |response| match fetched(response) {
-                Some((uid, attributes)) if uids.contains(uid) => {
+                Some((uid, attributes)) if piece.contains(uid) => {
                     found.entry(uid).or_default().hear(attributes)
                 }
                 _ => Heard::Foreign,
             })
             .await?;
         }
-        let flags = |(uid, entry): (Uid, Entry)| entry.flags.map(|flags| (uid, flags));
-        Ok(found.into_iter().filter_map(flags).collect())
+        let mod_seqs: Option<Vec<u64>> = found.values().map(|entry| entry.mod_seq).collect();
+        let mod_seq = mod_seqs.and_then(|all| all.into_iter().max()).filter(|_| one_moment);
+        let flags = |(uid, entry): (Uid, Entry)| entry.all_flags().map(|flags| (uid, flags));
+        Ok(Seen { messages: found.into_iter().filter_map(flags).collect(), mod_seq })
+    }
+
+    /// The items that show flags, on Gmail also labels, and mod-sequences where the mailbox keeps
+    /// them.
+    fn marks(&self) -> &'static str {
+        let counted = self.selected().is_some_and(|selected| selected.highest_mod_seq.is_some());
+        if counted && !self.has_labels() { "FLAGS MODSEQ" } else { self.marks_alone() }
+    }
+
+    fn marks_alone(&self) -> &'static str {
+        if self.has_labels() { "FLAGS X-GM-LABELS" } else { "FLAGS" }
     }
 
     /// The messages of the selected mailbox that have a keyword.
@@ -209,6 +243,8 @@ struct Entry {
     size: Option<u64>,
     received: Option<Timestamp>,
     flags: Option<Vec<String>>,
+    labels: Option<Vec<String>>,
+    mod_seq: Option<u64>,
 }
 
 impl Entry {
@@ -221,6 +257,13 @@ impl Entry {
                 AttributeValue::Flags(flags) => {
                     self.flags = Some(flags.iter().map(ToString::to_string).collect());
                 }
+                AttributeValue::GmailLabels(labels) => {
+                    self.labels = Some(labels.iter().map(ToString::to_string).collect());
+                }
+                // A change that is told of later is not of the moment of the list.
+                AttributeValue::ModSeq(mod_seq) => {
+                    self.mod_seq = Some(self.mod_seq.unwrap_or(*mod_seq).min(*mod_seq));
+                }
                 _ => {}
             }
         }
@@ -229,8 +272,15 @@ impl Entry {
 
     /// `None` without a size: then it was no answer, but a flag that changed meanwhile.
     fn listed(self, uid: Uid) -> Option<Listed> {
-        let flags = self.flags.unwrap_or_default();
-        self.size.map(|size| Listed { uid, size, received: self.received, flags })
+        let (size, received, mod_seq) = (self.size?, self.received, self.mod_seq);
+        Some(Listed { uid, size, received, flags: self.all_flags().unwrap_or_default(), mod_seq })
+    }
+
+    /// Flags, and behind them labels.
+    fn all_flags(self) -> Option<Vec<String>> {
+        let mut flags = self.flags?;
+        flags.extend(self.labels.unwrap_or_default());
+        Some(flags)
     }
 }
 
@@ -241,7 +291,7 @@ fn internal_date(date: &str) -> Option<Timestamp> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::imap::scripted::selected;
+    use crate::imap::scripted::{selected, selected_with};
 
     fn uid(n: u32) -> Uid {
         Uid::new(n).expect("not zero")
@@ -274,7 +324,7 @@ mod tests {
         let listed = session.fetch_envelopes(uid(5), Uid::LAST).await.expect("a listing");
         let flags = vec!["\\Seen".to_owned(), "triaged-urgent".to_owned()];
         let received = internal_date("17-Jul-1996 02:44:25 -0700");
-        assert_eq!(listed, [Listed { uid: uid(5), size: 20, received, flags }]);
+        assert_eq!(listed, [Listed { uid: uid(5), size: 20, received, flags, mod_seq: None }]);
         assert!(session.view.arrived, "mail that arrived meanwhile is not forgotten");
     }
 
@@ -332,10 +382,34 @@ mod tests {
         )
         .await;
         let asked: UidSet = [5, 6, 9].into_iter().map(uid).collect();
-        assert_eq!(session.flags(&asked).await, Ok(vec![(uid(5), vec![])]));
+        let seen = session.look(&asked).await.expect("an answer");
+        assert_eq!(seen, Seen { messages: [(uid(5), vec![])].into(), mod_seq: None });
         let keyword = "triaged-urgent".parse().expect("valid");
         let found = session.search_keyword(&keyword).await.expect("an answer");
         assert_eq!(found.to_string(), "6,9");
+    }
+
+    #[tokio::test]
+    async fn the_moment_of_a_look_is_told_where_the_mailbox_counts_changes() {
+        let mut session = selected_with(
+            "CONDSTORE",
+            3,
+            "C: UID FETCH 5:6 (UID FLAGS MODSEQ)
+             S: * 1 FETCH (UID 5 FLAGS () MODSEQ (7))
+             S: * 2 FETCH (UID 6 FLAGS (k) MODSEQ (12345678901))
+             S: * 1 FETCH (UID 5 FLAGS (\\Seen) MODSEQ (12345678902))
+             S: %t OK done
+             C: UID FETCH 5:6 (UID FLAGS MODSEQ)
+             S: * 1 FETCH (UID 5 FLAGS () MODSEQ (7))
+             S: * 2 FETCH (UID 6 FLAGS ())
+             S: %t OK done
+             HANG",
+        )
+        .await;
+        let asked: UidSet = [5, 6].into_iter().map(uid).collect();
+        let seen = session.look(&asked).await.expect("an answer");
+        assert_eq!(seen.mod_seq, Some(12_345_678_901));
+        assert_eq!(session.look(&asked).await.expect("an answer").mod_seq, None, "one is missing");
     }
 
     #[tokio::test]

@@ -17,7 +17,7 @@ const LOGIN: &str = "S: * OK [CAPABILITY IMAP4rev1 AUTH=PLAIN] hi
     C: AUTHENTICATE PLAIN
     S: +
     C+ AGJvYgBwdw==
-    S: %t OK [CAPABILITY IMAP4rev1 IDLE] welcome";
+    S: %t OK [CAPABILITY IMAP4rev1 IDLE";
 
 /// The client's end of a connection to a server that follows `script`. A command that is not in
 /// the script ends the server, and with it the connection.
@@ -74,21 +74,36 @@ pub(super) async fn login_as(script: &str, login: &Login<'_>) -> Result<Session,
 
 /// A session on a server that follows `script` after the login.
 pub(super) async fn session(script: &str) -> Session {
-    login(&format!("{LOGIN}\n{script}"), "pw").await.expect("the script lets bob in")
+    session_with("", script).await
+}
+
+/// The same on a server that can do more.
+async fn session_with(capabilities: &str, script: &str) -> Session {
+    let told = [" ", capabilities].concat();
+    let script = format!("{LOGIN}{}] welcome\n{script}", told.trim_end());
+    login(&script, "pw").await.expect("the script lets bob in")
 }
 
 /// The same, with a mailbox of `exists` messages open.
 pub(super) async fn selected(exists: u32, script: &str) -> Session {
+    selected_with("", exists, script).await
+}
+
+/// The same on a server that can do more; one with CONDSTORE keeps mod-sequences.
+pub(super) async fn selected_with(capabilities: &str, exists: u32, script: &str) -> Session {
+    let counts = capabilities.contains("CONDSTORE");
+    let mod_seq = if counts { "S: * OK [HIGHESTMODSEQ 12] x" } else { "" };
     let open = format!(
         "C: SELECT \"INBOX\"
          S: * {exists} EXISTS
          S: * OK [UIDVALIDITY 7] x
          S: * OK [UIDNEXT 100] x
+         {mod_seq}
          S: * OK [PERMANENTFLAGS (\\Seen \\*)] x
          S: %t OK [READ-WRITE] done
          {script}"
     );
-    let mut session = session(&open).await;
+    let mut session = session_with(capabilities, &open).await;
     session.select("INBOX").await.expect("the script opens it");
     session
 }

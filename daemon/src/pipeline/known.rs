@@ -1,7 +1,5 @@
 //! Recognises messages that were decided before and have only moved.
 
-use std::collections::HashSet;
-
 use triaged_core::mailbox::UidSet;
 
 use super::read::Draft;
@@ -29,10 +27,9 @@ impl Pipeline {
         };
         let places: UidSet =
             earlier.values().flatten().filter(here).map(|earlier| earlier.uid).collect();
-        let still_here: HashSet<_> =
-            session.flags(&places).await?.into_iter().map(|(uid, _)| uid).collect();
+        let still_here = session.look(&places).await?.messages;
         let delivered_twice = |places: &[Earlier]| {
-            places.iter().any(|place| here(&place) && still_here.contains(&place.uid))
+            places.iter().any(|place| here(&place) && still_here.contains_key(&place.uid))
         };
         Ok(drafts
             .iter()

@@ -73,7 +73,8 @@ impl Page {
     }
 
     fn without(uid: Uid) -> Self {
-        let given_up = Some(Listed { uid, size: 0, received: None, flags: Vec::new() });
+        let given_up =
+            Some(Listed { uid, size: 0, received: None, flags: Vec::new(), mod_seq: None });
         Self { listed: Vec::new(), empty: false, given_up, next: Some(uid.next()) }
     }
 }

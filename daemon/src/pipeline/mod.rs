@@ -8,7 +8,10 @@ mod backfill;
 mod caution;
 mod error;
 mod known;
+mod landed;
 mod list;
+mod mark;
+mod moves;
 mod read;
 mod refused;
 mod turn;
@@ -21,7 +24,7 @@ use jiff::Timestamp;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use triaged_core::config::{HistoryText, Mode};
-use triaged_core::decision::decide;
+use triaged_core::decision::{Considered, Flag, Judge};
 use triaged_core::label::Keyword;
 use triaged_core::mailbox::{Uid, UidSet};
 use triaged_core::outcome::Outcome;
@@ -29,7 +32,7 @@ use triaged_core::score::Prediction;
 use triaged_core::sync::{self, Backfill, Cursor, SyncPlan};
 
 use crate::clock::Clock;
-use crate::imap::{Listed, Selected, Session};
+use crate::imap::{Listed, MoveWay, Selected, Session};
 use crate::metrics::{Backlog, Metrics, Stage};
 use crate::model::{Answers, Classifier, ServedModel};
 use crate::pulse::Heart;
@@ -40,10 +43,12 @@ use caution::Attempt;
 pub use caution::Caution;
 pub use error::FlowError;
 use list::WINDOW;
+use mark::Basis;
 use read::Draft;
 use refused::Refused;
 pub use turn::TURNS;
 use turn::give_way;
+use write::Chunk;
 
 /// What every account's flow works with; clones are cheap.
 #[derive(Clone)]
@@ -52,6 +57,10 @@ pub struct Pipeline {
     pub store: Store,
     /// The model's queue; its answers name the model that gave them, with its keywords.
     pub classifier: Classifier,
+    /// Who decides what follows from the model's answers.
+    pub judge: Arc<dyn Judge>,
+    /// What is put on a message that can not be read.
+    pub unreadable: Keyword,
     /// Whether subjects may be stored.
     pub history_text: HistoryText,
     /// What is counted and timed.
@@ -64,10 +73,15 @@ pub struct Pipeline {
 
 /// A mailbox that the session has selected.
 pub struct OpenMailbox {
+    name: String,
     stored: StoredMailbox,
     selected: Selected,
     mode: Mode,
     refused: Refused,
+    /// Whether keywords are labels there, which every mailbox takes.
+    has_labels: bool,
+    /// How messages can be taken out of it.
+    way: Option<MoveWay>,
 }
 
 /// Which mail goes through the pipe.
@@ -115,7 +129,7 @@ impl OpenMailbox {
     }
 
     /// The keywords that are not written to it for now, with the reason.
-    pub fn disabled_keywords(&self) -> impl Iterator<Item = (&Keyword, &'static str)> {
+    pub fn disabled_keywords(&self) -> impl Iterator<Item = (&Flag, &'static str)> {
         self.refused.all()
     }
 }
@@ -156,7 +170,15 @@ impl Pipeline {
                     self.store.begin_mailbox(account.id, name, cursor).await?
                 }
             };
-        let mut mailbox = OpenMailbox { stored, selected, mode, refused: Refused::default() };
+        let mut mailbox = OpenMailbox {
+            name: name.to_owned(),
+            stored,
+            selected,
+            mode,
+            refused: Refused::default(),
+            has_labels: session.has_labels(),
+            way: session.move_way(),
+        };
         self.finish_pending(session, &mut mailbox).await?;
         Ok(mailbox)
     }
@@ -258,9 +280,7 @@ impl Pipeline {
         let planned: Vec<PlannedMessage> = drafts
             .into_iter()
             .zip(predictions)
-            .map(|(draft, prediction)| {
-                self.planned(draft, prediction, &model, &known, mailbox.mode)
-            })
+            .map(|(draft, prediction)| self.planned(draft, prediction, &model, &known, mailbox))
             .collect();
         let timer = self.metrics.stage(Stage::Plan);
         let effects = self.store.plan(&mailbox.stored, &planned, self.clock.now()).await?;
@@ -273,7 +293,10 @@ impl Pipeline {
             Mail::New => (last.next(), listed),
             Mail::Old => (mailbox.stored.cursor.next, &[][..]),
         };
-        self.write(session, mailbox, effects, next, fresh, &model).await
+        let mod_seqs: Option<Vec<u64>> = listed.iter().map(|listed| listed.mod_seq).collect();
+        let basis = Basis::Fresh(mod_seqs.and_then(|all| all.into_iter().max()));
+        let chunk = Chunk { next, listed: fresh, basis };
+        self.write(session, mailbox, effects, &chunk, &model).await
     }
 
     /// The model's answers for the drafts that are not known, in the order of the drafts; and the
@@ -314,17 +337,23 @@ impl Pipeline {
         prediction: Option<Prediction>,
         model: &ServedModel,
         known: &UidSet,
-        mode: Mode,
+        mailbox: &OpenMailbox,
     ) -> PlannedMessage {
-        let action = match mode {
+        let action = match mailbox.mode {
             _ if known.contains(draft.uid) => Action::Skip,
             Mode::Label => Action::Label,
             Mode::Shadow => Action::Shadow,
         };
-        let add = prediction
-            .as_ref()
-            .map(|prediction| decide(draft.uid, prediction, &model.keywords, &draft.flags).add)
-            .unwrap_or_default();
+        let decision = prediction.as_ref().map(|prediction| {
+            self.judge.judge(&Considered {
+                mailbox: &mailbox.name,
+                flags: &draft.flags,
+                prediction,
+                keywords: &model.keywords,
+            })
+        });
+        let mut decision = decision.unwrap_or_default();
+        decision.move_to.take_if(|target| target.mailbox == mailbox.name);
         PlannedMessage {
             uid: draft.uid,
             identity: draft.identity,
@@ -333,7 +362,8 @@ impl Pipeline {
             model: prediction.is_some().then(|| model.version.clone()),
             prediction,
             defects: draft.defects,
-            add,
+            decision,
+            quarantined: false,
         }
     }
 

@@ -57,14 +57,34 @@ impl Pipeline {
         let text = document::render(&message);
         timer.done(1);
         let Message { subject, message_id, defects, .. } = message;
+        let identity = self.identity(&raw, message_id.as_deref(), listed.size);
         Draft {
             uid: listed.uid,
             text: Some(text),
             subject,
-            identity: message_id.map(|id| self.store.identity(&id, listed.size)),
+            identity,
             flags: listed.flags.clone(),
             defects: defects.iter().map(|defect| defect.as_str()).collect(),
         }
+    }
+}
+
+impl Pipeline {
+    /// How a message is recognised wherever it is moved: by its Message-ID, else by its whole header.
+    /// `raw` begins with the header. `None` where it has neither.
+    pub(super) fn identity(
+        &self,
+        raw: &[u8],
+        message_id: Option<&str>,
+        size: u64,
+    ) -> Option<Identity> {
+        if let Some(id) = message_id {
+            return Some(self.store.identity(id.as_bytes(), size));
+        }
+        let ends = [&b"\r\n\r\n"[..], b"\n\n"];
+        let end = ends.iter().filter_map(|end| raw.windows(end.len()).position(|at| at == *end));
+        let header = raw.get(..end.min()?)?;
+        (!header.trim_ascii().is_empty()).then(|| self.store.identity(header, size))
     }
 }
 

@@ -3,10 +3,12 @@
 //!
 //! No mail text is stored, and nothing here knows IMAP or the model.
 
+mod attempts;
 mod backfill;
 mod check;
 mod error;
 mod history;
+mod moves;
 mod open;
 mod plan;
 mod rows;
@@ -21,13 +23,15 @@ use sqlx::{Row, SqlitePool};
 use triaged_core::mailbox::{AccountId, MailboxId, Uid, UidValidity};
 use triaged_core::sync::Cursor;
 
+pub use attempts::Quarantine;
 pub use backfill::Backfills;
 pub use check::Checked;
 pub use error::StoreError;
 pub use history::{Facts, History};
 pub use rows::{
-    Account, Action, Backfill, BackfillProgress, BackfillState, Earlier, EffectState,
-    HistoryAnswer, HistoryRow, Identity, PendingEffect, PlannedMessage, StoredMailbox,
+    Account, Action, Backfill, BackfillProgress, BackfillState, Begun, Deed, Earlier, EffectState,
+    HistoryAnswer, HistoryRow, Identity, Landed, Move, PendingEffect, PlannedMessage,
+    StoredMailbox,
 };
 
 /// The store of one daemon. Clones share one connection.
@@ -60,11 +64,12 @@ impl Store {
         &self.path
     }
 
-    /// How to recognise a message by its Message-ID and its size in bytes, wherever it is.
-    pub fn identity(&self, message_id: &str, size: u64) -> Identity {
+    /// How to recognise a message by its Message-ID, or what stands for one, and its size in bytes,
+    /// wherever it is.
+    pub fn identity(&self, message_id: &[u8], size: u64) -> Identity {
         let mut hasher = blake3::Hasher::new_keyed(&self.identity_key);
         hasher.update(&size.to_be_bytes());
-        hasher.update(message_id.trim().as_bytes());
+        hasher.update(message_id.trim_ascii());
         let mut identity = [0; 16];
         hasher.finalize_xof().fill(&mut identity);
         Identity(identity)
@@ -137,22 +142,16 @@ impl Store {
         Ok(StoredMailbox { id, account, cursor })
     }
 
-    /// Which UIDs from the cursor on are decided already: those of a chunk whose end was cut off.
+    /// Which UIDs from the cursor on are decided already: those of a chunk whose end was cut off,
+    /// and those that we moved here.
     pub async fn decided_uids(&self, mailbox: &StoredMailbox) -> Result<BTreeSet<Uid>, StoreError> {
-        let rows = sqlx::query(
-            "SELECT uid FROM message WHERE mailbox = ? AND uid_validity = ? AND uid >= ?",
-        )
-        .bind(mailbox.id.0)
-        .bind(mailbox.cursor.uid_validity.get())
-        .bind(mailbox.cursor.next.get())
-        .fetch_all(&self.pool)
-        .await?;
-        rows.into_iter().map(|row| uid(row.try_get(0)?)).collect()
+        self.decided_between(mailbox, mailbox.cursor.next, Uid::LAST).await
     }
 
     /// Where messages of these identities were decided before in the account. Those that were
     /// decided and could not be labelled there do not count, for here they may be; nor do those
-    /// whose effects are still to be confirmed, which a move has taken away from them.
+    /// whose effects are still to be confirmed, which a move has taken away from them, unless it was
+    /// a move of ours: its marks were confirmed before.
     pub async fn earlier(
         &self,
         account: AccountId,
@@ -163,7 +162,9 @@ impl Store {
             let rows = sqlx::query(
                 "SELECT mailbox, uid_validity, uid FROM message \
                  WHERE account = ? AND identity = ? \
-                 AND outcome IN ('labelled', 'unlabelled', 'shadow', 'known')",
+                 AND (outcome IN ('labelled', 'moved', 'unlabelled', 'shadow', 'known') \
+                 OR outcome = 'pending' AND EXISTS (SELECT 1 FROM effect \
+                 WHERE effect.message = message.id AND begun_at IS NOT NULL))",
             )
             .bind(account.0)
             .bind(identity.0.as_slice())

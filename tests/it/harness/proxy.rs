@@ -1,4 +1,4 @@
-//! A TCP proxy between the daemon and the server: it counts, cuts, refuses and swallows.
+//! A TCP proxy between the daemon and the server: it counts, cuts, refuses, hides and swallows.
 
 use std::borrow::Cow;
 use std::io::{self, Read, Write};
@@ -29,7 +29,40 @@ struct Line {
     hushed: AtomicBool,
     /// What a client says for the last time.
     last_words: Mutex<Option<&'static str>>,
+    /// A capability that is left out; for connections in clear.
+    hidden: Mutex<Option<&'static str>>,
+    scissors: Mutex<Option<Scissors>>,
+    /// How often a client said what is counted.
+    counted: Mutex<Option<(&'static str, u64)>>,
     open: Mutex<Vec<TcpStream>>,
+}
+
+/// Cuts all connections after so many bytes, either way.
+struct Scissors {
+    /// They are counted from where a client says this for the last of so many times.
+    words: &'static str,
+    times: u32,
+    left: usize,
+}
+
+impl Scissors {
+    /// How many of these bytes still go through; `None` for all of them.
+    fn snip(&mut self, bytes: &[u8], from_client: bool) -> Option<usize> {
+        let mut from = 0;
+        while self.times > 0 {
+            let words = self.words.as_bytes();
+            let rest = bytes.get(from..).filter(|_| from_client)?;
+            let at = rest.windows(words.len()).position(|some| some == words)?;
+            self.times -= 1;
+            from += at + if self.times > 0 { words.len() } else { 0 };
+        }
+        let counted = bytes.len() - from;
+        if counted < self.left {
+            self.left -= counted;
+            return None;
+        }
+        Some(from + self.left)
+    }
 }
 
 const PASS: u8 = 0;
@@ -54,6 +87,9 @@ impl Proxy {
             received: AtomicU64::new(0),
             hushed: AtomicBool::new(false),
             last_words: Mutex::default(),
+            hidden: Mutex::default(),
+            scissors: Mutex::default(),
+            counted: Mutex::default(),
             open: Mutex::default(),
         });
         let shared = Arc::clone(&line);
@@ -112,6 +148,32 @@ impl Proxy {
         self.line.hushed.store(hushed, Ordering::SeqCst);
     }
 
+    /// Leaves a capability out of what the server says it can do.
+    pub(crate) fn hide(&self, capability: &'static str) {
+        *self.line.hidden.lock().unwrap() = Some(capability);
+    }
+
+    /// Drops all connections, once, when so many bytes have passed, either way, from where a client
+    /// says `words` for the last of so many times; from now on with no times.
+    pub(crate) fn cut_after(&self, words: &'static str, times: u32, bytes: usize) {
+        *self.line.scissors.lock().unwrap() = Some(Scissors { words, times, left: bytes });
+    }
+
+    /// Whether that is still to come.
+    pub(crate) fn will_cut(&self) -> bool {
+        self.line.scissors.lock().unwrap().is_some()
+    }
+
+    /// Counts from now on how often a client says something.
+    pub(crate) fn count(&self, words: &'static str) {
+        *self.line.counted.lock().unwrap() = Some((words, 0));
+    }
+
+    /// How often that was.
+    pub(crate) fn heard(&self) -> u64 {
+        self.line.counted.lock().unwrap().map_or(0, |(_, count)| count)
+    }
+
     /// Lets everything pass again.
     pub(crate) fn pass(&self) {
         *self.line.last_words.lock().unwrap() = None;
@@ -137,6 +199,9 @@ impl Line {
 
     /// Looks whether the last words are among these bytes, which are a whole command as a rule.
     fn listen(&self, bytes: &[u8]) {
+        if let Some((words, count)) = &mut *self.counted.lock().unwrap() {
+            *count += String::from_utf8_lossy(bytes).matches(*words).count() as u64;
+        }
         let mut words = self.last_words.lock().unwrap();
         if words.is_some_and(|words| String::from_utf8_lossy(bytes).contains(words)) {
             self.conduct.store(SWALLOW, Ordering::SeqCst);
@@ -144,8 +209,18 @@ impl Line {
         }
     }
 
-    /// What of these bytes of the server goes on: all, or all lines but those of new mail.
+    /// What of these bytes of the server goes on: all, or all lines but those of new mail, or all but
+    /// a capability.
     fn audible<'a>(&self, bytes: &'a [u8]) -> Cow<'a, [u8]> {
+        if let Some(hidden) = *self.hidden.lock().unwrap()
+            && bytes.windows(12).any(|some| some == b"CAPABILITY I")
+        {
+            let all = String::from_utf8_lossy(bytes);
+            let without = [" ", "]", "\r"]
+                .into_iter()
+                .fold(all.into_owned(), |text, end| text.replace(&format!(" {hidden}{end}"), end));
+            return Cow::Owned(without.into_bytes());
+        }
         if !self.hushed.load(Ordering::SeqCst) {
             return Cow::Borrowed(bytes);
         }
@@ -153,6 +228,15 @@ impl Line {
             |line: &&[u8]| line.ends_with(b" EXISTS\r\n") || line.ends_with(b" RECENT\r\n");
         let lines = bytes.split_inclusive(|byte| *byte == b'\n');
         Cow::Owned(lines.filter(|line| !announces(line)).flatten().copied().collect())
+    }
+
+    /// How many of these bytes go through before all connections are dropped; `None` where they
+    /// are not.
+    fn snip(&self, bytes: &[u8], from_client: bool) -> Option<usize> {
+        let mut scissors = self.scissors.lock().unwrap();
+        let through = scissors.as_mut()?.snip(bytes, from_client)?;
+        *scissors = None;
+        Some(through)
     }
 
     fn cut(&self) {
@@ -182,13 +266,13 @@ fn connect(client: TcpStream, line: &Arc<Line>) -> io::Result<()> {
     let (client_in, server_in) = (client.try_clone()?, server.try_clone()?);
     let (up, down) = (Arc::clone(line), Arc::clone(line));
     thread::spawn(move || {
-        pump(client_in, server, &up, |bytes| {
+        pump(client_in, server, &up, true, |bytes| {
             up.listen(bytes);
             Cow::Borrowed(bytes)
         });
     });
     thread::spawn(move || {
-        pump(server_in, client, &down, |bytes| {
+        pump(server_in, client, &down, false, |bytes| {
             if down.conduct() != SWALLOW {
                 down.received.fetch_add(bytes.len() as u64, Ordering::SeqCst);
             }
@@ -202,6 +286,7 @@ fn pump(
     mut from: TcpStream,
     mut to: TcpStream,
     line: &Line,
+    from_client: bool,
     see: impl for<'a> Fn(&'a [u8]) -> Cow<'a, [u8]>,
 ) {
     let mut buffer = vec![0; 64 * 1024];
@@ -213,8 +298,12 @@ fn pump(
         if line.conduct() == SWALLOW {
             continue;
         }
-        if to.write_all(&passed_on).is_err() {
+        let through = line.snip(&passed_on, from_client);
+        if to.write_all(&passed_on[..through.unwrap_or(passed_on.len())]).is_err() {
             break;
+        }
+        if through.is_some() {
+            line.cut();
         }
     }
     let _ = to.shutdown(Shutdown::Both);
