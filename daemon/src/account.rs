@@ -3,6 +3,7 @@
 //! One task owns the account's only connection. Whatever goes wrong ends the connection, never
 //! the task: it waits, longer each time, and begins anew from the cursor.
 
+mod again;
 mod backfill;
 mod door;
 mod gate;
@@ -25,7 +26,7 @@ use triaged_core::sync::MailboxStatus;
 use crate::clock::jitter;
 use crate::imap::{ImapError, Session, Woken};
 use crate::metrics::{Backlog, Connection, ConnectionState};
-use crate::pipeline::{Caught, Caution, FlowError, OpenMailbox, Pace, Pipeline};
+use crate::pipeline::{Caught, Caution, FlowError, OpenMailbox, Pace, Pipeline, Terms};
 use crate::pulse::Heart;
 use crate::readiness::{AccountState, Readiness};
 use crate::standing::Standings;
@@ -73,8 +74,6 @@ pub struct Watcher {
     pub gate: Gate,
     /// Which listings earlier connections died of.
     pub listing: Caution,
-    /// Which messages earlier connections died of.
-    pub reading: Caution,
 }
 
 /// One connection, from login to its end.
@@ -181,6 +180,7 @@ impl Watcher {
             if stop.is_cancelled() {
                 break;
             }
+            self.try_again(&mut life).await?;
             let pause = self.backfill(&mut life).await?;
             self.show(self.standing(&life));
             self.show_watching(&life);
@@ -277,15 +277,15 @@ impl Watcher {
     }
 
     fn pace<'a>(&'a self, stop: &'a CancellationToken, backlog: &'a Backlog) -> Pace<'a> {
-        let Self { heart, listing, reading, .. } = self;
-        Pace { stop, heart, backlog, listing, reading }
+        Pace { stop, heart: &self.heart, backlog, listing: &self.listing }
     }
 
     async fn open(&self, life: &mut Life<'_>, name: &str) -> Result<OpenMailbox, FlowError> {
         self.heart.beat(STEP);
-        let AccountConfig { backfill, mode, .. } = self.config;
+        let AccountConfig { backfill, mode, without_keywords, .. } = self.config.clone();
+        let terms = Terms { backfill, mode, without_keywords };
         let session = &mut life.session;
-        let mailbox = self.pipeline.open(session, self.account, name, backfill, mode).await?;
+        let mailbox = self.pipeline.open(session, self.account, name, &terms).await?;
         if mailbox.read_only() && life.said.insert((name.to_owned(), "read-only")) {
             tracing::warn!(account = %self.config.name, mailbox = name, "the mailbox is read-only for this login: its mail is classified and gets no keywords; grant the right to set flags (the ACL rights s and w)");
         }

@@ -130,7 +130,6 @@ async fn watchers(
             heart: pulse.heart(&account.name, account::STEP),
             gate: gate.clone(),
             listing: Caution::default(),
-            reading: Caution::default(),
         });
     }
     Ok(watchers)

@@ -38,6 +38,13 @@ pub struct Listed {
     pub mod_seq: Option<u64>,
 }
 
+impl Listed {
+    /// A message of which nothing is known but that it is there.
+    pub fn unseen(uid: Uid) -> Self {
+        Self { uid, size: 0, received: None, flags: Vec::new(), mod_seq: None }
+    }
+}
+
 /// How messages are at one moment; those that are gone are absent.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Seen {

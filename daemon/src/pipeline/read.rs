@@ -1,10 +1,9 @@
 //! From the bytes that the server sent to the text that the model reads.
 
 use std::collections::HashMap;
-use std::fmt;
 
 use triaged_core::document;
-use triaged_core::mailbox::Uid;
+use triaged_core::mailbox::{Uid, UidSet};
 use triaged_core::message::{self, Message};
 
 use super::{FlowError, Pipeline};
@@ -21,14 +20,18 @@ pub(super) struct Draft {
     pub(super) identity: Option<Identity>,
     pub(super) flags: Vec<String>,
     pub(super) defects: Vec<&'static str>,
+    /// It can not be read, and was tried often enough.
+    pub(super) given_up: bool,
 }
 
 impl Pipeline {
-    /// Parses and renders a chunk on a thread of its own: a hostile message may take its time.
+    /// Parses and renders a chunk on a thread of its own: a hostile message may take its time. Of
+    /// those `without_text` only the header came.
     pub(super) async fn read(
         &self,
         listed: &[Listed],
         fetched: Vec<Fetched>,
+        without_text: UidSet,
     ) -> Result<Vec<Draft>, FlowError> {
         let listed: HashMap<Uid, Listed> =
             listed.iter().map(|listed| (listed.uid, listed.clone())).collect();
@@ -38,7 +41,11 @@ impl Pipeline {
                 .into_iter()
                 .filter_map(|fetched| {
                     let listed = listed.get(&fetched.uid)?;
-                    Some(pipeline.draft(listed, fetched))
+                    let mut draft = pipeline.draft(listed, fetched);
+                    if without_text.contains(draft.uid) && !draft.given_up {
+                        draft.defects.push("header-only");
+                    }
+                    Some(draft)
                 })
                 .collect()
         });
@@ -48,7 +55,10 @@ impl Pipeline {
     fn draft(&self, listed: &Listed, fetched: Fetched) -> Draft {
         let raw = match fetched.content {
             Ok(raw) => raw,
-            Err(error) => return unreadable(listed, &error),
+            Err(error) => {
+                tracing::warn!(uid = listed.uid.get(), %error, "the server gives neither the text of a message nor its header");
+                return self.given_up(listed);
+            }
         };
         let timer = self.metrics.stage(Stage::Parse);
         let message = message::parse(&raw, listed.size);
@@ -65,11 +75,10 @@ impl Pipeline {
             identity,
             flags: listed.flags.clone(),
             defects: defects.iter().map(|defect| defect.as_str()).collect(),
+            given_up: false,
         }
     }
-}
 
-impl Pipeline {
     /// How a message is recognised wherever it is moved: by its Message-ID, else by its whole header.
     /// `raw` begins with the header. `None` where it has neither.
     pub(super) fn identity(
@@ -86,17 +95,21 @@ impl Pipeline {
         let header = raw.get(..end.min()?)?;
         (!header.trim_ascii().is_empty()).then(|| self.store.identity(header, size))
     }
-}
 
-/// A message that the server shows and does not give: it gets no label, and its neighbours theirs.
-pub(super) fn unreadable(listed: &Listed, error: &dyn fmt::Display) -> Draft {
-    tracing::warn!(uid = listed.uid.get(), %error, "a message can not be read");
-    Draft {
-        uid: listed.uid,
-        text: None,
-        subject: String::new(),
-        identity: None,
-        flags: listed.flags.clone(),
-        defects: vec!["unreadable"],
+    /// A message that can not be read: it gets the mark that says so, and its neighbours their labels.
+    pub(super) fn given_up(&self, listed: &Listed) -> Draft {
+        tracing::warn!(
+            uid = listed.uid.get(),
+            "a message can not be read and is left alone; `triaged retry` tries it again"
+        );
+        Draft {
+            uid: listed.uid,
+            text: None,
+            subject: String::new(),
+            identity: None,
+            flags: listed.flags.clone(),
+            defects: vec!["unreadable"],
+            given_up: true,
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use triaged_core::config::Mode;
 use triaged_core::decision::{Flag, Mark};
-use triaged_core::label::KeywordMap;
+use triaged_core::label::{Keyword, KeywordMap};
 use triaged_core::mailbox::Uid;
 use triaged_core::outcome::Outcome;
 
@@ -130,6 +130,12 @@ fn learn(mailbox: &mut OpenMailbox, marks: &Ended, now: jiff::Timestamp) {
 }
 
 impl OpenMailbox {
+    /// Whether it takes changes to flags, and no keyword of these at all.
+    pub(super) fn stores_none_of<'a>(&self, keywords: impl Iterator<Item = &'a Keyword>) -> bool {
+        let stored = |keyword: &Keyword| self.selected.can_store(&Flag::Keyword(keyword.clone()));
+        !self.has_labels && !self.selected.read_only && !keywords.into_iter().any(stored)
+    }
+
     /// Why a flag must not even be tried in this mailbox; `None` where it may.
     pub(super) fn permitted(&self, flag: &Flag) -> Option<EffectState> {
         let label = self.has_labels && flag.keyword().is_some();

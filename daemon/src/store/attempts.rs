@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use sqlx::{Row, Sqlite, SqlitePool, Transaction};
-use triaged_core::mailbox::{Uid, UidSet};
+use triaged_core::mailbox::{AccountId, Uid, UidSet};
 
 use super::rows::StoredMailbox;
 use super::{Store, StoreError, open, uid};
@@ -20,7 +20,8 @@ impl Store {
         sqlx::query(
             "INSERT INTO attempt (mailbox, uid_validity, uid, attempts) \
              SELECT ?, ?, value, 1 FROM json_each(?) WHERE true \
-             ON CONFLICT (mailbox, uid_validity, uid) DO UPDATE SET attempts = attempts + 1",
+             ON CONFLICT (mailbox, uid_validity, uid) DO UPDATE SET \
+             attempts = attempts + 1, asked = 0",
         )
         .bind(mailbox.id.0)
         .bind(mailbox.cursor.uid_validity.get())
@@ -44,16 +45,26 @@ impl Store {
         rows.into_iter().map(|row| Ok((uid(row.try_get(0)?)?, row.try_get(1)?))).collect()
     }
 
-    /// The messages of a mailbox that were quarantined and that somebody wants to be tried again.
-    pub async fn asked_again(&self, mailbox: &StoredMailbox) -> Result<UidSet, StoreError> {
-        let uids: Vec<i64> = sqlx::query_scalar(
-            "SELECT uid FROM attempt WHERE mailbox = ? AND uid_validity = ? AND asked = 1",
+    /// The mailboxes of an account with messages that were in quarantine and are asked for again.
+    pub async fn mailboxes_to_retry(&self, account: AccountId) -> Result<Vec<String>, StoreError> {
+        let names = sqlx::query_scalar(
+            "SELECT DISTINCT mailbox.name FROM attempt JOIN mailbox ON mailbox.id = attempt.mailbox \
+             WHERE account = ? AND asked = 1",
+        );
+        Ok(names.bind(account.0).fetch_all(&self.pool).await?)
+    }
+
+    /// A mailbox can not be looked into: what is asked for in it waits until it can.
+    pub async fn not_now(&self, account: AccountId, mailbox: &str) -> Result<(), StoreError> {
+        sqlx::query(
+            "UPDATE attempt SET asked = 0 \
+             WHERE mailbox = (SELECT id FROM mailbox WHERE account = ? AND name = ?)",
         )
-        .bind(mailbox.id.0)
-        .bind(mailbox.cursor.uid_validity.get())
-        .fetch_all(&self.pool)
+        .bind(account.0)
+        .bind(mailbox)
+        .execute(&self.pool)
         .await?;
-        uids.into_iter().map(uid).collect()
+        Ok(())
     }
 
     /// How many messages of a mailbox are in quarantine.
@@ -104,6 +115,9 @@ fn json(uids: impl Iterator<Item = Uid>) -> String {
     format!("[{}]", numbers.join(","))
 }
 
+/// As often as a message has failed that is read alone.
+const ALONE: u32 = 2;
+
 /// The messages in quarantine, beside a daemon that left them there.
 #[derive(Debug)]
 pub struct Quarantine {
@@ -126,10 +140,14 @@ impl Quarantine {
                      FROM account WHERE name = ?1))";
         let insert = format!(
             "INSERT INTO attempt (mailbox, uid_validity, uid, attempts, asked) \
-             SELECT mailbox, uid_validity, uid, 0, 1 FROM message WHERE {those} \
-             ON CONFLICT DO UPDATE SET attempts = 0, asked = 1"
+             SELECT mailbox, uid_validity, uid, ?2, 1 FROM message WHERE {those} \
+             ON CONFLICT DO UPDATE SET attempts = ?2, asked = 1"
         );
-        sqlx::query(sqlx::AssertSqlSafe(insert)).bind(account).execute(&mut *transaction).await?;
+        sqlx::query(sqlx::AssertSqlSafe(insert))
+            .bind(account)
+            .bind(ALONE)
+            .execute(&mut *transaction)
+            .await?;
         let delete = format!("DELETE FROM message WHERE {those}");
         let released = sqlx::query(sqlx::AssertSqlSafe(delete))
             .bind(account)

@@ -24,7 +24,7 @@ impl Store {
         let rows: Vec<i64> = sqlx::query_scalar(
             "SELECT account FROM backfill WHERE state = 'open' AND below IS NULL \
              UNION SELECT account FROM attempt JOIN mailbox ON mailbox.id = attempt.mailbox \
-             WHERE asked = 1 AND attempts = 0",
+             WHERE asked = 1",
         )
         .fetch_all(&self.pool)
         .await?;

@@ -29,9 +29,13 @@ struct Line {
     hushed: AtomicBool,
     /// What a client says for the last time.
     last_words: Mutex<Option<&'static str>>,
-    /// A capability that is left out; for connections in clear.
-    hidden: Mutex<Option<&'static str>>,
+    /// Capabilities and permanent flags that are left out; for connections in clear.
+    hidden: Mutex<Vec<&'static str>>,
     scissors: Mutex<Option<Scissors>>,
+    /// What the server can not say without losing its connections; for connections in clear.
+    poison: Mutex<Option<&'static str>>,
+    /// How often it has tried.
+    poisoned: AtomicU64,
     /// How often a client said what is counted.
     counted: Mutex<Option<(&'static str, u64)>>,
     open: Mutex<Vec<TcpStream>>,
@@ -89,6 +93,8 @@ impl Proxy {
             last_words: Mutex::default(),
             hidden: Mutex::default(),
             scissors: Mutex::default(),
+            poison: Mutex::default(),
+            poisoned: AtomicU64::new(0),
             counted: Mutex::default(),
             open: Mutex::default(),
         });
@@ -148,9 +154,9 @@ impl Proxy {
         self.line.hushed.store(hushed, Ordering::SeqCst);
     }
 
-    /// Leaves a capability out of what the server says it can do.
-    pub(crate) fn hide(&self, capability: &'static str) {
-        *self.line.hidden.lock().unwrap() = Some(capability);
+    /// Leaves a capability, or a permanent flag, out of what the server says it has.
+    pub(crate) fn hide(&self, word: &'static str) {
+        self.line.hidden.lock().unwrap().push(word);
     }
 
     /// Drops all connections, once, when so many bytes have passed, either way, from where a client
@@ -162,6 +168,16 @@ impl Proxy {
     /// Whether that is still to come.
     pub(crate) fn will_cut(&self) -> bool {
         self.line.scissors.lock().unwrap().is_some()
+    }
+
+    /// Drops all connections whenever the server says this, in place of saying it; or no longer.
+    pub(crate) fn poison(&self, words: Option<&'static str>) {
+        *self.line.poison.lock().unwrap() = words;
+    }
+
+    /// How often that was.
+    pub(crate) fn poisoned(&self) -> u64 {
+        self.line.poisoned.load(Ordering::SeqCst)
     }
 
     /// Counts from now on how often a client says something.
@@ -210,16 +226,19 @@ impl Line {
     }
 
     /// What of these bytes of the server goes on: all, or all lines but those of new mail, or all but
-    /// a capability.
+    /// what is hidden.
     fn audible<'a>(&self, bytes: &'a [u8]) -> Cow<'a, [u8]> {
-        if let Some(hidden) = *self.hidden.lock().unwrap()
-            && bytes.windows(12).any(|some| some == b"CAPABILITY I")
-        {
-            let all = String::from_utf8_lossy(bytes);
-            let without = [" ", "]", "\r"]
-                .into_iter()
-                .fold(all.into_owned(), |text, end| text.replace(&format!(" {hidden}{end}"), end));
-            return Cow::Owned(without.into_bytes());
+        let hidden = self.hidden.lock().unwrap();
+        let lists = [&b"CAPABILITY I"[..], b"PERMANENTFLAGS"];
+        let said = |words: &[u8]| bytes.windows(words.len()).any(|some| some == words);
+        if !hidden.is_empty() && lists.into_iter().any(said) {
+            let mut text = String::from_utf8_lossy(bytes).into_owned();
+            for word in &*hidden {
+                for end in [" ", "]", ")", "\r"] {
+                    text = text.replace(&format!(" {word}{end}"), end);
+                }
+            }
+            return Cow::Owned(text.into_bytes());
         }
         if !self.hushed.load(Ordering::SeqCst) {
             return Cow::Borrowed(bytes);
@@ -233,6 +252,13 @@ impl Line {
     /// How many of these bytes go through before all connections are dropped; `None` where they
     /// are not.
     fn snip(&self, bytes: &[u8], from_client: bool) -> Option<usize> {
+        if !from_client
+            && let Some(poison) = *self.poison.lock().unwrap()
+            && bytes.windows(poison.len()).any(|some| some == poison.as_bytes())
+        {
+            self.poisoned.fetch_add(1, Ordering::SeqCst);
+            return Some(0);
+        }
         let mut scissors = self.scissors.lock().unwrap();
         let through = scissors.as_mut()?.snip(bytes, from_client)?;
         *scissors = None;

@@ -14,6 +14,7 @@ use super::protection::{self, Protection, Tls};
 use super::raw::{Placed, Section};
 use super::settings::{Mode, mode, number};
 use super::values::{account_name, backfill_days, canonical, host_name, mailbox_name};
+use super::without::{self, WithoutKeywords};
 use crate::sync::Backfill;
 
 /// One mail account, with only valid values.
@@ -45,6 +46,8 @@ pub struct AccountConfig {
     pub backfill: Backfill,
     /// Whether decisions are written.
     pub mode: Mode,
+    /// What is done in mailboxes that store no keywords.
+    pub without_keywords: WithoutKeywords,
     /// How often a mailbox is looked at that the server does not report by itself.
     pub poll: Duration,
 }
@@ -85,6 +88,7 @@ fn read(
     let backfill = backfill.and_then(|text| text.check(problems, |text| backfill_days(&text)));
     let mode = mode(&mut section, problems).unwrap_or(default_mode);
     let poll = number(&mut section, "poll_seconds", 1..=LONGEST_POLL, problems).unwrap_or(60);
+    let without_keywords = without::read(&mut section, problems);
     section.finish(problems);
     let (name, host) = (name?, host?);
     let Login { user, authorize_as, auth, credential } = login?;
@@ -107,6 +111,7 @@ fn read(
         mailboxes: mailboxes.into_iter().map(|mailbox| mailbox.value).collect(),
         backfill: backfill.unwrap_or(Backfill::None),
         mode,
+        without_keywords,
         poll: Duration::from_secs(poll.into()),
     })
 }

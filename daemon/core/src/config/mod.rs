@@ -16,6 +16,7 @@ mod settings;
 #[cfg(test)]
 mod tests;
 mod values;
+mod without;
 
 use std::path::{Path, PathBuf};
 
@@ -31,6 +32,7 @@ pub use retrain::RetrainConfig;
 pub use settings::{
     HistoryText, HttpConfig, LogConfig, LogFormat, LogLevel, Mode, ModelConfig, Provider,
 };
+pub use without::WithoutKeywords;
 
 use problem::Fault;
 use raw::{Lines, Section};
