@@ -7,10 +7,14 @@ mod again;
 mod backfill;
 mod door;
 mod gate;
+mod look;
+mod master;
 mod pause;
+mod place;
 mod show;
+mod wait;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -21,12 +25,12 @@ use triaged_core::backoff;
 use triaged_core::config::AccountConfig;
 use triaged_core::push::PushRecord;
 use triaged_core::rate::Rate;
-use triaged_core::sync::MailboxStatus;
+use triaged_core::sync::MailboxState;
 
-use crate::clock::jitter;
-use crate::imap::{ImapError, Session, Woken};
+use crate::clock::{Jumps, jitter};
+use crate::imap::{Session, Woken};
 use crate::metrics::{Backlog, Connection, ConnectionState};
-use crate::pipeline::{Caught, Caution, FlowError, OpenMailbox, Pace, Pipeline, Terms};
+use crate::pipeline::{Caution, FlowError, OpenMailbox, Pipeline};
 use crate::pulse::Heart;
 use crate::readiness::{AccountState, Readiness};
 use crate::standing::Standings;
@@ -34,10 +38,8 @@ use crate::store::Account;
 
 pub use self::door::Door;
 pub use gate::Gate;
-
-/// A server or a router may drop a connection that says nothing for longer (4 to 9 minutes are
-/// safe); each renewal also looks at the mailbox, so that a push that has died is made up for.
-const LONGEST_IDLE: Duration = Duration::from_mins(4);
+pub use master::Master;
+pub use place::{Budget, Place, Places};
 
 /// How long a step may take that is not a chunk: a login, a SELECT, a wait, each with room.
 pub const STEP: Duration = Duration::from_mins(15);
@@ -61,7 +63,7 @@ pub struct Watcher {
     /// Its row in the store.
     pub account: Account,
     /// The way of its messages.
-    pub pipeline: Pipeline,
+    pub pipeline: Arc<Pipeline>,
     /// Where its state is shown.
     pub readiness: Readiness,
     /// Where it is shown in detail.
@@ -72,8 +74,23 @@ pub struct Watcher {
     pub asked: Arc<Notify>,
     /// What all accounts' connections go through.
     pub gate: Gate,
+    /// Where it gets a place for its connection.
+    pub places: Places,
+    /// Whether it had to give its place up: then it is watched in turns with others.
+    pub gave_way: bool,
+    /// Hears when the machine slept.
+    pub jumps: Jumps,
     /// Which listings earlier connections died of.
     pub listing: Caution,
+}
+
+/// Why a connection ended in order.
+#[derive(Debug, PartialEq, Eq)]
+enum Ended {
+    /// The daemon stops, or does not watch this account any more.
+    Stopped,
+    /// Another account needed the place.
+    GaveWay,
 }
 
 /// One connection, from login to its end.
@@ -82,10 +99,15 @@ struct Life<'a> {
     gauge: Connection,
     backlog: Backlog,
     stop: &'a CancellationToken,
+    place: &'a Place,
     /// The main mailbox, while it is selected.
     main: Option<OpenMailbox>,
-    /// What the server said of the other mailboxes when they were looked at last.
-    seen: Vec<Option<MailboxStatus>>,
+    /// Which mailbox that is; `None` where there is none that can be read.
+    main_name: Option<String>,
+    /// How the other mailboxes stood when they were looked at last.
+    seen: BTreeMap<String, MailboxState>,
+    /// The mailboxes that there were at the last look of this account.
+    there: &'a mut Option<There>,
     /// Whether the server tells of new mail by itself.
     idles: bool,
     /// How far that can be relied on.
@@ -103,15 +125,47 @@ struct Life<'a> {
     said: BTreeSet<(String, &'static str)>,
 }
 
+/// What outlives connections.
+#[derive(Default)]
+struct Lasting {
+    push: PushRecord,
+    there: Option<There>,
+}
+
+/// The mailboxes that there were at some moment.
+struct There {
+    at: Timestamp,
+    names: BTreeSet<String>,
+}
+
 impl Watcher {
     /// Watches until `stop`; every failure on the way is reported, counted and tried again.
     pub async fn run(mut self, stop: CancellationToken) {
         let mut attempt: u32 = 0;
-        let mut push = PushRecord::default();
+        let mut lasting = Lasting::default();
+        let mut jumps = self.jumps.clone();
         while !stop.is_cancelled() {
-            self.heart.beat(STEP);
+            let Some(place) = self.place(&stop).await else { break };
             let began = self.pipeline.clock.monotonic();
-            let Err(error) = self.connection(&stop, &mut push).await else { break };
+            // In a box: an account that waits for its turn or for a server holds no more memory
+            // than it needs for that.
+            let connection = Box::pin(self.connection(&place, &stop, &mut lasting));
+            let ended = tokio::select! {
+                ended = connection => ended,
+                () = jumps.next() => Err(FlowError::ClockJumped),
+            };
+            drop(place);
+            let error = match ended {
+                Ok(Ended::Stopped) => break,
+                Ok(Ended::GaveWay) => {
+                    if !self.rest(&stop).await {
+                        break;
+                    }
+                    attempt = 0;
+                    continue;
+                }
+                Err(error) => error,
+            };
             if self.door.shuts_after(&error) {
                 self.report_shut(&error);
                 tokio::select! {
@@ -131,42 +185,76 @@ impl Watcher {
             tokio::select! {
                 () = stop.cancelled() => break,
                 () = tokio::time::sleep(delay) => self.pipeline.metrics.reconnected(),
+                // What was waited for may be long over.
+                () = jumps.next() => attempt = 0,
             }
         }
         self.show(AccountState::Stopped);
     }
 
-    /// One connection from its beginning to its end; `Ok` when it ended because of `stop`.
+    /// Waits for a place; `None` when the stop came first.
+    async fn place(&self, stop: &CancellationToken) -> Option<Place> {
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => None,
+            place = self.heart.through(STEP, self.places.take()) => Some(place),
+        }
+    }
+
+    /// After the place was given up: waits as long as between two polls, or until older mail is
+    /// asked for; `false` when the stop came first.
+    async fn rest(&mut self, stop: &CancellationToken) -> bool {
+        self.gave_way = true;
+        self.show_turns();
+        self.heart.beat(STEP + self.config.poll);
+        tokio::select! {
+            () = stop.cancelled() => false,
+            () = self.asked.notified() => true,
+            () = tokio::time::sleep(self.config.poll) => true,
+        }
+    }
+
+    /// One connection from its beginning to its end; `Ok` when it ended in order.
     async fn connection(
         &mut self,
+        place: &Place,
         stop: &CancellationToken,
-        push: &mut PushRecord,
-    ) -> Result<(), FlowError> {
+        lasting: &mut Lasting,
+    ) -> Result<Ended, FlowError> {
         let turn = self.gate.take();
         self.heart.beat(STEP + turn);
         if !pass(turn, stop).await {
-            return Ok(());
+            return Ok(Ended::Stopped);
         }
         let gauge = self.pipeline.metrics.connection(ConnectionState::Connecting);
-        let session = tokio::select! {
-            () = stop.cancelled() => return Ok(()),
-            session = self.door.enter(&self.config) => session?,
+        let mut session = tokio::select! {
+            () = stop.cancelled() => return Ok(Ended::Stopped),
+            session = self.door.enter(&self.config, &self.heart) => session?,
         };
-        tracing::info!(account = %self.config.name, "logged in");
-        self.show(AccountState::CatchingUp);
+        if self.gave_way {
+            tracing::debug!(account = %self.config.name, "logged in for a turn");
+        } else {
+            tracing::info!(account = %self.config.name, "logged in");
+            self.show(AccountState::CatchingUp);
+        }
         let backlog = self.pipeline.metrics.backlog();
         self.standings.count_backlog(&self.config.name, backlog.share());
-        let seen = vec![None; self.config.mailboxes.len()];
         let idles = session.capabilities().has("IDLE");
+        if self.config.mailboxes.only().is_none() && session.notify().await? {
+            tracing::debug!(account = %self.config.name, "the server tells of mail in all mailboxes");
+        }
         let mut life = Life {
             session,
             gauge,
             backlog,
             stop,
+            place,
             main: None,
-            seen,
+            main_name: None,
+            seen: BTreeMap::new(),
+            there: &mut lasting.there,
             idles,
-            push,
+            push: &mut lasting.push,
             woken: None,
             left: backfill::Left::default(),
             began: self.pipeline.clock.monotonic(),
@@ -174,11 +262,11 @@ impl Watcher {
             passed_over: Vec::new(),
             said: BTreeSet::new(),
         };
-        loop {
+        let ended = loop {
             life.gauge.becomes(ConnectionState::Working);
             self.look_at_all(&mut life).await?;
             if stop.is_cancelled() {
-                break;
+                break Ended::Stopped;
             }
             self.try_again(&mut life).await?;
             let pause = self.backfill(&mut life).await?;
@@ -188,148 +276,21 @@ impl Watcher {
             self.heart.beat(STEP + self.config.poll);
             let woken = self.wait(&mut life, pause).await?;
             if woken == Woken::Stopped {
-                break;
+                break Ended::Stopped;
             }
+            if matches!(woken, Woken::Asked | Woken::Timeout) && place.give_way() {
+                break Ended::GaveWay;
+            }
+            // It could stay for as long as it may: there is room again.
+            self.gave_way &= woken != Woken::Timeout;
             life.woken = Some((woken, self.pipeline.clock.now()));
             let now = self.pipeline.clock.monotonic().duration_since(life.began);
             if !pass(life.looks.take(now), stop).await {
-                break;
+                break Ended::Stopped;
             }
-        }
-        life.session.logout().await;
-        Ok(())
-    }
-
-    /// Takes every mailbox with new mail through the pipe; the main one last, so that it stays
-    /// selected and IDLE watches it.
-    async fn look_at_all(&self, life: &mut Life<'_>) -> Result<(), FlowError> {
-        let Some((main, others)) = self.config.mailboxes.split_first() else { return Ok(()) };
-        life.passed_over.clear();
-        for (position, name) in others.iter().enumerate() {
-            self.look_at(life, position, name).await?;
-        }
-        if life.main.is_none() {
-            life.main = Some(self.open(life, main).await?);
-        }
-        let Some(mailbox) = &mut life.main else { return Ok(()) };
-        let pace = self.pace(life.stop, &life.backlog);
-        let caught = self.pipeline.catch_up(&mut life.session, mailbox, &pace).await?;
-        self.show_mailbox(main, mailbox, caught);
-        self.judge_push(life, caught);
-        Ok(())
-    }
-
-    /// Compares what the server announced with what was found.
-    fn judge_push(&self, life: &mut Life<'_>, caught: Caught) {
-        let Some((woken, ended)) = life.woken.take().filter(|_| life.idles) else { return };
-        match woken {
-            Woken::NewMail => life.push.announced(ended),
-            Woken::Timeout | Woken::Unannounced => {
-                if caught.oldest.is_some_and(|oldest| life.push.found(oldest, ended)) {
-                    self.pipeline.metrics.push_withheld();
-                    tracing::warn!(account = %self.config.name, messages = caught.messages, "mail had come and the server had not announced it: until it does, it is asked more often");
-                }
-            }
-            Woken::FlagsChanged | Woken::Asked | Woken::Stopped => {}
-        }
-    }
-
-    /// Takes a mailbox that is not the main one through the pipe, if anything in it is new. One
-    /// that can not be read is reported and does not cost the others.
-    async fn look_at(
-        &self,
-        life: &mut Life<'_>,
-        position: usize,
-        name: &str,
-    ) -> Result<(), FlowError> {
-        let status = match life.session.status(name).await {
-            Err(error) if concerns_mailbox_only(&error) => {
-                self.passed_over(life, name, &error);
-                return Ok(());
-            }
-            status => status?,
         };
-        if life.seen.get(position) == Some(&Some(status)) && status.uid_next.is_some() {
-            return Ok(());
-        }
-        life.main = None;
-        match self.open(life, name).await {
-            Err(FlowError::Imap(error)) if concerns_mailbox_only(&error) => {
-                self.passed_over(life, name, &error);
-                return Ok(());
-            }
-            mailbox => {
-                let pace = self.pace(life.stop, &life.backlog);
-                let mut mailbox = mailbox?;
-                match self.pipeline.catch_up(&mut life.session, &mut mailbox, &pace).await {
-                    Err(FlowError::Imap(error)) if concerns_mailbox_only(&error) => {
-                        self.passed_over(life, name, &error);
-                        return Ok(());
-                    }
-                    caught => self.show_mailbox(name, &mailbox, caught?),
-                }
-            }
-        }
-        if let Some(seen) = life.seen.get_mut(position) {
-            *seen = Some(status);
-        }
-        Ok(())
-    }
-
-    fn pace<'a>(&'a self, stop: &'a CancellationToken, backlog: &'a Backlog) -> Pace<'a> {
-        Pace { stop, heart: &self.heart, backlog, listing: &self.listing }
-    }
-
-    async fn open(&self, life: &mut Life<'_>, name: &str) -> Result<OpenMailbox, FlowError> {
-        self.heart.beat(STEP);
-        let AccountConfig { backfill, mode, without_keywords, .. } = self.config.clone();
-        let terms = Terms { backfill, mode, without_keywords };
-        let session = &mut life.session;
-        let mailbox = self.pipeline.open(session, self.account, name, &terms).await?;
-        if mailbox.read_only() && life.said.insert((name.to_owned(), "read-only")) {
-            tracing::warn!(account = %self.config.name, mailbox = name, "the mailbox is read-only for this login: its mail is classified and gets no keywords; grant the right to set flags (the ACL rights s and w)");
-        }
-        Ok(mailbox)
-    }
-
-    /// Waits for new mail: by IDLE where the server has it, but not past the next look at the
-    /// other mailboxes; else by asking again.
-    async fn wait(&self, life: &mut Life<'_>, pause: Option<Duration>) -> Result<Woken, FlowError> {
-        // Older mail goes on at once: nobody waited, so what has come meanwhile was not withheld.
-        if pause == Some(Duration::ZERO) || (pause.is_some() && life.main.is_none()) {
-            return Ok(Woken::Asked);
-        }
-        if life.idles {
-            let alone = self.config.mailboxes.len() == 1;
-            let longest = if alone { LONGEST_IDLE } else { self.config.poll.min(LONGEST_IDLE) };
-            let longest = life.push.wait(longest, self.config.poll);
-            let longest = pause.map_or(longest, |pause| pause.min(longest));
-            let wake = life.stop.child_token();
-            let asked = async {
-                self.asked.notified().await;
-                wake.cancel();
-                std::future::pending::<Result<Woken, ImapError>>().await
-            };
-            let woken = tokio::select! {
-                woken = life.session.idle(longest, &wake) => woken,
-                never = asked => never,
-            };
-            match woken {
-                Ok(Woken::Stopped) if !life.stop.is_cancelled() => return Ok(Woken::Asked),
-                Err(error) if !error.ends_connection() => {
-                    tracing::warn!(account = %self.config.name, %error, poll_seconds = self.config.poll.as_secs(), "the server offers IDLE and refuses it: polling instead");
-                    life.idles = false;
-                }
-                woken => return Ok(woken?),
-            }
-        }
-        tokio::select! {
-            () = life.stop.cancelled() => return Ok(Woken::Stopped),
-            () = self.asked.notified() => return Ok(Woken::Asked),
-            () = tokio::time::sleep(pause.unwrap_or(self.config.poll).min(self.config.poll)) => {}
-        }
-        life.session.noop().await?;
-        Ok(Woken::Timeout)
+        life.session.logout().await;
+        Ok(ended)
     }
 }
 
@@ -342,10 +303,4 @@ async fn pass(wait: Duration, stop: &CancellationToken) -> bool {
         () = stop.cancelled() => false,
         () = tokio::time::sleep(wait) => true,
     }
-}
-
-/// Whether an error is about one mailbox, so that the connection can go on with the others.
-fn concerns_mailbox_only(error: &ImapError) -> bool {
-    !error.ends_connection()
-        && !matches!(error, ImapError::Throttled(_) | ImapError::Unavailable(_))
 }

@@ -1,11 +1,16 @@
 //! The only place that asks what time it is, and for chance; everybody else is handed the answer,
 //! or a `Clock`.
 //!
-//! Deliberately absent: waiting, which is the runtime's, and any arithmetic, which is the core's.
+//! Deliberately absent: waiting, which is the runtime's (but between two looks at the clocks), and any
+//! arithmetic, which is the core's.
+
+mod jump;
 
 use std::time::Instant;
 
 use jiff::Timestamp;
+
+pub use jump::{JumpWatch, Jumps};
 
 /// The clocks of this machine.
 #[derive(Debug, Clone, Copy, Default)]

@@ -28,7 +28,8 @@ pub struct Standing {
 /// How new mail is noticed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Watching {
-    /// `idle`: the server announces it in the main mailbox; `poll`: it is asked.
+    /// `idle`: the server announces it in the main mailbox; `poll`: it is asked; `turns`: it is asked
+    /// by one connection after the other, because there are more accounts than places.
     pub mode: WatchMode,
     /// Whether its announcements can be relied on: unproven, verified, failing.
     pub push: String,
@@ -47,6 +48,8 @@ pub enum WatchMode {
     Idle,
     /// We do.
     Poll,
+    /// We do, in turns with other accounts.
+    Turns,
 }
 
 /// What a mailbox lets us do.
@@ -96,6 +99,11 @@ impl Standings {
     pub fn count_backlog(&self, account: &str, backlog: Arc<AtomicI64>) {
         let mut board = self.board.lock().unwrap_or_else(PoisonError::into_inner);
         board.entry(account.to_owned()).or_default().backlog = backlog;
+    }
+
+    /// Takes an account that is not watched any more off the board.
+    pub fn forget(&self, account: &str) {
+        self.board.lock().unwrap_or_else(PoisonError::into_inner).remove(account);
     }
 
     /// What stands there of all accounts.

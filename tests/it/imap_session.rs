@@ -99,7 +99,7 @@ fn a_mailbox_is_found_by_the_name_that_people_write(mail: &Mailserver) {
     client.command(&format!("CREATE \"{on_the_wire}\""));
     block_on(async {
         let mut session = log_in(&anna).await;
-        let status = session.status(name).await.unwrap();
+        let status = session.status(name).await.unwrap().status;
         assert_eq!(status.uid_next, Uid::new(1));
         let before = anna.append(on_the_wire, &Mail::outage(), "", None);
         let open = session.select(name).await.unwrap();

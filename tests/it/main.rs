@@ -53,3 +53,4 @@ mod service;
 mod silence;
 mod status;
 mod versions;
+mod whole_server;

@@ -4,10 +4,12 @@
 //! and whatever can fail returns a value that says so. The manifest and `clippy.toml` hold this.
 
 pub mod backoff;
+pub mod choice;
 pub mod config;
 pub mod decision;
 pub mod document;
 pub mod evaluation;
+pub mod jump;
 pub mod label;
 pub mod mailbox;
 pub mod message;
@@ -16,5 +18,6 @@ pub mod push;
 mod random;
 pub mod rate;
 pub mod retrain;
+pub mod roster;
 pub mod score;
 pub mod sync;

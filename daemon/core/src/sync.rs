@@ -26,6 +26,39 @@ pub struct MailboxStatus {
     pub uid_next: Option<Uid>,
 }
 
+/// What a server says of a mailbox that is not selected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MailboxState {
+    /// Generation and next UID.
+    pub status: MailboxStatus,
+    /// How many messages there are, where it is said.
+    pub messages: Option<u32>,
+    /// The highest mod-sequence (RFC 7162), where the server keeps them.
+    pub highest_mod_seq: Option<u64>,
+}
+
+impl MailboxState {
+    /// Whether mail may have come since the mailbox stood like that. A server that does not say its
+    /// next UID gives itself away by other numbers, or leaves it open.
+    pub fn may_have_mail_since(&self, before: &Self) -> bool {
+        if self.status.uid_validity != before.status.uid_validity {
+            return true;
+        }
+        match (self.status.uid_next, before.status.uid_next) {
+            (Some(now), Some(before)) => now != before,
+            _ => match self.highest_mod_seq.zip(before.highest_mod_seq) {
+                Some((now, before)) => now != before,
+                None => true,
+            },
+        }
+    }
+
+    /// Whether there is nothing beyond the cursor: all mail is settled.
+    pub fn is_settled(&self, cursor: &Cursor) -> bool {
+        self.status.uid_validity == cursor.uid_validity && self.status.uid_next == Some(cursor.next)
+    }
+}
+
 /// How much of the mail that was there before the first start is classified too.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Backfill {
@@ -36,6 +69,8 @@ pub enum Backfill {
     Days(u16),
     /// Everything.
     All,
+    /// What arrived since: for a mailbox that was not there when its account was looked at then.
+    Since(Timestamp),
 }
 
 /// What to do with a mailbox that has just been selected.
@@ -75,6 +110,7 @@ pub fn plan_sync(
             (Backfill::None, Some(next)) => begin(next, None),
             (Backfill::None, None) => SyncPlan::AskHighestUid,
             (Backfill::All, _) => begin(Uid::FIRST, Some(Timestamp::MIN)),
+            (Backfill::Since(moment), _) => begin(Uid::FIRST, Some(moment)),
             (Backfill::Days(days), _) => begin(Uid::FIRST, Some(days_before(first_start, days))),
         },
     }
@@ -169,6 +205,34 @@ mod tests {
         assert_eq!(
             plan_sync(Some(cursor(1, 42)), status(1, Some(42)), Backfill::None, start()),
             SyncPlan::Continue(cursor(1, 42))
+        );
+    }
+
+    #[test]
+    fn a_mailbox_is_looked_at_again_only_where_mail_may_have_come() {
+        let state = |validity, next, highest_mod_seq| MailboxState {
+            status: status(validity, next),
+            messages: Some(3),
+            highest_mod_seq,
+        };
+        let since = |now: MailboxState, before| now.may_have_mail_since(&before);
+        assert!(!since(state(1, Some(5), Some(9)), state(1, Some(5), Some(8))), "flags only");
+        assert!(since(state(1, Some(6), None), state(1, Some(5), None)));
+        assert!(since(state(1, Some(4), None), state(1, Some(5), None)), "it went back");
+        assert!(since(state(2, Some(5), None), state(1, Some(5), None)));
+        assert!(since(state(1, None, Some(9)), state(1, None, Some(8))));
+        assert!(!since(state(1, None, Some(8)), state(1, None, Some(8))));
+        assert!(since(state(1, None, None), state(1, None, None)), "nothing is known");
+        assert!(state(1, Some(42), None).is_settled(&cursor(1, 42)));
+        assert!(!state(1, Some(43), None).is_settled(&cursor(1, 42)));
+        assert!(!state(1, None, None).is_settled(&cursor(1, 42)));
+    }
+
+    #[test]
+    fn a_mailbox_that_has_appeared_is_begun_with_mail_since_it_was_not_there() {
+        assert_eq!(
+            plan_sync(None, status(1, Some(9)), Backfill::Since(start()), start()),
+            SyncPlan::Begin(Cursor { not_before: Some(start()), ..cursor(1, 1) })
         );
     }
 

@@ -1,7 +1,8 @@
 //! Mail in quarantine that somebody wants to be tried again (`triaged retry`): its mailboxes are
 //! looked at, whether anything is new in them or not.
 
-use super::{Life, Watcher, concerns_mailbox_only};
+use super::look::concerns_mailbox_only;
+use super::{Life, Watcher};
 use crate::pipeline::FlowError;
 
 impl Watcher {
@@ -10,7 +11,7 @@ impl Watcher {
     pub(super) async fn try_again(&self, life: &mut Life<'_>) -> Result<(), FlowError> {
         let store = &self.pipeline.store;
         for name in store.mailboxes_to_retry(self.account.id).await? {
-            if self.config.mailboxes.first() == Some(&name) {
+            if life.main_name.as_ref() == Some(&name) {
                 continue;
             }
             life.main = None;

@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 
 use triaged_core::mailbox::UidSet;
 
-use super::{Life, Watcher, concerns_mailbox_only};
+use super::look::concerns_mailbox_only;
+use super::{Life, Watcher};
 use crate::metrics::ConnectionState;
 use crate::pipeline::{FlowError, Step};
 use crate::store::{Backfill, BackfillState};
@@ -54,9 +55,8 @@ impl Watcher {
     }
 
     async fn step(&self, life: &mut Life<'_>, request: &Backfill) -> Result<Step, FlowError> {
-        let main = self.config.mailboxes.first();
         let mut other = None;
-        if main != Some(&request.mailbox) {
+        if life.main_name.as_ref() != Some(&request.mailbox) || life.main.is_none() {
             life.main = None;
             other = Some(self.open(life, &request.mailbox).await?);
         }

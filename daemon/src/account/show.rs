@@ -6,23 +6,54 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::{Life, Watcher, door};
-use crate::imap::ImapError;
+use crate::imap::{ImapError, Surveyed};
 use crate::pipeline::{Caught, FlowError, OpenMailbox};
 use crate::readiness::AccountState;
 use crate::standing::{MailboxStanding, WatchMode, Watching};
 
 impl Watcher {
-    /// A mailbox could not be read, and the others are.
-    pub(super) fn passed_over(&self, life: &mut Life<'_>, mailbox: &str, error: &ImapError) {
+    /// A mailbox could not be read, and the others are. One that only a pattern had found is no
+    /// reason to call the account waiting.
+    pub(super) fn passed_over(&self, life: &mut Life<'_>, mailbox: &Surveyed, error: &ImapError) {
+        let Surveyed { name: mailbox, named, .. } = mailbox;
+        if !named && matches!(error, ImapError::MailboxGone(_)) {
+            // Deleted since it was listed: the next look does not find it.
+            return;
+        }
         self.pipeline.metrics.imap_error(error.kind());
-        life.passed_over.push(format!("{mailbox}: {error}"));
+        if *named {
+            life.passed_over.push(format!("{mailbox}: {error}"));
+        }
         self.standings.note(&self.config.name, |standing| {
-            standing.mailboxes.entry(mailbox.to_owned()).or_default().unreadable =
+            standing.mailboxes.entry(mailbox.clone()).or_default().unreadable =
                 Some(error.to_string());
         });
-        if life.said.insert((mailbox.to_owned(), error.kind())) {
+        if life.said.insert((mailbox.clone(), error.kind())) {
             tracing::warn!(account = %self.config.name, mailbox, %error, "a mailbox can not be read and is passed over; it is looked at again with each poll");
         }
+    }
+
+    /// No mailbox of the server is meant by the configuration.
+    pub(super) fn nothing_to_watch(&self, life: &mut Life<'_>) {
+        const REASON: &str = "no mailbox of the server is among those of `mailboxes`";
+        life.passed_over.push(REASON.to_owned());
+        if life.said.insert((String::new(), REASON)) {
+            tracing::warn!(account = %self.config.name, "{REASON}; it is asked again with each poll");
+        }
+    }
+
+    /// Which mailboxes are watched, and which are not any more.
+    pub(super) fn show_watched(&self, watched: &[Surveyed], gone: &[String]) {
+        for mailbox in gone {
+            tracing::info!(account = %self.config.name, mailbox, "the mailbox is not there any more");
+        }
+        self.standings.note(&self.config.name, |standing| {
+            let is_watched = |name: &String| watched.iter().any(|one| one.name == *name);
+            standing.mailboxes.retain(|name, _| is_watched(name));
+            for one in watched.iter().filter(|one| one.state.is_some()) {
+                standing.mailboxes.entry(one.name.clone()).or_default();
+            }
+        });
     }
 
     fn count(&self, error: &FlowError) {
@@ -40,7 +71,10 @@ impl Watcher {
     pub(super) fn report_shut(&self, error: &FlowError) {
         self.count(error);
         let reason = self.door.reason(error);
-        tracing::error!(account = %self.config.name, reason, "the account is not watched until somebody has done something");
+        // Those who were not tried are not said one by one: there may be thousands.
+        if !matches!(error, FlowError::MasterShut) {
+            tracing::error!(account = %self.config.name, reason, "the account is not watched until somebody has done something");
+        }
         self.show(AccountState::Refused { reason });
     }
 
@@ -63,10 +97,23 @@ impl Watcher {
         }
     }
 
+    /// There are more accounts than places: this one comes back in its turn.
+    pub(super) fn show_turns(&self) {
+        self.standings.note(&self.config.name, |standing| {
+            if let Some(watching) = &mut standing.watching {
+                watching.mode = WatchMode::Turns;
+            }
+        });
+    }
+
     /// How new mail is noticed now.
     pub(super) fn show_watching(&self, life: &Life<'_>) {
         let watching = Watching {
-            mode: if life.idles { WatchMode::Idle } else { WatchMode::Poll },
+            mode: match life.idles {
+                _ if self.gave_way => WatchMode::Turns,
+                true => WatchMode::Idle,
+                false => WatchMode::Poll,
+            },
             push: life.push.push.as_str().to_owned(),
             announced: life.push.announced,
             withheld: life.push.withheld,

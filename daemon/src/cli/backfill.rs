@@ -11,7 +11,7 @@ use std::path::Path;
 
 use jiff::Timestamp;
 use triaged::clock::Clock;
-use triaged::store::{Backfills, Store};
+use triaged::store::{Backfills, History, Store};
 use triaged_core::config::{AccountConfig, Config};
 
 use super::{Exit, Failure, OrExit, moment};
@@ -22,7 +22,7 @@ The running daemon does it, the newest first and always behind new mail, and goe
 Mail that was decided before is left alone. In shadow mode nothing is written, as for new mail. Asked
 again, a request takes on the new pace, and the longer time. Ctrl-C leaves it going; --cancel ends it.")]
 pub(super) struct Args {
-    /// The account, as the configuration names it
+    /// The account, as the configuration names it, or SERVER/USER
     #[arg(long, value_name = "NAME")]
     account: String,
     /// One of its watched mailboxes; all of them where it is not given
@@ -49,49 +49,66 @@ pub(super) struct Args {
 /// Asks for older mail and follows it.
 pub(super) fn run(config: &Path, args: &Args) -> Result<Exit, Failure> {
     let config = super::load(config)?;
-    let account = account(&config, &args.account)?;
+    let account = &account(&config, &args.account)?;
     if args.cancel {
         return super::block_on(cancel(&config, account))?;
     }
     let text = args.since.as_deref().unwrap_or_default();
     let since =
         moment::since(text, Clock.now()).map_err(anyhow::Error::msg).or_exit(Exit::Usage)?;
-    let mailboxes = mailboxes(account, args.mailbox.as_deref())?;
+    let name = args.mailbox.as_deref();
+    let mailboxes = super::block_on(mailboxes(&config.state, account, name))??;
     if args.dry_run {
         return super::block_on(count::run(&config, account, &mailboxes, since))?;
     }
     super::block_on(ask(&config, account, &mailboxes, since, args))?
 }
 
-fn account<'a>(config: &'a Config, name: &str) -> Result<&'a AccountConfig, Failure> {
-    let known =
-        || config.accounts.iter().map(|one| one.name.as_str()).collect::<Vec<_>>().join(", ");
-    config.accounts.iter().find(|one| one.name == name).ok_or_else(|| Failure {
-        exit: Exit::Usage,
-        error: anyhow::anyhow!("--account {name:?}: the configuration has {}", known()),
+fn account(config: &Config, name: &str) -> Result<AccountConfig, Failure> {
+    config.account(name).ok_or_else(|| {
+        let accounts = config.accounts.iter().map(|one| one.name.clone());
+        let servers = config.servers.iter().map(|one| format!("{}/USER", one.name));
+        let known = accounts.chain(servers).collect::<Vec<_>>().join(", ");
+        Failure {
+            exit: Exit::Usage,
+            error: anyhow::anyhow!("--account {name:?}: the configuration has {known}"),
+        }
     })
 }
 
-fn mailboxes<'a>(account: &'a AccountConfig, name: Option<&str>) -> Result<Vec<&'a str>, Failure> {
-    let all = || account.mailboxes.iter().map(String::as_str);
-    let Some(name) = name else { return Ok(all().collect()) };
-    match all().find(|mailbox| *mailbox == name) {
-        Some(mailbox) => Ok(vec![mailbox]),
-        None => Err(Failure {
-            exit: Exit::Usage,
-            error: anyhow::anyhow!(
-                "--mailbox {name:?}: account {:?} watches {}; add it to `mailboxes` first",
-                account.name,
-                all().collect::<Vec<_>>().join(", ")
-            ),
-        }),
+/// The mailbox of that name, or all that are watched: those that are named, and those that were found
+/// by the daemon.
+async fn mailboxes(
+    state: &Path,
+    account: &AccountConfig,
+    name: Option<&str>,
+) -> Result<Vec<String>, Failure> {
+    let choice = &account.mailboxes;
+    let mut all: Vec<String> = choice.names().map(str::to_owned).collect();
+    let Some(name) = name else {
+        if let (true, Ok(history)) = (choice.is_open(), History::open(state, Timestamp::MIN).await)
+        {
+            let found = history.mailboxes(&account.name).await.or_exit(Exit::Config)?;
+            all.extend(found.into_iter().filter(|one| choice.finds(one)));
+        }
+        return Ok(all);
+    };
+    if choice.may_have(name) {
+        return Ok(vec![name.to_owned()]);
     }
+    Err(Failure {
+        exit: Exit::Usage,
+        error: anyhow::anyhow!(
+            "--mailbox {name:?}: account {:?} watches {choice}; add it to `mailboxes` first",
+            account.name,
+        ),
+    })
 }
 
 async fn ask(
     config: &Config,
     account: &AccountConfig,
-    mailboxes: &[&str],
+    mailboxes: &[String],
     since: Timestamp,
     args: &Args,
 ) -> Result<Exit, Failure> {

@@ -3,6 +3,8 @@
 //!
 //! It asks the daemon on loopback; the database and the servers are not touched.
 
+mod choice;
+
 use std::io::{self, Write};
 use std::path::Path;
 
@@ -13,6 +15,7 @@ use triaged::readiness::AccountState;
 use triaged::standing::{MailboxStanding, WatchMode, Watching};
 
 use super::{Exit, Failure, OrExit};
+use choice::Choice;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -21,9 +24,15 @@ configuration. The JSON object has \"ready\" and, of each account, \"state\" (st
 watching, waiting, refused, stopped), \"since\", \"reason\" and \"retry_at\" where it waits, \"watching\" (mode
 idle or poll; push unproven, verified or failing), \"backlog\", \"last_mail\" and \"mailboxes\".")]
 pub(super) struct Args {
-    /// One JSON object
+    /// One JSON object, with every account
     #[arg(long)]
     json: bool,
+    /// Every account; without it, of more than 20 only those in trouble
+    #[arg(long, conflicts_with = "account")]
+    all: bool,
+    /// Only this account
+    #[arg(long, value_name = "NAME")]
+    account: Option<String>,
 }
 
 /// Prints how the daemon stands.
@@ -33,14 +42,15 @@ pub(super) fn run(config: &Path, args: &Args) -> Result<Exit, Failure> {
     let text = if args.json {
         serde_json::to_string_pretty(&status).or_exit(Exit::Software)? + "\n"
     } else {
-        as_text(&status, &TimeZone::system())
+        let choice = Choice { all: args.all, account: args.account.as_deref() };
+        as_text(&status, choice, &TimeZone::system())
     };
     // A reader that went away has seen what it wanted.
     let _ = io::stdout().lock().write_all(text.as_bytes());
     Ok(Exit::Ok)
 }
 
-fn as_text(status: &Status, zone: &TimeZone) -> String {
+fn as_text(status: &Status, choice: Choice<'_>, zone: &TimeZone) -> String {
     let watched = status.accounts.values().filter(|one| one.state == AccountState::Watching);
     let mut lines = vec![format!(
         "triaged {}, model {}; {} of {} accounts are watched",
@@ -52,9 +62,13 @@ fn as_text(status: &Status, zone: &TimeZone) -> String {
     if let Some(refused) = &status.model.refused {
         lines.push(format!("  another version of the model shall serve and does not: {refused}"));
     }
-    for (name, account) in &status.accounts {
+    lines.extend(choice::totals(status));
+    lines.extend(status.lists.iter().flat_map(|(server, list)| choice::list(server, list, zone)));
+    let (shown, left_out) = choice.of(status);
+    for (name, account) in shown {
         lines.extend(account_lines(name, account, zone));
     }
+    lines.extend(left_out);
     lines.join("\n") + "\n"
 }
 
@@ -84,6 +98,9 @@ fn account_lines(name: &str, account: &AccountStatus, zone: &TimeZone) -> Vec<St
 }
 
 fn watched_how(watching: &Watching, zone: &TimeZone) -> String {
+    if watching.mode == WatchMode::Turns {
+        return "in turns: there are more accounts than places ([connections])".to_owned();
+    }
     if watching.mode == WatchMode::Poll {
         return "polled: the server has no IDLE, or refuses it".to_owned();
     }
@@ -149,7 +166,7 @@ mod tests {
             }
         }"#;
         let status: Status = serde_json::from_str(json).expect("a status");
-        insta::assert_snapshot!(as_text(&status, &TimeZone::UTC), @r"
+        insta::assert_snapshot!(as_text(&status, Choice::default(), &TimeZone::UTC), @r"
         triaged 0.1.0, model default-1; 1 of 2 accounts are watched
 
         anna: watching since 2026-11-21 10:00:00

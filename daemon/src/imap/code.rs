@@ -35,6 +35,8 @@ pub enum ResponseCode {
     HighestModSeq(u64),
     InUse,
     Limit,
+    /// What a mailbox is called wherever it is moved (RFC 8474).
+    MailboxId(String),
     Modified(UidRanges),
     NoModSeq,
     NoPerm,
@@ -167,14 +169,14 @@ impl ResponseCode {
 
     /// Reads `[CODE …]` at the start of the text, and `[THROTTLED]` at its end.
     pub(super) fn in_text(text: &str) -> Option<Self> {
-        let leading =
-            text.strip_prefix('[').and_then(|rest| rest.split_once(']')).and_then(|(inside, _)| {
-                let (word, rest) = inside.split_once(' ').unwrap_or((inside, ""));
-                if word.eq_ignore_ascii_case("MODIFIED") {
-                    return Some(Self::Modified(UidRanges::parse(rest)));
-                }
-                Self::from_word(word)
-            });
+        let inside = text.strip_prefix('[').and_then(|rest| rest.split_once(']'));
+        let leading = inside.and_then(|(inside, _)| {
+            let (word, rest) = inside.split_once(' ').unwrap_or((inside, ""));
+            if word.eq_ignore_ascii_case("MODIFIED") {
+                return Some(Self::Modified(UidRanges::parse(rest)));
+            }
+            mailbox_id(word, rest).or_else(|| Self::from_word(word))
+        });
         let throttled = || text.trim_end().to_ascii_uppercase().ends_with("[THROTTLED]");
         leading.or_else(|| throttled().then_some(Self::Throttled))
     }
@@ -196,6 +198,7 @@ impl ResponseCode {
             Self::CopyUid(_) => "COPYUID",
             Self::Modified(_) => "MODIFIED",
             Self::HighestModSeq(_) => "HIGHESTMODSEQ",
+            Self::MailboxId(_) => "MAILBOXID",
             Self::PermanentFlags(_) => "PERMANENTFLAGS",
             Self::ReadOnly => "READ-ONLY",
             Self::ReadWrite => "READ-WRITE",
@@ -211,6 +214,17 @@ impl fmt::Display for ResponseCode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }
+}
+
+/// `MAILBOXID (F2212ea87)`, an object identifier of at most 255 plain characters (RFC 8474 §4, §7).
+fn mailbox_id(word: &str, rest: &str) -> Option<ResponseCode> {
+    if !word.eq_ignore_ascii_case("MAILBOXID") {
+        return None;
+    }
+    let id = rest.trim().strip_prefix('(')?.strip_suffix(')')?;
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+    let fit = !id.is_empty() && id.len() <= 255 && id.bytes().all(plain);
+    fit.then(|| ResponseCode::MailboxId(id.to_owned()))
 }
 
 /// Whether the text says, without a code, that there are too many connections (Gmail, Dovecot).

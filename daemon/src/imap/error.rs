@@ -101,6 +101,9 @@ pub enum ImapError {
     /// The mailbox may not be read or changed by this user.
     #[error("not permitted on this mailbox{0}")]
     NotPermitted(Reply),
+    /// The selected mailbox has new UIDs: what was known of its messages holds no more.
+    #[error("the mailbox has new UIDs (another UIDVALIDITY) while it is open")]
+    Regenerated,
     /// A mailbox name with a control character.
     #[error("a mailbox name can not have control characters")]
     BadName,
@@ -153,7 +156,7 @@ impl ImapError {
             (Some(Code::Unavailable | Code::InUse), _)
             | (
                 Some(Code::ServerBug | Code::Corruption),
-                Verb::Login | Verb::Select | Verb::Status | Verb::Store,
+                Verb::Login | Verb::Select | Verb::Status | Verb::List | Verb::Store,
             ) => Self::Unavailable(reply),
             (Some(Code::PrivacyRequired), Verb::Login) => {
                 Self::LoginImpossible("the server wants more protection for the password")
@@ -178,6 +181,7 @@ impl ImapError {
             Self::Unavailable(_) => "unavailable",
             Self::MailboxGone(_) => "mailbox_gone",
             Self::NotPermitted(_) => "not_permitted",
+            Self::Regenerated => "regenerated",
             Self::BadName => "bad_name",
             Self::Refused { .. } => "refused",
             Self::Rejected { .. } => "rejected",

@@ -13,12 +13,15 @@ use triaged_core::mailbox::{Uid, UidSet};
 
 use super::command::{Command, Verb};
 use super::error::ImapError;
-use super::session::Session;
+use super::session::{Emails, Session};
 use super::wire::Heard;
 
 /// Most messages that one listing returns, the lowest UIDs first: memory is bounded whatever the
 /// server sends. Who gets so many asks again from behind the last one.
 pub const MAX_LISTED: usize = 20_000;
+/// What a listing asks for beside flags, and what where a date can not be parsed.
+const DATED: &str = "UID RFC822.SIZE INTERNALDATE";
+const UNDATED: &str = "UID RFC822.SIZE";
 /// IMAP's `date-time` (RFC 9051 §9); the day may be padded with a space.
 const INTERNAL_DATE: &str = "%d-%b-%Y %H:%M:%S %z";
 
@@ -36,12 +39,14 @@ pub struct Listed {
     /// Its mod-sequence (RFC 7162), where the mailbox keeps them and the whole list is of one
     /// moment: what is changed later gets a higher one than all of the list.
     pub mod_seq: Option<u64>,
+    /// What the server calls the message wherever it is moved or copied, where it does.
+    pub email: Option<String>,
 }
 
 impl Listed {
     /// A message of which nothing is known but that it is there.
     pub fn unseen(uid: Uid) -> Self {
-        Self { uid, size: 0, received: None, flags: Vec::new(), mod_seq: None }
+        Self { uid, size: 0, received: None, flags: Vec::new(), mod_seq: None, email: None }
     }
 }
 
@@ -83,10 +88,18 @@ impl Session {
     pub async fn fetch_envelopes(&mut self, from: Uid, to: Uid) -> Result<Vec<Listed>, ImapError> {
         let mut entries = BTreeMap::new();
         let marks = self.marks();
-        let items = format!("UID RFC822.SIZE INTERNALDATE {marks}");
-        if self.list(from, to, &items, &mut entries).await? > 0 {
+        let dated = format!("{DATED} {marks}");
+        let unparsed = match self.list_range(from, to, &dated, &mut entries).await {
+            // Nobody promised that it has a name for messages.
+            Err(ImapError::Rejected { .. }) if self.emails != Emails::Unnamed => {
+                self.emails = Emails::Unnamed;
+                self.list_range(from, to, &dated, &mut entries).await?
+            }
+            unparsed => unparsed?,
+        };
+        if unparsed > 0 {
             // Most likely a message without a date, which imap-proto can not parse.
-            self.list(from, to, &format!("UID RFC822.SIZE {marks}"), &mut entries).await?;
+            self.list_range(from, to, &format!("{UNDATED} {marks}"), &mut entries).await?;
         }
         Ok(entries.into_iter().filter_map(|(uid, entry)| entry.listed(uid)).collect())
     }
@@ -101,8 +114,8 @@ impl Session {
         let pieces = uids.pieces();
         let marks = if pieces.len() > 1 { self.marks_alone() } else { self.marks() };
         for piece in pieces {
-            for items in ["UID RFC822.SIZE INTERNALDATE", "UID RFC822.SIZE"] {
-                let line = format!("UID FETCH {piece} ({items} {marks})");
+            for items in [DATED, UNDATED] {
+                let line = format!("UID FETCH {piece} ({items} {marks}{})", self.emails.item());
                 let command = Command::new(Verb::Fetch, line);
                 let done = self.exec(&command, |response| match fetched(response) {
                     Some((uid, attributes)) if piece.contains(uid) => {
@@ -120,7 +133,7 @@ impl Session {
     }
 
     /// Adds what the server says of the messages in the range; how much of it was not parsed.
-    async fn list(
+    async fn list_range(
         &mut self,
         from: Uid,
         to: Uid,
@@ -132,7 +145,7 @@ impl Session {
             // Whatever was reported so far is in the answer to this.
             self.view.arrived = false;
         }
-        let line = format!("UID FETCH {from}:{end} ({items})");
+        let line = format!("UID FETCH {from}:{end} ({items}{})", self.emails.item());
         let command = Command::new(Verb::Fetch, line);
         let done = self.exec(&command, |response| {
             // `n:*` always has the last message in it, and 9:5 is 5:9 (RFC 9051 §9, seq-range).
@@ -252,6 +265,7 @@ struct Entry {
     flags: Option<Vec<String>>,
     labels: Option<Vec<String>>,
     mod_seq: Option<u64>,
+    email: Option<String>,
 }
 
 impl Entry {
@@ -271,6 +285,7 @@ impl Entry {
                 AttributeValue::ModSeq(mod_seq) => {
                     self.mod_seq = Some(self.mod_seq.unwrap_or(*mod_seq).min(*mod_seq));
                 }
+                AttributeValue::EmailId(id) => self.email = Some(id.to_string()),
                 _ => {}
             }
         }
@@ -279,8 +294,9 @@ impl Entry {
 
     /// `None` without a size: then it was no answer, but a flag that changed meanwhile.
     fn listed(self, uid: Uid) -> Option<Listed> {
-        let (size, received, mod_seq) = (self.size?, self.received, self.mod_seq);
-        Some(Listed { uid, size, received, flags: self.all_flags().unwrap_or_default(), mod_seq })
+        let Self { size, received, flags, labels, mod_seq, email } = self;
+        let flags = flags.into_iter().chain(labels).flatten().collect();
+        Some(Listed { uid, size: size?, received, flags, mod_seq, email })
     }
 
     /// Flags, and behind them labels.
@@ -331,7 +347,9 @@ mod tests {
         let listed = session.fetch_envelopes(uid(5), Uid::LAST).await.expect("a listing");
         let flags = vec!["\\Seen".to_owned(), "triaged-urgent".to_owned()];
         let received = internal_date("17-Jul-1996 02:44:25 -0700");
-        assert_eq!(listed, [Listed { uid: uid(5), size: 20, received, flags, mod_seq: None }]);
+        let listed_here =
+            Listed { uid: uid(5), size: 20, received, flags, ..Listed::unseen(uid(5)) };
+        assert_eq!(listed, [listed_here]);
         assert!(session.view.arrived, "mail that arrived meanwhile is not forgotten");
     }
 

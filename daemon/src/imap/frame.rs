@@ -121,7 +121,7 @@ fn begins(text: Option<&[u8]>, word: &[u8]) -> bool {
 }
 
 /// `{123}` before the line end. A number that does not fit is as good as the largest.
-fn announced(line: &[u8]) -> Option<usize> {
+pub(super) fn announced(line: &[u8]) -> Option<usize> {
     let body = line.strip_suffix(b"}\r\n")?;
     let open = body.iter().rposition(|&byte| byte == b'{')?;
     let digits = body.get(open + 1..)?;

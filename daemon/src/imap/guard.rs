@@ -17,6 +17,7 @@ use std::task::{Context, Poll, ready};
 use async_imap::imap_proto::Response;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::dialect::translated;
 use super::frame::{Framer, is_status};
 
 /// A connection, with TLS or without.
@@ -87,6 +88,8 @@ impl Guard {
         let status = is_status(&self.ready);
         if status {
             fold(&mut self.ready);
+        } else {
+            self.ready = translated(std::mem::take(&mut self.ready));
         }
         if !frame.safe || !parses(&self.ready) {
             self.unparsed += 1;

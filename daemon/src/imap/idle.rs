@@ -32,6 +32,8 @@ pub enum Woken {
     Unannounced,
     /// Flags have changed or messages have gone.
     FlagsChanged,
+    /// There may be mail in a mailbox that is not selected.
+    Elsewhere,
     /// Nothing happened in the time given.
     Timeout,
     /// The caller wishes to stop.
@@ -73,6 +75,10 @@ impl Session {
         }
         let woken = wait(&mut exchange, view, end, stop).await?;
         finish(exchange, view).await?;
+        if view.regenerated {
+            self.wire.close();
+            return Err(ImapError::Regenerated);
+        }
         Ok(match (woken, std::mem::take(&mut view.arrived)) {
             (Woken::Stopped, _) | (_, false) => woken,
             (Woken::Timeout, true) => Woken::Unannounced,
@@ -102,7 +108,10 @@ async fn wait(
         if view.arrived {
             return Ok(Woken::NewMail);
         }
-        if view.changed {
+        if view.elsewhere {
+            return Ok(Woken::Elsewhere);
+        }
+        if view.changed || view.regenerated {
             return Ok(Woken::FlagsChanged);
         }
         // Both branches may be dropped at any time: a response that has come in part stays in

@@ -17,7 +17,7 @@ const LOGIN: &str = "S: * OK [CAPABILITY IMAP4rev1 AUTH=PLAIN] hi
     C: AUTHENTICATE PLAIN
     S: +
     C+ AGJvYgBwdw==
-    S: %t OK [CAPABILITY IMAP4rev1 IDLE";
+    S: %t OK [CAPABILITY IMAP4rev1 IDLE] welcome";
 
 /// The client's end of a connection to a server that follows `script`. A command that is not in
 /// the script ends the server, and with it the connection.
@@ -74,17 +74,20 @@ pub(super) async fn login_as(script: &str, login: &Login<'_>) -> Result<Session,
 
 /// A session on a server that follows `script` after the login.
 pub(super) async fn session(script: &str) -> Session {
-    session_with("", script).await
+    login_script(&format!("{LOGIN}\n{script}")).await
 }
 
 /// The same on a server that can do more.
-async fn session_with(capabilities: &str, script: &str) -> Session {
-    let told = [" ", capabilities].concat();
-    let script = format!("{LOGIN}{}] welcome\n{script}", told.trim_end());
-    login(&script, "pw").await.expect("the script lets bob in")
+pub(super) async fn session_with(capabilities: &str, script: &str) -> Session {
+    let login = LOGIN.replace("IDLE", format!("IDLE {capabilities}").trim_end());
+    login_script(&format!("{login}\n{script}")).await
 }
 
-/// The same, with a mailbox of `exists` messages open.
+async fn login_script(script: &str) -> Session {
+    login(script, "pw").await.expect("the script lets bob in")
+}
+
+/// A session with a mailbox of `exists` messages open.
 pub(super) async fn selected(exists: u32, script: &str) -> Session {
     selected_with("", exists, script).await
 }

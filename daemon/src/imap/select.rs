@@ -1,16 +1,17 @@
 //! Opening a mailbox, and asking about one that is not open.
 
-use async_imap::imap_proto::{MailboxDatum, Response, Status, StatusAttribute};
+use async_imap::imap_proto::{MailboxDatum, Response, Status};
+use triaged_core::choice::canonical;
 use triaged_core::decision::Flag;
 use triaged_core::mailbox::{Uid, UidValidity};
-use triaged_core::sync::MailboxStatus;
+use triaged_core::sync::{MailboxState, MailboxStatus};
 
 use super::code::ResponseCode;
 use super::command::{Command, Verb};
 use super::error::ImapError;
+use super::list;
 use super::name;
 use super::session::Session;
-use super::view::View;
 use super::wire::Heard;
 
 /// A mailbox that is open for reading and, unless the server says otherwise, for keywords.
@@ -29,6 +30,8 @@ pub struct Selected {
     pub exists: u32,
     /// The highest mod-sequence (RFC 7162), where the server keeps them.
     pub highest_mod_seq: Option<u64>,
+    /// What the server calls the mailbox whatever its name is (RFC 8474), where it does.
+    pub object_id: Option<String>,
 }
 
 impl Selected {
@@ -72,7 +75,7 @@ impl Session {
 
     async fn open(&mut self, word: &str, mailbox: &str) -> Result<Selected, ImapError> {
         let command = Command::new(Verb::Select, format!("{word} {}", name::argument(mailbox)?));
-        self.view = View::default();
+        self.view.leave();
         let mut opening = Opening::default();
         let done = self.exec(&command, |response| opening.hear(response)).await?;
         let read_only = done.reply.code == Some(ResponseCode::ReadOnly);
@@ -81,30 +84,26 @@ impl Session {
         Ok(selected)
     }
 
-    /// Generation and next UID of a mailbox that is not selected.
+    /// How a mailbox stands that is not selected.
     ///
     /// # Errors
     /// As [`Session::select`].
-    pub async fn status(&mut self, mailbox: &str) -> Result<MailboxStatus, ImapError> {
+    pub async fn status(&mut self, mailbox: &str) -> Result<MailboxState, ImapError> {
         let argument = name::argument(mailbox)?;
-        let line = format!("STATUS {argument} (UIDVALIDITY UIDNEXT)");
-        let (mut validity, mut next) = (None, None);
+        let line = format!("STATUS {argument} ({})", self.state_items());
+        let mut state = None;
         let hear = |response: &Response<'_>| {
-            let Response::MailboxData(MailboxDatum::Status { status, .. }) = response else {
-                return Heard::Foreign;
-            };
-            for item in status {
-                match item {
-                    StatusAttribute::UidValidity(n) => validity = UidValidity::new(*n),
-                    StatusAttribute::UidNext(n) => next = Uid::new(*n),
-                    _ => {}
-                }
+            if let Response::MailboxData(MailboxDatum::Status { mailbox: about, status }) = response
+                && name::shown(about).is_some_and(|name| canonical(&name) == canonical(mailbox))
+            {
+                state = list::state(status);
             }
             Heard::Foreign
         };
+        let news = self.view.elsewhere;
         self.exec(&Command::new(Verb::Status, line), hear).await?;
-        let uid_validity = validity.ok_or(ImapError::Protocol("STATUS without UIDVALIDITY"))?;
-        Ok(MailboxStatus { uid_validity, uid_next: next })
+        self.view.elsewhere = news;
+        state.ok_or(ImapError::Protocol("STATUS without UIDVALIDITY"))
     }
 
     /// The mailbox that is open, as the server last described it.
@@ -122,6 +121,7 @@ struct Opening {
     uid_validity: Option<UidValidity>,
     uid_next: Option<Uid>,
     highest_mod_seq: Option<u64>,
+    object_id: Option<String>,
 }
 
 impl Opening {
@@ -138,6 +138,7 @@ impl Opening {
                 Some(ResponseCode::UidValidity(n)) => self.uid_validity = UidValidity::new(n),
                 Some(ResponseCode::UidNext(n)) => self.uid_next = Uid::new(n),
                 Some(ResponseCode::HighestModSeq(n)) => self.highest_mod_seq = Some(n),
+                Some(ResponseCode::MailboxId(id)) => self.object_id = Some(id),
                 _ => {}
             },
             _ => {}
@@ -157,6 +158,7 @@ impl Opening {
             flags: self.flags,
             exists: self.exists,
             highest_mod_seq: self.highest_mod_seq,
+            object_id: self.object_id,
         })
     }
 }
@@ -200,6 +202,7 @@ pub(super) mod tests {
              S: * OK [UIDVALIDITY 3857529045] UIDs valid
              S: * OK [UIDNEXT 4392] next
              S: * OK [HIGHESTMODSEQ 715194045007] highest
+             S: * OK [MAILBOXID (F2212ea87-6097)] Ok
              S: %t OK [READ-WRITE] done
              HANG",
         )
@@ -209,6 +212,7 @@ pub(super) mod tests {
         assert_eq!(open.status.uid_next, Uid::new(4392));
         assert_eq!((open.exists, open.read_only), (17, false));
         assert_eq!(open.highest_mod_seq, Some(715_194_045_007));
+        assert_eq!(open.object_id.as_deref(), Some("F2212ea87-6097"));
         assert!(open.can_store(&urgent()));
     }
 
@@ -264,10 +268,11 @@ pub(super) mod tests {
         let mut session = session(
             "C: SELECT \"Gone\"
              S: %t NO [NONEXISTENT] no such mailbox
-             C: STATUS \"There\" (UIDVALIDITY UIDNEXT)
+             C: STATUS \"There\" (UIDVALIDITY UIDNEXT MESSAGES)
+             S: * STATUS Other (UIDNEXT 1 UIDVALIDITY 1)
              S: * STATUS There (UIDNEXT 5 UIDVALIDITY 9)
              S: %t OK done
-             C: STATUS \"Empty\" (UIDVALIDITY UIDNEXT)
+             C: STATUS \"Empty\" (UIDVALIDITY UIDNEXT MESSAGES)
              S: * STATUS Empty ()
              S: %t OK done
              HANG",
@@ -275,7 +280,7 @@ pub(super) mod tests {
         .await;
         let gone = session.select("Gone").await.expect_err("it is gone");
         assert_eq!((gone.kind(), gone.ends_connection()), ("mailbox_gone", false));
-        let there = session.status("There").await.expect("it is there");
+        let there = session.status("There").await.expect("it is there").status;
         assert_eq!((there.uid_validity.get(), there.uid_next), (9, Uid::new(5)));
         let empty = session.status("Empty").await.expect_err("nothing was said");
         assert_eq!(empty.kind(), "protocol");

@@ -22,6 +22,32 @@ pub struct Session {
     pub(super) view: View,
     capabilities: Capabilities,
     mechanism: &'static str,
+    /// Whether a listing of mailboxes says how they stand, too (RFC 5819).
+    pub(super) lists_states: bool,
+    /// By what this server recognises a message wherever it is.
+    pub(super) emails: Emails,
+}
+
+/// A name that a message keeps when it is moved or copied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Emails {
+    /// The server has none.
+    Unnamed,
+    /// `EMAILID` (RFC 8474).
+    EmailId,
+    /// Dovecot's own, which no capability announces.
+    XGuid,
+}
+
+impl Emails {
+    /// What asks for it in a FETCH, behind other items.
+    pub(super) const fn item(self) -> &'static str {
+        match self {
+            Self::Unnamed => "",
+            Self::EmailId => " EMAILID",
+            Self::XGuid => " X-GUID",
+        }
+    }
 }
 
 impl Session {
@@ -56,11 +82,17 @@ impl Session {
             (Some(ResponseCode::Capability(now)), _) | (_, Some(now)) => now,
             _ => ask_capabilities(&mut wire).await?,
         };
-        if capabilities.has("ID") {
-            introduce(&mut wire).await?;
-        }
+        let dovecot = capabilities.has("ID") && introduce(&mut wire).await?;
+        enable(&mut wire, &capabilities).await?;
+        let emails = match dovecot {
+            _ if capabilities.has("OBJECTID") => Emails::EmailId,
+            true => Emails::XGuid,
+            false => Emails::Unnamed,
+        };
         let mechanism = login.way(&offered)?.as_str();
-        Ok(Self { wire, view: View::default(), capabilities, mechanism })
+        let lists_states = capabilities.has("LIST-STATUS");
+        let view = View::default();
+        Ok(Self { wire, view, capabilities, mechanism, lists_states, emails })
     }
 
     /// What the server can do for this user.
@@ -100,15 +132,46 @@ impl Session {
             view.hear(response);
             hear(response)
         };
-        self.wire.exec(command, both).await
+        let done = self.wire.exec(command, both).await;
+        if self.view.regenerated {
+            // Every UID means something else now, those of this answer included.
+            self.wire.close();
+            return Err(ImapError::Regenerated);
+        }
+        done
     }
 }
 
-/// Says which program this is (RFC 2971): some servers open no mailbox before. What they say of
-/// themselves, and whether they like it, makes no difference.
-async fn introduce(wire: &mut Wire) -> Result<(), ImapError> {
+/// Says which program this is (RFC 2971): some servers open no mailbox before. Whether they like it
+/// makes no difference; whether the server calls itself Dovecot is what comes back.
+async fn introduce(wire: &mut Wire) -> Result<bool, ImapError> {
     let line = concat!("ID (\"name\" \"triaged\" \"version\" \"", env!("CARGO_PKG_VERSION"), "\")");
-    match wire.exec(&Command::new(Verb::Id, line), |_| Heard::Foreign).await {
+    let mut dovecot = false;
+    let hear = |response: &Response<'_>| {
+        if let Response::Id(Some(said)) = response {
+            let name = said.iter().find(|(key, _)| key.eq_ignore_ascii_case("name"));
+            dovecot |= name.is_some_and(|(_, name)| name.eq_ignore_ascii_case("Dovecot"));
+        }
+        Heard::Foreign
+    };
+    match wire.exec(&Command::new(Verb::Id, line), hear).await {
+        Err(error) if error.ends_connection() => Err(error),
+        _ => Ok(dovecot),
+    }
+}
+
+/// Asks for answers with UIDs and mod-sequences in them (RFC 7162): all of them with QRESYNC, less
+/// with CONDSTORE. A server that can do neither, or says NO, is read as it was before them.
+async fn enable(wire: &mut Wire, capabilities: &Capabilities) -> Result<(), ImapError> {
+    let Some(extension) = ["QRESYNC", "CONDSTORE"].into_iter().find(|one| capabilities.has(one))
+    else {
+        return Ok(());
+    };
+    if !capabilities.has("ENABLE") {
+        return Ok(());
+    }
+    let command = Command::new(Verb::Enable, format!("ENABLE {extension}"));
+    match wire.exec(&command, |_| Heard::Foreign).await {
         Err(error) if error.ends_connection() => Err(error),
         _ => Ok(()),
     }

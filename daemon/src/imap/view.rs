@@ -3,9 +3,12 @@
 //! A server may report new mail in the answer to any command (RFC 9051 §7.4.1). It does so once:
 //! what is not remembered here is never said again.
 
+use std::collections::BTreeSet;
+
 use async_imap::imap_proto::{AttributeValue, MailboxDatum, Response, Status};
 
 use super::code::ResponseCode;
+use super::name;
 use super::select::Selected;
 
 /// The selected mailbox and what has happened in it since somebody looked.
@@ -17,11 +20,18 @@ pub(super) struct View {
     pub(super) arrived: bool,
     /// Flags have changed or messages have gone.
     pub(super) changed: bool,
+    /// The mailbox got other UIDs while it was open.
+    pub(super) regenerated: bool,
+    /// There may be mail in another mailbox.
+    pub(super) elsewhere: bool,
+    /// The mailboxes whose news count as that.
+    pub(super) listens_for: BTreeSet<String>,
 }
 
 impl View {
     /// Takes notice of a response to any command.
     pub(super) fn hear(&mut self, response: &Response<'_>) {
+        self.elsewhere |= self.is_elsewhere(response);
         let Some(selected) = &mut self.selected else { return };
         match response {
             Response::MailboxData(MailboxDatum::Exists(now)) => {
@@ -32,7 +42,15 @@ impl View {
                 selected.exists = selected.exists.saturating_sub(1);
                 self.changed = true;
             }
-            Response::Vanished { .. } => self.changed = true,
+            Response::Vanished { earlier, uids } => {
+                self.changed = true;
+                if !earlier {
+                    let gone = uids.iter().map(|range| range.end().saturating_sub(*range.start()));
+                    let gone =
+                        gone.fold(0u32, |sum, more| sum.saturating_add(more).saturating_add(1));
+                    selected.exists = selected.exists.saturating_sub(gone);
+                }
+            }
             Response::Fetch(_, attributes) => {
                 let flags = |value: &AttributeValue<'_>| matches!(value, AttributeValue::Flags(_));
                 self.changed |= attributes.iter().any(flags);
@@ -46,9 +64,38 @@ impl View {
                     selected.permanent_flags = flags;
                 }
                 Some(ResponseCode::ReadOnly) => selected.read_only = true,
+                Some(ResponseCode::UidValidity(n)) => {
+                    self.regenerated |= n != selected.status.uid_validity.get();
+                }
                 _ => {}
             },
             _ => {}
+        }
+    }
+
+    /// No mailbox is selected any more.
+    pub(super) fn leave(&mut self) {
+        self.selected = None;
+        self.arrived = false;
+        self.changed = false;
+    }
+
+    /// Whether a response tells of another mailbox that somebody listens for. New names do, for they
+    /// may match a pattern; and so does a server that has lost count (RFC 5465 §5.8).
+    fn is_elsewhere(&self, response: &Response<'_>) -> bool {
+        if self.listens_for.is_empty() {
+            return false;
+        }
+        match response {
+            Response::MailboxData(MailboxDatum::Status { mailbox, .. }) => {
+                name::shown(mailbox).is_some_and(|name| self.listens_for.contains(&name))
+            }
+            Response::MailboxData(MailboxDatum::List(_)) => true,
+            Response::Data { status: Status::Ok, outcome } => matches!(
+                ResponseCode::of(outcome),
+                Some(ResponseCode::Other(word)) if word == "NOTIFICATIONOVERFLOW"
+            ),
+            _ => false,
         }
     }
 }
@@ -72,6 +119,41 @@ mod tests {
         assert!(!view.arrived && view.changed);
         hear(&mut view, "* 3 EXISTS");
         assert!(view.arrived);
+    }
+
+    #[test]
+    fn messages_that_vanish_make_room_for_growth() {
+        let mut view = View { selected: Some(selected(5)), ..View::default() };
+        hear(&mut view, "* VANISHED (EARLIER) 1:3");
+        hear(&mut view, "* VANISHED 2,4:5");
+        assert!(view.changed && !view.arrived);
+        hear(&mut view, "* 3 EXISTS");
+        assert!(view.arrived, "there were two left");
+        hear(&mut view, "* VANISHED 1:4294967295");
+        assert_eq!(view.selected.as_ref().map(|selected| selected.exists), Some(0));
+    }
+
+    #[test]
+    fn another_generation_is_noticed() {
+        let mut view = View { selected: Some(selected(3)), ..View::default() };
+        hear(&mut view, "* OK [UIDVALIDITY 7] as before");
+        assert!(!view.regenerated);
+        hear(&mut view, "* OK [UIDVALIDITY 8] all is new");
+        assert!(view.regenerated);
+    }
+
+    #[test]
+    fn news_of_other_mailboxes_count_where_somebody_listens() {
+        let status = "* STATUS \"Entw&APw-rfe\" (MESSAGES 1 UIDNEXT 2 UIDVALIDITY 3)";
+        let heard = |names: &[&str], line: &str| {
+            let listens_for = names.iter().map(|name| (*name).to_owned()).collect();
+            let mut view = View { listens_for, ..View::default() };
+            hear(&mut view, line);
+            view.elsewhere
+        };
+        assert!(heard(&["Entwürfe"], status) && !heard(&["Work"], status) && !heard(&[], status));
+        assert!(heard(&["Work"], "* LIST () \"/\" New") && !heard(&["Work"], "* 3 EXISTS"));
+        assert!(heard(&["Work"], "* OK [NOTIFICATIONOVERFLOW] too many"));
     }
 
     #[test]

@@ -67,6 +67,11 @@ impl Wire {
         self.client.is_some()
     }
 
+    /// Ends the connection: nothing more is sent.
+    pub(super) fn close(&mut self) {
+        self.client = None;
+    }
+
     /// How many responses of this server could not be parsed.
     pub(super) fn unparsed(&self) -> u64 {
         self.unparsed

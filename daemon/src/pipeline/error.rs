@@ -18,9 +18,15 @@ pub enum FlowError {
     /// There is nothing to log in with.
     #[error(transparent)]
     Credential(#[from] CredentialError),
+    /// The login of the server's master was refused to others, and is not tried for this account.
+    #[error("the login of the server's master is refused")]
+    MasterShut,
     /// The model's thread.
     #[error(transparent)]
     Model(#[from] ModelError),
+    /// The machine slept, or its clock was set: no connection can be relied on.
+    #[error("the clock has jumped: the connection is made anew")]
+    ClockJumped,
     /// A parser's thread ended by itself.
     #[error("reading a chunk of messages ended by itself: {0}")]
     Reading(#[from] tokio::task::JoinError),

@@ -13,6 +13,7 @@ mod landed;
 mod list;
 mod mark;
 mod moves;
+mod open;
 mod read;
 mod refused;
 mod turn;
@@ -27,16 +28,16 @@ use tokio_util::sync::CancellationToken;
 use triaged_core::config::{HistoryText, Mode, WithoutKeywords};
 use triaged_core::decision::{Considered, Decision, Flag, Judge, Mark};
 use triaged_core::label::Keyword;
-use triaged_core::mailbox::{Uid, UidSet};
+use triaged_core::mailbox::UidSet;
 use triaged_core::score::Prediction;
-use triaged_core::sync::{self, Backfill, Cursor, SyncPlan};
+use triaged_core::sync::Backfill;
 
 use crate::clock::Clock;
 use crate::imap::{Listed, MoveWay, Selected, Session};
 use crate::metrics::{Backlog, Metrics, Stage};
 use crate::model::{Answers, Classifier, ServedModel};
 use crate::pulse::Heart;
-use crate::store::{Account, Action, PlannedMessage, Store, StoredMailbox};
+use crate::store::{Action, PlannedMessage, Store, StoredMailbox};
 
 pub use backfill::Step;
 pub use caution::Caution;
@@ -157,48 +158,6 @@ impl Caught {
 }
 
 impl Pipeline {
-    /// Selects a mailbox, begins it where it is new or has new UIDs, and finishes what an earlier
-    /// life of the daemon decided and did not confirm.
-    pub async fn open(
-        &self,
-        session: &mut Session,
-        account: Account,
-        name: &str,
-        terms: &Terms,
-    ) -> Result<OpenMailbox, FlowError> {
-        let backfill = terms.backfill;
-        let selected = session.select(name).await?;
-        let stored = self.store.mailbox(account.id, name).await?;
-        let cursor = stored.map(|mailbox| mailbox.cursor);
-        let stored =
-            match (sync::plan_sync(cursor, selected.status, backfill, account.first_start), stored)
-            {
-                (SyncPlan::Continue(_), Some(stored)) => stored,
-                (SyncPlan::Continue(cursor) | SyncPlan::Begin(cursor), _) => {
-                    self.store.begin_mailbox(account.id, name, cursor).await?
-                }
-                (SyncPlan::AskHighestUid, _) => {
-                    let next = session.highest_uid().await?.map_or(Uid::FIRST, Uid::next);
-                    let uid_validity = selected.status.uid_validity;
-                    let cursor = Cursor { uid_validity, next, not_before: None };
-                    self.store.begin_mailbox(account.id, name, cursor).await?
-                }
-            };
-        let mut mailbox = OpenMailbox {
-            name: name.to_owned(),
-            stored,
-            selected,
-            mode: terms.mode,
-            without_keywords: terms.without_keywords.clone(),
-            refused: Refused::default(),
-            has_labels: session.has_labels(),
-            way: session.move_way(),
-            quarantined: 0,
-        };
-        self.finish_pending(session, &mut mailbox).await?;
-        Ok(mailbox)
-    }
-
     /// Takes all new messages of a selected mailbox through the pipe, or as many as are done when
     /// a stop is heard.
     pub async fn catch_up(
@@ -452,6 +411,7 @@ impl Pipeline {
         PlannedMessage {
             uid: draft.uid,
             identity: draft.identity,
+            email: draft.email,
             subject: (self.history_text == HistoryText::Subject).then_some(draft.subject),
             action,
             model: prediction.is_some().then(|| model.version.clone()),

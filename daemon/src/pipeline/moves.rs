@@ -174,23 +174,23 @@ impl Pipeline {
         moves: &mut [PendingEffect],
         marks: &Ended,
     ) -> Result<Option<ImapError>, FlowError> {
-        let mut status = session.status(&target.mailbox).await;
-        if target.create && matches!(status, Err(ImapError::MailboxGone(_))) {
+        let mut state = session.status(&target.mailbox).await;
+        if target.create && matches!(state, Err(ImapError::MailboxGone(_))) {
             tracing::info!("a mailbox that mail is to be moved to is made");
-            status = match session.create(&target.mailbox).await {
+            state = match session.create(&target.mailbox).await {
                 Ok(()) => session.status(&target.mailbox).await,
                 Err(error) => Err(error),
             };
         }
-        let status = match status {
+        let state = match state {
             Err(error) if concerns_target(&error) => return Ok(Some(error)),
-            status => status?,
+            state => state?,
         };
         let begun = Begun {
             at: self.clock.now(),
-            uid_validity: status.uid_validity,
+            uid_validity: state.status.uid_validity,
             // Without UIDNEXT all of it is looked through, should that be needed.
-            next: status.uid_next.unwrap_or(Uid::FIRST),
+            next: state.status.uid_next.unwrap_or(Uid::FIRST),
         };
         self.store.begin_moves(marks, moves, begun).await?;
         Ok(None)

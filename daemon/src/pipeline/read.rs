@@ -18,6 +18,8 @@ pub(super) struct Draft {
     pub(super) text: Option<String>,
     pub(super) subject: String,
     pub(super) identity: Option<Identity>,
+    /// The server's own word for it, wherever it is.
+    pub(super) email: Option<Identity>,
     pub(super) flags: Vec<String>,
     pub(super) defects: Vec<&'static str>,
     /// It can not be read, and was tried often enough.
@@ -73,6 +75,7 @@ impl Pipeline {
             text: Some(text),
             subject,
             identity,
+            email: listed.email.as_deref().map(|email| self.store.email(email)),
             flags: listed.flags.clone(),
             defects: defects.iter().map(|defect| defect.as_str()).collect(),
             given_up: false,
@@ -107,6 +110,7 @@ impl Pipeline {
             text: None,
             subject: String::new(),
             identity: None,
+            email: listed.email.as_deref().map(|email| self.store.email(email)),
             flags: listed.flags.clone(),
             defects: vec!["unreadable"],
             given_up: true,

@@ -66,6 +66,17 @@ impl History {
         Ok(page)
     }
 
+    /// The mailboxes of an account that were opened at some time, by name.
+    pub async fn mailboxes(&self, account: &str) -> Result<Vec<String>, StoreError> {
+        Ok(sqlx::query_scalar(
+            "SELECT mailbox.name FROM mailbox JOIN account ON account.id = mailbox.account \
+             WHERE account.name = ? ORDER BY mailbox.name",
+        )
+        .bind(account)
+        .fetch_all(&self.pool)
+        .await?)
+    }
+
     /// The UIDs of a mailbox, as it is now, that were decided.
     pub async fn decided(&self, account: &str, mailbox: &str) -> Result<BTreeSet<Uid>, StoreError> {
         let uids: Vec<i64> = sqlx::query_scalar(

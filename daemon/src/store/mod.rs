@@ -10,10 +10,11 @@ mod error;
 mod history;
 mod moves;
 mod open;
+mod places;
 mod plan;
 mod rows;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -30,8 +31,8 @@ pub use error::StoreError;
 pub use history::{Facts, History};
 pub use rows::{
     Account, Action, Backfill, BackfillProgress, BackfillState, Begun, Deed, Earlier, EffectState,
-    HistoryAnswer, HistoryRow, Identity, Landed, Move, PendingEffect, PlannedMessage,
-    StoredMailbox,
+    HistoryAnswer, HistoryRow, Identity, Landed, Marks, Move, PendingEffect, PlannedMessage,
+    Remarks, StoredMailbox,
 };
 
 /// The store of one daemon. Clones share one connection.
@@ -75,18 +76,43 @@ impl Store {
         Identity(identity)
     }
 
+    /// How to recognise a message by what its server calls it (EMAILID, X-GUID).
+    pub fn email(&self, name: &str) -> Identity {
+        // No message has this size: one kind of identity is never taken for the other.
+        self.identity(name.as_bytes(), u64::MAX)
+    }
+
     /// The account of that name; at its first start it gets a row and `now` as first start.
     pub async fn account(&self, name: &str, now: Timestamp) -> Result<Account, StoreError> {
-        sqlx::query("INSERT INTO account (name, first_start) VALUES (?, ?) ON CONFLICT DO NOTHING")
-            .bind(name)
+        let found = self.accounts(&[name], now).await?;
+        found.first().copied().ok_or_else(|| StoreError::Row(format!("account {name:?}")))
+    }
+
+    /// The accounts of these names, in one transaction: there may be thousands.
+    pub async fn accounts(
+        &self,
+        names: &[&str],
+        now: Timestamp,
+    ) -> Result<Vec<Account>, StoreError> {
+        let mut transaction = self.pool.begin().await?;
+        let mut accounts = Vec::with_capacity(names.len());
+        for name in names {
+            sqlx::query(
+                "INSERT INTO account (name, first_start) VALUES (?, ?) ON CONFLICT DO NOTHING",
+            )
+            .bind(*name)
             .bind(now.as_millisecond())
-            .execute(&self.pool)
+            .execute(&mut *transaction)
             .await?;
-        let row = sqlx::query("SELECT id, first_start FROM account WHERE name = ?")
-            .bind(name)
-            .fetch_one(&self.pool)
-            .await?;
-        Ok(Account { id: AccountId(row.try_get(0)?), first_start: moment(row.try_get(1)?)? })
+            let row = sqlx::query("SELECT id, first_start FROM account WHERE name = ?")
+                .bind(*name)
+                .fetch_one(&mut *transaction)
+                .await?;
+            let id = AccountId(row.try_get(0)?);
+            accounts.push(Account { id, first_start: moment(row.try_get(1)?)? });
+        }
+        transaction.commit().await?;
+        Ok(accounts)
     }
 
     /// The mailbox of that name, if it was begun.
@@ -146,45 +172,6 @@ impl Store {
     /// and those that we moved here.
     pub async fn decided_uids(&self, mailbox: &StoredMailbox) -> Result<BTreeSet<Uid>, StoreError> {
         self.decided_between(mailbox, mailbox.cursor.next, Uid::LAST).await
-    }
-
-    /// Where messages of these identities were decided before in the account. Those that were
-    /// decided and could not be labelled there do not count, for here they may be; nor do those
-    /// whose effects are still to be confirmed, which a move has taken away from them, unless it was
-    /// a move of ours: its marks were confirmed before.
-    pub async fn earlier(
-        &self,
-        account: AccountId,
-        identities: &[Identity],
-    ) -> Result<HashMap<Identity, Vec<Earlier>>, StoreError> {
-        let mut found = HashMap::new();
-        for identity in identities {
-            let rows = sqlx::query(
-                "SELECT mailbox, uid_validity, uid FROM message \
-                 WHERE account = ? AND identity = ? \
-                 AND (outcome IN ('labelled', 'moved', 'unlabelled', 'shadow', 'known') \
-                 OR outcome = 'pending' AND EXISTS (SELECT 1 FROM effect \
-                 WHERE effect.message = message.id AND begun_at IS NOT NULL))",
-            )
-            .bind(account.0)
-            .bind(identity.0.as_slice())
-            .fetch_all(&self.pool)
-            .await?;
-            let earlier = rows
-                .into_iter()
-                .map(|row| {
-                    Ok(Earlier {
-                        mailbox: MailboxId(row.try_get(0)?),
-                        uid_validity: uid_validity(row.try_get(1)?)?,
-                        uid: uid(row.try_get(2)?)?,
-                    })
-                })
-                .collect::<Result<Vec<_>, StoreError>>()?;
-            if !earlier.is_empty() {
-                found.insert(*identity, earlier);
-            }
-        }
-        Ok(found)
     }
 
     /// Writes what is still in memory to disk and closes the file.

@@ -107,8 +107,8 @@ async fn insert_message(
     now: Timestamp,
 ) -> Result<Option<i64>, StoreError> {
     let row = sqlx::query(
-        "INSERT INTO message (account, mailbox, uid_validity, uid, identity, subject, decided_at, \
-         action, outcome, model, defects) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
+        "INSERT INTO message (account, mailbox, uid_validity, uid, identity, email, subject, \
+         decided_at, action, outcome, model, defects) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
          ON CONFLICT (mailbox, uid_validity, uid) DO NOTHING RETURNING id",
     )
     .bind(mailbox.account.0)
@@ -116,6 +116,7 @@ async fn insert_message(
     .bind(mailbox.cursor.uid_validity.get())
     .bind(planned.uid.get())
     .bind(planned.identity.map(|identity| identity.0.to_vec()))
+    .bind(planned.email.map(|email| email.0.to_vec()))
     .bind(planned.subject.as_deref())
     .bind(now.as_millisecond())
     .bind(planned.action.as_str())

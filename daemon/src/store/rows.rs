@@ -33,6 +33,24 @@ pub struct StoredMailbox {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Identity(pub [u8; 16]);
 
+/// By what a message is recognised, as far as it is known.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Marks {
+    /// Message-ID and size.
+    pub identity: Option<Identity>,
+    /// What the server calls it.
+    pub email: Option<Identity>,
+}
+
+/// What a server says of a mailbox beside its UIDs.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Remarks {
+    /// What it calls the mailbox whatever its name is (RFC 8474).
+    pub object_id: Option<String>,
+    /// The highest mod-sequence (RFC 7162).
+    pub highest_mod_seq: Option<u64>,
+}
+
 /// Where a message of some identity was decided before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Earlier {
@@ -168,6 +186,8 @@ pub struct PlannedMessage {
     pub uid: Uid,
     /// How to recognise it elsewhere; `None` without a Message-ID.
     pub identity: Option<Identity>,
+    /// The server's own word for it; `None` where it has none.
+    pub email: Option<Identity>,
     /// Only where the configuration asks for subjects.
     pub subject: Option<String>,
     /// What shall be done.

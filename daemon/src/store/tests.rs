@@ -26,6 +26,7 @@ fn planned(n: u32, action: Action, add: &[&str]) -> PlannedMessage {
     PlannedMessage {
         uid: uid_of(n),
         identity: None,
+        email: None,
         subject: None,
         action,
         prediction: Some(Prediction {

@@ -56,9 +56,8 @@ impl Installation {
     /// Replaces the configuration; a daemon sees it when it starts.
     pub(crate) fn configure(&self, settings: &Settings) {
         let secrets = self.folder.path().join("secrets");
-        for account in settings.accounts() {
-            let file = account.password_file(&secrets);
-            fs::write(&file, format!("{}\n", account.secret())).unwrap();
+        for (file, secret) in settings.secrets(&secrets) {
+            fs::write(&file, format!("{secret}\n")).unwrap();
             fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
         }
         self.write_config(settings.toml(&self.state(), &secrets, self.http).as_bytes());

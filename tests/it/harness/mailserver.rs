@@ -25,6 +25,26 @@ use super::wait::{PATIENCE, until};
 /// Every user's password: distinct, so that a test can look for it where it must not be.
 pub(crate) const PASSWORD: &str = "it-canary+Zq7x/9Vb2=";
 
+/// The master's password, as distinct.
+pub(crate) const MASTER_PASSWORD: &str = "it-master+Qw8n/4Lp1=";
+
+/// The master has the rights of the user whose mailbox it opens.
+const WITH_MASTER: &str = "auth_master_user_separator = *
+passdb {
+  driver = static
+  master = yes
+  args = password=it-master+Qw8n/4Lp1=
+}
+userdb {
+  driver = passwd-file
+  args = username_format=%Ln @DIR@/users
+  default_fields = home=@DIR@/home/%n
+}
+plugin {
+  acl_user = %u
+}
+";
+
 /// How Dovecot stores mail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Format {
@@ -65,9 +85,33 @@ impl Mailserver {
         Self::run(Software::Dovecot(format), imap, "")
     }
 
-    /// A Dovecot with more lines of configuration, put before its own passdb.
+    /// A Dovecot with more lines of configuration, put before its own passdb; `@DIR@` in them is its
+    /// folder.
     pub(crate) fn start_with(format: Format, configuration: &str) -> Mailserver {
         Self::run(Software::Dovecot(format), free_port(), configuration)
+    }
+
+    /// A Dovecot whose users are in a list that [`Self::has_users`] writes, and a master user who
+    /// opens all of their mailboxes: `USER*root`, or `root` for USER.
+    pub(crate) fn with_master(format: Format) -> Mailserver {
+        let mail = Self::start_with(format, WITH_MASTER);
+        mail.has_users(&[]);
+        mail
+    }
+
+    /// From now on these are the users that the server knows of.
+    pub(crate) fn has_users(&self, names: &[String]) {
+        let lines: String = names.iter().map(|name| format!("{name}::::::\n")).collect();
+        let list = self.place.folder.path().join("users");
+        fs::write(&list, lines).unwrap();
+        fs::set_permissions(&list, fs::Permissions::from_mode(0o644)).unwrap();
+    }
+
+    /// What asks this server for the names of its users: a program and its arguments.
+    pub(crate) fn list_command(&self) -> Vec<String> {
+        let configuration = self.place.folder.path().join("dovecot.conf");
+        let configuration = configuration.to_str().unwrap();
+        ["/usr/bin/doveadm", "-c", configuration, "user", "*"].map(str::to_owned).to_vec()
     }
 
     /// Starts either server and waits until it takes mail.
@@ -79,6 +123,7 @@ impl Mailserver {
         let folder = TempDir::with_prefix("triaged-it-").unwrap();
         // Root's servers run as `nobody`, who must get in.
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        let configuration = configuration.replace("@DIR@", folder.path().to_str().unwrap());
         fs::write(folder.path().join("more.conf"), configuration).unwrap();
         let place = Place { software, folder, imap, imaps: free_port(), lmtp: free_port() };
         let ports = [place.imap, place.imaps, place.lmtp];

@@ -29,11 +29,13 @@ pub(crate) use flow::Flow;
 pub(crate) use impostor::Impostor;
 pub(crate) use installation::{Installation, Record};
 pub(crate) use mail::{Mail, fixtures};
-pub(crate) use mailserver::{Format, Mailserver, PASSWORD, Software, Stored, User};
+pub(crate) use mailserver::{
+    Format, MASTER_PASSWORD, Mailserver, PASSWORD, Software, Stored, User,
+};
 pub(crate) use ports::free_port;
 pub(crate) use process::{Process, group_members};
 pub(crate) use proxy::Proxy;
-pub(crate) use settings::{Account, Settings};
+pub(crate) use settings::{Account, Server, Settings};
 pub(crate) use version::{Bundle, DEFAULT, FIXTURE};
 pub(crate) use wait::{until, until_within};
 

@@ -24,6 +24,8 @@ struct Line {
     stopped: AtomicBool,
     /// When each connection came.
     connections: Mutex<Vec<Instant>>,
+    /// How many are open now, and how many were at the most.
+    open_now: Mutex<(usize, usize)>,
     received: AtomicU64,
     /// Whether lines that announce mail are left out; for connections in clear.
     hushed: AtomicBool,
@@ -88,6 +90,7 @@ impl Proxy {
             conduct: AtomicU8::new(PASS),
             stopped: AtomicBool::new(false),
             connections: Mutex::default(),
+            open_now: Mutex::default(),
             received: AtomicU64::new(0),
             hushed: AtomicBool::new(false),
             last_words: Mutex::default(),
@@ -121,6 +124,11 @@ impl Proxy {
     /// How many connections there were.
     pub(crate) fn connections(&self) -> u64 {
         self.times().len() as u64
+    }
+
+    /// The most connections that were open at the same time.
+    pub(crate) fn most_open(&self) -> usize {
+        self.line.open_now.lock().unwrap().1
     }
 
     /// Drops all connections.
@@ -289,6 +297,11 @@ fn connect(client: TcpStream, line: &Arc<Line>) -> io::Result<()> {
     let server = TcpStream::connect((Ipv4Addr::LOCALHOST, line.server))?;
     line.connections.lock().unwrap().push(Instant::now());
     line.open.lock().unwrap().extend([client.try_clone()?, server.try_clone()?]);
+    {
+        let mut open = line.open_now.lock().unwrap();
+        open.0 += 1;
+        open.1 = open.1.max(open.0);
+    }
     let (client_in, server_in) = (client.try_clone()?, server.try_clone()?);
     let (up, down) = (Arc::clone(line), Arc::clone(line));
     thread::spawn(move || {
@@ -296,6 +309,8 @@ fn connect(client: TcpStream, line: &Arc<Line>) -> io::Result<()> {
             up.listen(bytes);
             Cow::Borrowed(bytes)
         });
+        // The client has closed it.
+        up.open_now.lock().unwrap().0 -= 1;
     });
     thread::spawn(move || {
         pump(server_in, client, &down, false, |bytes| {

@@ -1,26 +1,28 @@
 //! One `[[account]]`: where its mail is, who logs in, which mailboxes are watched and how.
 //!
-//! What it logs in with stands in `login`, what protects its connection in `protection`; nothing is
-//! connected to.
+//! What it logs in with stands in `login`, what protects its connection in `protection`; accounts
+//! that come from a list of users in `server`. Nothing is connected to.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use super::login::{self, Credential, Login, Mechanism};
+use super::mailboxes::{self, Mailboxes};
 use super::pin::KeyPin;
 use super::problem::{Fault, Problems};
 use super::protection::{self, Protection, Tls};
 use super::raw::{Placed, Section};
 use super::settings::{Mode, mode, number};
-use super::values::{account_name, backfill_days, canonical, host_name, mailbox_name};
+use super::values::{account_name, backfill_days, host_name};
 use super::without::{self, WithoutKeywords};
+use crate::choice::{Choice, canonical};
 use crate::sync::Backfill;
 
 /// One mail account, with only valid values.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AccountConfig {
-    /// Short name for logs and metrics, unique; never an address.
+    /// Short name for logs and commands, unique; never an address.
     pub name: String,
     /// Host name or address of the IMAP server.
     pub host: String,
@@ -40,8 +42,8 @@ pub struct AccountConfig {
     pub auth: Option<Mechanism>,
     /// Where its password is kept, or who gives it tokens.
     pub credential: Credential,
-    /// Names of the watched mailboxes, at least one, all different.
-    pub mailboxes: Vec<String>,
+    /// Which mailboxes are watched.
+    pub mailboxes: Choice,
     /// How much older mail is classified at the first start.
     pub backfill: Backfill,
     /// Whether decisions are written.
@@ -59,12 +61,12 @@ const LONGEST_POLL: i64 = 86_400;
 pub(super) fn read_all(
     sections: Vec<Section<'_>>,
     default_mode: Mode,
+    taken: &mut Taken,
     problems: &mut Problems,
 ) -> Vec<AccountConfig> {
-    let mut taken = Taken::default();
     sections
         .into_iter()
-        .filter_map(|section| read(section, default_mode, &mut taken, problems))
+        .filter_map(|section| read(section, default_mode, taken, problems))
         .collect()
 }
 
@@ -76,30 +78,42 @@ fn read(
     problems: &mut Problems,
 ) -> Option<AccountConfig> {
     let name = read_name(&mut section, taken, problems);
+    let body = read_body(&mut section, login::read, default_mode, problems);
+    section.finish(problems);
+    let (name, (account, mailboxes)) = (name?, body?);
+    let whose = account.authorize_as.as_deref().unwrap_or(&account.user);
+    for mailbox in &mailboxes {
+        taken.mailbox(&name, (&account.host, account.port, whose), mailbox, problems);
+    }
+    Some(AccountConfig { name, ..account })
+}
+
+/// All that `[[account]]` and `[[server]]` both have, with an empty name; and where each mailbox
+/// stands. `read_login` reads who logs in.
+pub(super) fn read_body(
+    section: &mut Section<'_>,
+    read_login: impl FnOnce(&mut Section<'_>, &mut Problems) -> Option<Login>,
+    default_mode: Mode,
+    problems: &mut Problems,
+) -> Option<(AccountConfig, Vec<Placed<String>>)> {
     let host = section.require::<String>("host", "name the IMAP server", problems);
     let host = host.and_then(|host| host.check(problems, host_name));
-    let protection = protection::read(&mut section, host.as_deref(), problems);
-    let port = number(&mut section, "port", 1..=65_535, problems)
+    let protection = protection::read(section, host.as_deref(), problems);
+    let port = number(section, "port", 1..=65_535, problems)
         .and_then(|port| u16::try_from(port).ok())
         .unwrap_or_else(|| protection.as_ref().map_or(Tls::Implicit, |one| one.tls).port());
-    let login = login::read(&mut section, problems);
-    let mailboxes = read_mailboxes(&mut section, problems);
-    let backfill = section.take::<String>("backfill", problems);
-    let backfill = backfill.and_then(|text| text.check(problems, |text| backfill_days(&text)));
-    let mode = mode(&mut section, problems).unwrap_or(default_mode);
-    let poll = number(&mut section, "poll_seconds", 1..=LONGEST_POLL, problems).unwrap_or(60);
-    let without_keywords = without::read(&mut section, problems);
-    section.finish(problems);
-    let (name, host) = (name?, host?);
+    let login = read_login(section, problems);
+    let mailboxes = mailboxes::read(section, problems);
+    let Mailboxes { choice, names } = mailboxes.unwrap_or_else(|| Mailboxes::main_of(section));
+    let backfill = read_backfill(section, problems);
+    let mode = mode(section, problems).unwrap_or(default_mode);
+    let poll = read_poll(section, problems);
+    let without_keywords = without::read(section, problems);
     let Login { user, authorize_as, auth, credential } = login?;
     let Protection { tls, ca_file, pinned_key } = protection?;
-    let whose = authorize_as.as_deref().unwrap_or(&user);
-    for mailbox in &mailboxes {
-        taken.mailbox(&name, (&host, port, whose), mailbox, problems);
-    }
-    Some(AccountConfig {
-        name,
-        host,
+    let account = AccountConfig {
+        name: String::new(),
+        host: host?,
         port,
         tls,
         ca_file,
@@ -108,17 +122,33 @@ fn read(
         authorize_as,
         auth,
         credential,
-        mailboxes: mailboxes.into_iter().map(|mailbox| mailbox.value).collect(),
+        mailboxes: choice,
         backfill: backfill.unwrap_or(Backfill::None),
         mode,
         without_keywords,
-        poll: Duration::from_secs(poll.into()),
-    })
+        poll: poll.unwrap_or(Duration::from_mins(1)),
+    };
+    Some((account, names))
 }
 
-/// What earlier accounts have, so that no later one has it too.
+/// Reads `backfill`; `None` where it is absent or was reported.
+pub(super) fn read_backfill(
+    section: &mut Section<'_>,
+    problems: &mut Problems,
+) -> Option<Backfill> {
+    let text = section.take::<String>("backfill", problems)?;
+    text.check(problems, |text| backfill_days(&text))
+}
+
+/// Reads `poll_seconds`; `None` where it is absent or was reported.
+pub(super) fn read_poll(section: &mut Section<'_>, problems: &mut Problems) -> Option<Duration> {
+    let seconds = number(section, "poll_seconds", 1..=LONGEST_POLL, problems)?;
+    Some(Duration::from_secs(seconds.into()))
+}
+
+/// What earlier accounts and servers have, so that no later one has it too.
 #[derive(Default)]
-struct Taken {
+pub(super) struct Taken {
     /// Names in lower case.
     names: BTreeSet<String>,
     /// Host, port, user and mailbox, and the account that watches it.
@@ -133,7 +163,7 @@ impl Taken {
         mailbox: &Placed<String>,
         problems: &mut Problems,
     ) {
-        let name = canonical(&mailbox.value);
+        let name = canonical(&mailbox.value).to_owned();
         let key = (host.to_ascii_lowercase(), port, user.to_owned(), name);
         if let Some(first) = self.mailboxes.get(&key) {
             let what =
@@ -145,7 +175,8 @@ impl Taken {
     }
 }
 
-fn read_name(
+/// The name of an account or a server.
+pub(super) fn read_name(
     section: &mut Section<'_>,
     taken: &mut Taken,
     problems: &mut Problems,
@@ -159,28 +190,4 @@ fn read_name(
         }
         Ok(name)
     })
-}
-
-fn read_mailboxes(section: &mut Section<'_>, problems: &mut Problems) -> Vec<Placed<String>> {
-    let place = section.place.key("mailboxes", section.place.line);
-    let Some(list) = section.take_list::<String>("mailboxes", problems) else {
-        return vec![Placed { value: "INBOX".to_owned(), place }];
-    };
-    if list.value.is_empty() {
-        let what = "names no mailbox";
-        problems.add(&list.place, Fault::new(what, "write [\"INBOX\"] or leave the line out"));
-    }
-    let mut seen = BTreeSet::new();
-    let mut mailboxes = Vec::new();
-    for Placed { value, place } in list.value {
-        let name = Placed { value, place: place.clone() }.check(problems, |name| {
-            let name = mailbox_name(name)?;
-            if !seen.insert(canonical(&name)) {
-                return Err(Fault::new(format!("{name:?} is listed twice"), "keep one of them"));
-            }
-            Ok(name)
-        });
-        mailboxes.extend(name.map(|value| Placed { value, place }));
-    }
-    mailboxes
 }

@@ -9,8 +9,6 @@ use crate::sync::Backfill;
 
 /// Longest account name in bytes; it is a value of every metric of the account.
 const LONGEST_NAME: usize = 64;
-/// Longest mailbox name in bytes: above what servers take, and below what a command line holds.
-const LONGEST_MAILBOX: usize = 500;
 /// Ten years: more is `all`.
 const MOST_DAYS: u16 = 3650;
 
@@ -57,23 +55,6 @@ pub(super) fn credential_name(name: String) -> Result<SecretSource, Fault> {
         return Err(Fault::new(what, "write the name that LoadCredential= in the unit gives it"));
     }
     Ok(SecretSource::Credential(name))
-}
-
-/// The name by which two spellings of one mailbox are found equal (RFC 9051 §5.1: INBOX has no
-/// case).
-pub(super) fn canonical(mailbox: &str) -> String {
-    if mailbox.eq_ignore_ascii_case("INBOX") { "INBOX".to_owned() } else { mailbox.to_owned() }
-}
-
-pub(super) fn mailbox_name(name: String) -> Result<String, Fault> {
-    let fault = |what: &str, mend: &str| Err(Fault::new(format!("{name:?} {what}"), mend));
-    if name.is_empty() || name.len() > LONGEST_MAILBOX || name.chars().any(char::is_control) {
-        return fault("is no mailbox name", "write the name as the server lists it");
-    }
-    if name.contains(['*', '%']) {
-        return fault("is a pattern", "name each mailbox: patterns are not expanded");
-    }
-    Ok(name)
 }
 
 pub(super) fn backfill_days(text: &str) -> Result<Backfill, Fault> {

@@ -2,7 +2,6 @@
 
 use super::problem::{Fault, Problems};
 use super::raw::{Placed, Section};
-use super::values::mailbox_name;
 use crate::decision::{Decision, Flag, Mark, Target};
 use crate::score::Prediction;
 
@@ -75,8 +74,8 @@ pub(super) fn read(section: &mut Section<'_>, problems: &mut Problems) -> Withou
                 problems.add(&said.place, Fault::new("there is no urgent_mailbox", mend));
                 return WithoutKeywords::Report;
             };
-            match mailbox.check(problems, mailbox_name) {
-                Some(name) => WithoutKeywords::Mailbox(labels, Target::existing(&name)),
+            match mailbox.check(problems, existing) {
+                Some(target) => WithoutKeywords::Mailbox(labels, target),
                 None => WithoutKeywords::Report,
             }
         }
@@ -87,6 +86,15 @@ pub(super) fn read(section: &mut Section<'_>, problems: &mut Problems) -> Withou
             WithoutKeywords::Report
         }
     }
+}
+
+/// One mailbox by its name; that it is there is seen on the server.
+fn existing(name: String) -> Result<Target, Fault> {
+    if name.is_empty() || name.contains(['*', '%']) || name.chars().any(char::is_control) {
+        let what = format!("{name:?} is no mailbox name");
+        return Err(Fault::new(what, "write the name as the server lists it"));
+    }
+    Ok(Target::existing(&name))
 }
 
 fn urgent(

@@ -16,7 +16,7 @@ use crate::cli::{Exit, Failure, OrExit};
 pub(super) async fn run(
     config: &Config,
     account: &AccountConfig,
-    mailboxes: &[&str],
+    mailboxes: &[String],
     since: Timestamp,
 ) -> Result<Exit, Failure> {
     let secret = Credentials::of(account, &config.state).read().await.or_exit(Exit::Config)?;

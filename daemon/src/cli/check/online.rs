@@ -11,6 +11,7 @@ use triaged_core::config::{AccountConfig, Config, Mode, Tls};
 use triaged_core::decision::Flag;
 use triaged_core::label::{Keyword, KeywordMap};
 
+use super::lists;
 use super::report::{Line, Report, counted};
 use crate::cli::Exit;
 
@@ -26,7 +27,8 @@ const CAPABILITIES: [&str; 6] = ["IDLE", "CONDSTORE", "QRESYNC", "MOVE", "UIDPLU
 const MAILDIR_LIMIT: usize = 26;
 const CYRUS_LIMIT: usize = 100;
 
-/// Asks each account's server. Without `keywords` (there is no model) only login and mailboxes
+/// Asks each account's server, and each server that has a list of users with the first one who is
+/// chosen. Without `keywords` (there is no model) only login and mailboxes
 /// are looked at.
 pub(super) async fn accounts<W: Write>(
     config: &Config,
@@ -36,7 +38,9 @@ pub(super) async fn accounts<W: Write>(
     let ours: Option<Vec<&Keyword>> =
         keywords.map(|map| map.all().chain([config.keywords.unreadable()]).collect());
     let ours = ours.as_deref();
-    let mut answers = futures::stream::iter(&config.accounts)
+    let of_lists = futures::stream::iter(&config.servers).then(lists::first_user);
+    let of_lists: Vec<AccountConfig> = of_lists.filter_map(std::future::ready).collect().await;
+    let mut answers = futures::stream::iter(config.accounts.iter().chain(&of_lists))
         .map(|account| ask(account, &config.state, ours))
         .buffered(AT_A_TIME);
     while let Some(lines) = answers.next().await {
@@ -49,7 +53,7 @@ pub(super) async fn accounts<W: Write>(
 /// One account, from the password to the last mailbox.
 async fn ask(account: &AccountConfig, state: &Path, ours: Option<&[&Keyword]>) -> Vec<Line> {
     let name = &account.name;
-    let mut credentials = Credentials::of(account, state);
+    let credentials = Credentials::of(account, state);
     if credentials.look_up().is_err() {
         let what = "is not asked: what it logs in with can not be read, see above";
         return vec![Line::warn(name, what)];
@@ -67,7 +71,18 @@ async fn ask(account: &AccountConfig, state: &Path, ours: Option<&[&Keyword]>) -
         Line::ok(name, format!("logged in at {endpoint} {}", manner(account, &session))),
         capabilities(account, session.capabilities()),
     ];
-    for mailbox in &account.mailboxes {
+    let watched = match session.survey(&account.mailboxes).await {
+        Ok(survey) => survey.watched,
+        Err(error) => {
+            lines.push(not_opened(name, &error));
+            return lines;
+        }
+    };
+    if watched.is_empty() {
+        let what = "the server has no mailbox that `mailboxes` means";
+        lines.push(Line::fail(Exit::Config, name, what));
+    }
+    for mailbox in watched.iter().map(|one| &one.name) {
         let subject = format!("{name} {mailbox}");
         match session.select(mailbox).await {
             Ok(selected) => lines.extend(opened(&subject, account.mode, &selected, ours)),
@@ -216,6 +231,7 @@ mod tests {
             flags: owned(flags),
             exists: 3,
             highest_mod_seq: None,
+            object_id: None,
         }
     }
 
