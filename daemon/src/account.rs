@@ -3,6 +3,7 @@
 //! One task owns the account's only connection. Whatever goes wrong ends the connection, never
 //! the task: it waits, longer each time, and begins anew from the cursor.
 
+mod again;
 mod backfill;
 mod door;
 mod gate;
@@ -79,8 +80,6 @@ pub struct Watcher {
     pub jumps: Jumps,
     /// Which listings earlier connections died of.
     pub listing: Caution,
-    /// Which messages earlier connections died of.
-    pub reading: Caution,
     /// How much it may receive today.
     pub allowance: Allowance,
 }
@@ -92,7 +91,7 @@ enum Ended {
     Stopped,
     /// Another account needed the place.
     GaveWay,
-    /// All was done, and the server has no connection to spare.
+    /// All was done, and no connection is to be kept.
     Visited,
 }
 
@@ -131,7 +130,6 @@ struct Life<'a> {
 /// What outlives connections.
 #[derive(Default)]
 struct Lasting {
-    patience: Patience,
     push: PushRecord,
     there: Option<There>,
 }
@@ -145,14 +143,14 @@ struct There {
 impl Watcher {
     /// Watches until `stop`; every failure on the way is reported, counted and tried again.
     pub async fn run(mut self, stop: CancellationToken) {
-        let mut lasting = Lasting::default();
+        let (mut patience, mut lasting) = (Patience::default(), Lasting::default());
         let mut jumps = self.jumps.clone();
         while !stop.is_cancelled() {
             let Some(place) = self.place(&stop).await else { break };
             let began = self.pipeline.clock.monotonic();
             // In a box: an account that waits for its turn or for a server holds no more memory
             // than it needs for that.
-            let connection = Box::pin(self.connection(&place, &stop, &mut lasting));
+            let connection = Box::pin(self.connection(&place, &stop, &patience, &mut lasting));
             let ended = tokio::select! {
                 ended = connection => ended,
                 () = jumps.next() => Err(FlowError::ClockJumped),
@@ -160,53 +158,47 @@ impl Watcher {
             drop(place);
             self.door.listen();
             self.tell_alerts();
+            let now = self.pipeline.clock.monotonic();
             let away = match ended {
                 Ok(Ended::Stopped) => break,
                 Ok(Ended::GaveWay) => {
                     if !self.rest(&stop).await {
                         break;
                     }
-                    lasting.patience.begin_anew();
+                    patience.begin_anew();
                     continue;
                 }
-                Ok(Ended::Visited) => self.leave(&lasting.patience),
+                Ok(Ended::Visited) => {
+                    let away = patience.between_visits(self.config.poll, now).unwrap_or_default();
+                    self.report_visit(away);
+                    away
+                }
                 Err(error) if self.door.shuts_after(&error) => {
                     self.report_shut(&error);
                     tokio::select! {
                         () = stop.cancelled() => break,
-                        () = self.door.opened(&self.heart) => lasting.patience.begin_anew(),
+                        () = self.door.opened(&self.heart) => patience.begin_anew(),
                     }
                     tracing::info!(account = %self.config.name, "the login is tried again");
                     continue;
                 }
-                Err(error) => self.stay_away(&mut lasting.patience, &error, began),
+                Err(error) => {
+                    let away = patience.after(&error, began, now);
+                    self.report(&error, patience.attempt(), away);
+                    away
+                }
             };
             self.heart.beat(STEP + away);
             tokio::select! {
                 () = stop.cancelled() => break,
-                () = tokio::time::sleep(away) => {}
                 () = self.door.called() => {}
+                () = tokio::time::sleep(away) => {}
                 // What was waited for may be long over.
-                () = jumps.next() => lasting.patience.begin_anew(),
+                () = jumps.next() => patience.begin_anew(),
             }
             self.pipeline.metrics.reconnected();
         }
         self.show(AccountState::Stopped);
-    }
-
-    /// After a failure: how long to stay away.
-    fn stay_away(&self, patience: &mut Patience, error: &FlowError, began: Instant) -> Duration {
-        let away = patience.after(error, began, self.pipeline.clock.monotonic());
-        self.report(error, patience.attempt(), away);
-        away
-    }
-
-    /// After a visit: how long it is until the next one.
-    fn leave(&self, patience: &Patience) -> Duration {
-        let now = self.pipeline.clock.monotonic();
-        let away = patience.between_visits(self.config.poll, now).unwrap_or_default();
-        self.report_visit(away);
-        away
     }
 
     /// Waits for a place; `None` when the stop came first.
@@ -236,6 +228,7 @@ impl Watcher {
         &mut self,
         place: &Place,
         stop: &CancellationToken,
+        patience: &Patience,
         lasting: &mut Lasting,
     ) -> Result<Ended, FlowError> {
         let turn = self.gate.take();
@@ -246,7 +239,7 @@ impl Watcher {
         let gauge = self.pipeline.metrics.connection(ConnectionState::Connecting);
         let mut session = tokio::select! {
             () = stop.cancelled() => return Ok(Ended::Stopped),
-            session = self.door.enter(&self.config, self.allowance.meter(), &self.heart) => session?,
+            session = self.door.enter(&self.config, &self.heart, self.allowance.meter()) => session?,
         };
         if self.gave_way {
             tracing::debug!(account = %self.config.name, "logged in for a turn");
@@ -280,7 +273,7 @@ impl Watcher {
             passed_over: Vec::new(),
             said: BTreeSet::new(),
         };
-        let ended = self.live(&mut life, &lasting.patience).await?;
+        let ended = self.live(&mut life, patience).await?;
         life.session.logout().await;
         Ok(ended)
     }
@@ -293,17 +286,16 @@ impl Watcher {
             if life.stop.is_cancelled() {
                 return Ok(Ended::Stopped);
             }
+            self.try_again(life).await?;
             let pause = self.backfill(life).await?;
-            let state = self.standing(life);
-            self.show(state);
+            self.show(self.standing(life));
             self.show_watching(life);
             self.tell_alerts();
             self.pipeline.count_traffic(&self.allowance, self.account.id).await?;
             life.session.heed()?;
             let now = self.pipeline.clock.monotonic();
-            if patience.between_visits(self.config.poll, now).is_some()
-                && pause != Some(Duration::ZERO)
-            {
+            let visit = patience.between_visits(self.config.poll, now).is_some();
+            if visit && pause != Some(Duration::ZERO) {
                 return Ok(Ended::Visited);
             }
             life.gauge.becomes(ConnectionState::Waiting);
@@ -319,8 +311,8 @@ impl Watcher {
             // It could stay for as long as it may: there is room again.
             self.gave_way &= woken != Woken::Timeout;
             // What had to wait for another day was not withheld.
-            let now = self.pipeline.clock.now();
-            life.woken = spent.is_none().then_some((woken, now));
+            let ended = self.pipeline.clock.now();
+            life.woken = spent.is_none().then_some((woken, ended));
             let now = self.pipeline.clock.monotonic().duration_since(life.began);
             if !pass(life.looks.take(now), life.stop).await {
                 return Ok(Ended::Stopped);

@@ -211,6 +211,8 @@ fn watcher(ground: Ground, entrance: Entrance, config: AccountConfig, account: A
         heart: ground.pulse.heart(&config.name, account::STEP),
         asked: ground.requests.enter(account.id),
         account,
+        allowance: Allowance::new(config.daily_mebibytes),
+        config,
         pipeline: ground.pipeline,
         readiness: ground.readiness,
         standings: ground.standings,
@@ -219,8 +221,5 @@ fn watcher(ground: Ground, entrance: Entrance, config: AccountConfig, account: A
         gave_way: false,
         jumps: ground.jumps,
         listing: Caution::default(),
-        reading: Caution::default(),
-        allowance: Allowance::new(config.daily_mebibytes),
-        config,
     }
 }

@@ -46,6 +46,7 @@ impl Door {
     }
 
     /// The same for an account that a master opens, with the master's credentials.
+    #[must_use]
     pub fn of_master(self, master: Master) -> Self {
         Self { master: Some(master), ..self }
     }
@@ -55,8 +56,8 @@ impl Door {
     pub(super) async fn enter(
         &mut self,
         config: &AccountConfig,
-        meter: &Meter,
         heart: &Heart,
+        meter: &Meter,
     ) -> Result<Session, FlowError> {
         let Some(master) = self.master.clone() else { return self.open(config, meter).await };
         let probes = std::mem::take(&mut self.probes);

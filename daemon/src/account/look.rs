@@ -3,6 +3,8 @@
 //!
 //! It does not wait and does not come back from failures of the connection.
 
+use std::collections::BTreeSet;
+
 use jiff::SignedDuration;
 use tokio_util::sync::CancellationToken;
 use triaged_core::choice::canonical;
@@ -12,7 +14,7 @@ use triaged_core::sync::{Backfill, MailboxState};
 use super::{Life, STEP, There, Watcher};
 use crate::imap::{ImapError, Survey, Surveyed, Woken};
 use crate::metrics::Backlog;
-use crate::pipeline::{Caught, FlowError, OpenMailbox, Pace};
+use crate::pipeline::{Caught, FlowError, OpenMailbox, Pace, Terms};
 
 /// Mail of a mailbox that has just appeared is taken from so long before the look at which it was
 /// not there: clocks differ, and what is older was moved there.
@@ -20,16 +22,15 @@ const BEFORE: SignedDuration = SignedDuration::from_hours(1);
 
 impl Watcher {
     /// Takes every mailbox with new mail through the pipe; the main one last, so that it stays
-    /// selected and IDLE watches it.
-    ///
-    /// Where nothing more may be received today, the main one is only opened, to wait in it.
+    /// selected and IDLE watches it. Where nothing more may be received today, the main one is only
+    /// opened, to wait in it.
     pub(super) async fn look_at_all(&self, life: &mut Life<'_>) -> Result<(), FlowError> {
         let spent = self.spent().is_some();
         if spent && life.main.is_some() {
             return Ok(());
         }
-        let mut found = There { at: self.pipeline.clock.now(), names: [].into() };
         life.passed_over.clear();
+        let mut found = There { at: self.pipeline.clock.now(), names: [].into() };
         self.heart.beat(STEP);
         let survey = life.session.survey(&self.config.mailboxes).await?;
         let watched = self.let_go(life, survey);
@@ -40,7 +41,11 @@ impl Watcher {
             return Ok(());
         };
         life.session.listen_for(others.iter().map(|other| other.name.clone()).collect());
-        for other in others.iter().filter(|_| !spent) {
+        if spent {
+            self.look_at_main(life, main, others.is_empty()).await?;
+            return Ok(());
+        }
+        for other in others {
             self.heart.beat(STEP);
             if self.look_at(life, other).await? {
                 found.names.insert(other.name.clone());
@@ -49,17 +54,16 @@ impl Watcher {
         if self.look_at_main(life, main, others.is_empty()).await? {
             found.names.insert(main.name.clone());
         }
-        if !spent {
-            *life.there = Some(found);
-        }
+        *life.there = Some(found);
         Ok(())
     }
 
     /// The mailboxes to look at; those that are not there any more are forgotten.
     fn let_go(&self, life: &mut Life<'_>, survey: Survey) -> Vec<Surveyed> {
         let Survey { mut watched, whole } = survey;
-        let missing = |name: &String| watched.iter().all(|one| one.name != *name);
-        let missing: Vec<String> = life.seen.keys().filter(|name| missing(name)).cloned().collect();
+        let there: BTreeSet<&String> = watched.iter().map(|one| &one.name).collect();
+        let missing = life.seen.keys().filter(|name| !there.contains(name));
+        let missing: Vec<String> = missing.cloned().collect();
         if whole {
             for name in &missing {
                 life.seen.remove(name);
@@ -95,10 +99,10 @@ impl Watcher {
             }
             life.main_name = Some(main.name.clone());
         }
-        let Some(mailbox) = &mut life.main else { return Ok(false) };
         if self.spent().is_some() {
             return Ok(true);
         }
+        let Some(mailbox) = &mut life.main else { return Ok(false) };
         let pace = self.pace(life.stop, &life.backlog);
         let caught = self.pipeline.catch_up(&mut life.session, mailbox, &pace).await?;
         self.show_mailbox(&main.name, mailbox, caught);
@@ -151,6 +155,7 @@ impl Watcher {
         if self.spent().is_none() {
             life.seen.insert(name.clone(), state);
         }
+        self.show_readable(name);
         Ok(())
     }
 
@@ -173,8 +178,8 @@ impl Watcher {
         stop: &'a CancellationToken,
         backlog: &'a Backlog,
     ) -> Pace<'a> {
-        let Self { heart, listing, reading, allowance, .. } = self;
-        Pace { stop, heart, backlog, listing, reading, allowance }
+        let Self { heart, listing, allowance, .. } = self;
+        Pace { stop, heart, backlog, listing, allowance }
     }
 
     pub(super) async fn open(
@@ -183,10 +188,12 @@ impl Watcher {
         name: &str,
     ) -> Result<OpenMailbox, FlowError> {
         self.heart.beat(STEP);
-        let mode = self.config.mode;
-        let backfill = self.backfill_of(life, name);
-        let session = &mut life.session;
-        let mailbox = self.pipeline.open(session, self.account, name, backfill, mode).await?;
+        let terms = Terms {
+            backfill: self.backfill_of(life, name),
+            mode: self.config.mode,
+            without_keywords: self.config.without_keywords.clone(),
+        };
+        let mailbox = self.pipeline.open(&mut life.session, self.account, name, &terms).await?;
         if mailbox.read_only() && life.said.insert((name.to_owned(), "read-only")) {
             tracing::warn!(account = %self.config.name, mailbox = name, "the mailbox is read-only for this login: its mail is classified and gets no keywords; grant the right to set flags (the ACL rights s and w)");
         }

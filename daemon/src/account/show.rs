@@ -1,6 +1,7 @@
 //! What an account's flow tells of itself: to the boards of `readiness` and `standing`, to metrics and
 //! to the log. It decides nothing.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -34,6 +35,13 @@ impl Watcher {
         }
     }
 
+    /// A mailbox stands well, whether or not it was opened.
+    pub(super) fn show_readable(&self, mailbox: &str) {
+        self.standings.note(&self.config.name, |standing| {
+            standing.mailboxes.entry(mailbox.to_owned()).or_default().unreadable = None;
+        });
+    }
+
     /// No mailbox of the server is meant by the configuration.
     pub(super) fn nothing_to_watch(&self, life: &mut Life<'_>) {
         const REASON: &str = "no mailbox of the server is among those of `mailboxes`";
@@ -49,11 +57,8 @@ impl Watcher {
             tracing::info!(account = %self.config.name, mailbox, "the mailbox is not there any more");
         }
         self.standings.note(&self.config.name, |standing| {
-            let is_watched = |name: &String| watched.iter().any(|one| one.name == *name);
-            standing.mailboxes.retain(|name, _| is_watched(name));
-            for one in watched.iter().filter(|one| one.state.is_some()) {
-                standing.mailboxes.entry(one.name.clone()).or_default();
-            }
+            let watched: BTreeSet<&String> = watched.iter().map(|one| &one.name).collect();
+            standing.mailboxes.retain(|name, _| watched.contains(name));
         });
     }
 
@@ -187,6 +192,8 @@ impl Watcher {
         let shown = MailboxStanding {
             unreadable: None,
             read_only: mailbox.read_only(),
+            keeps_all: mailbox.keeps_all().filter(|_| self.moves()).map(str::to_owned),
+            quarantined: mailbox.quarantined(),
             disabled_keywords: disabled
                 .map(|(keyword, reason)| (keyword.to_string(), reason.to_owned()))
                 .collect(),
@@ -198,6 +205,11 @@ impl Watcher {
                 standing.last_mail = Some(now);
             }
         });
+    }
+
+    /// Whether any message may be to be moved.
+    fn moves(&self) -> bool {
+        self.pipeline.judge.moves() || self.config.without_keywords.moves()
     }
 
     /// The state that /readyz and systemd show.

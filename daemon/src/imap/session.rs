@@ -23,12 +23,12 @@ pub struct Session {
     pub(super) view: View,
     capabilities: Capabilities,
     mechanism: &'static str,
-    /// An OK that asked for less, until somebody heeds it.
-    slower: Option<Reply>,
     /// Whether a listing of mailboxes says how they stand, too (RFC 5819).
     pub(super) lists_states: bool,
     /// By what this server recognises a message wherever it is.
     pub(super) emails: Emails,
+    /// An OK that asked for less, until somebody heeds it.
+    slower: Option<Reply>,
 }
 
 /// A name that a message keeps when it is moved or copied.
@@ -108,7 +108,7 @@ impl Session {
         let mechanism = login.way(&offered)?.as_str();
         let lists_states = capabilities.has("LIST-STATUS");
         let view = View::default();
-        Ok(Self { wire, view, capabilities, mechanism, slower: None, lists_states, emails })
+        Ok(Self { wire, view, capabilities, mechanism, lists_states, emails, slower: None })
     }
 
     /// What the server can do for this user.
