@@ -75,7 +75,10 @@ class Lora:
 
 @dataclass(frozen=True)
 class Train:
-    """The training loop's numbers; default.toml says what each is."""
+    """The training loop's numbers; default.toml says what each is.
+
+    `fold_share`: of the shipped weights, 0 to 1, what the nets of the folds give together.
+    """
 
     method: str
     epochs: int
@@ -90,6 +93,7 @@ class Train:
     dropout: float
     class_balance: float
     average: float
+    fold_share: float
     seed: int
     lora: Lora
 
@@ -270,7 +274,8 @@ def check(config: Config) -> None:
         expect(keywords.count(keyword) == 1, "heads", "keywords that differ", keyword)
     tables = {title: vars(getattr(config, title)) for title in ("augment", "shares")}
     shares = {f"{title}.{name}": share for title, table in tables.items() for name, share in table.items()}
-    for path, share in (shares | {"counts.real_domains": config.counts.real_domains}).items():
+    others = {"counts.real_domains": config.counts.real_domains, "train.fold_share": config.train.fold_share}
+    for path, share in (shares | others).items():
         expect(0 <= share <= 1, path, "a share from 0 to 1", share)
     for name, weight in dataclasses.asdict(config.weights).items():
         expect(weight >= 0, f"weights.{name}", "0 or more", weight)

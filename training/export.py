@@ -138,18 +138,16 @@ def parity(net, file: Path, mails: Iterable[Ids]) -> dict[str, float]:
 
 def bundle(work: Path, precision: Precision, triaged: Path, out: Path, asked) -> None:
     """A bundle for graphics cards from what run.py left in `work`: another model.onnx, else the same."""
-    from safetensors.torch import load_file
+    from training import nets, pack, tokens, weights, wordcounts
 
-    from training import net, pack, tokens, weights, wordcounts
-
-    state, calibration = work / "final" / "state.safetensors", work / "calibration.json"
-    missing = [str(file) for file in (state, calibration) if not file.is_file()]
+    shares, calibration = nets.shipped(asked), work / "calibration.json"
+    states = [work / name / "state.safetensors" for name in shares]
+    missing = [str(file) for file in (*states, calibration) if not file.is_file()]
     if missing:
         raise SystemExit(f"{', '.join(missing)} is missing; `python -m training.run --work {work}` makes it")
     folder = weights.pretrained(asked.base, work / "weights")
     asked = dataclasses.replace(asked, base=dataclasses.replace(asked.base, weights=str(folder)))
-    made = net.Net(asked, asked.labels)
-    made.load_state_dict(load_file(state))
+    made = nets.load(asked, work, shares)
     made.counts = wordcounts.of_run(work)
     with tempfile.TemporaryDirectory(dir=work) as scratch:
         tokenizer = Path(scratch) / "tokenizer.json"

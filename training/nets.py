@@ -5,7 +5,8 @@
 A processor gets one net a core, each on one thread: the layers of a small encoder are too short to
 share out, so two threads on one net do less than two nets on a thread each (EXPERIMENTS.md). A
 graphics card gets one net after the other. A net that is there is passed over, one that was cut off
-goes on from its checkpoint. It deliberately predicts and measures nothing.
+goes on from its checkpoint. Their weights are averaged here, too.
+It deliberately predicts and measures nothing.
 """
 
 import argparse
@@ -56,6 +57,30 @@ def of_run(asked: Config, name: str) -> Config:
     """The configuration of one net: those of the folds only set numbers, and train less."""
     epochs = asked.train.epochs if name == FINAL else asked.train.fold_epochs
     return replace(asked, train=replace(asked.train, epochs=epochs))
+
+
+def shipped(asked: Config) -> dict[str, float]:
+    """Net to its share of the weights that are shipped."""
+    share = asked.train.fold_share if asked.folds else 0.0
+    folds = {folder_of(fold): share / len(asked.folds) for fold in asked.folds if share}
+    return {FINAL: 1.0 - share, **folds}
+
+
+def load(asked: Config, work: Path, shares: dict[str, float]):
+    """A net with the mean of the weights in WORK/NAME, each with its share; the shares add up to 1.
+
+    Nets that began at the same weights can be averaged: Wortsman et al., 2022, "Model soups".
+    """
+    from safetensors.torch import load_file
+
+    from training import net
+
+    parts = [(load_file(work / name / "state.safetensors"), share) for name, share in shares.items()]
+    first, _ = parts[0]
+    mean = {key: sum(part[key] * share for part, share in parts).to(first[key].dtype) for key in first}
+    made = net.Net(asked, asked.labels)
+    made.load_state_dict(mean)
+    return made.eval()
 
 
 def peak_bytes() -> int:

@@ -104,17 +104,6 @@ def train(run: Run) -> None:
         run.note("nets", Spent(round(time.monotonic() - started), nets.peak_together(made.values())))
 
 
-def trained(run: Run, name: str):
-    """The net in WORK/NAME, as it was kept."""
-    from safetensors.torch import load_file
-
-    from training import net
-
-    made = net.Net(run.asked, run.asked.labels)
-    made.load_state_dict(load_file(run.work / name / "state.safetensors"))
-    return made.eval()
-
-
 def counted(run: Run, folder: Path, learn: list[Mail]) -> Counts | None:
     """The word counts of these mails, none where the configuration wants none; kept in `folder`."""
     if not run.asked.counts.buckets:
@@ -134,7 +123,7 @@ def fold(run: Run, name: str, prepared: list[Mail]) -> None:
     folder = run.work / nets.folder_of(name)
     learn = [mail for mail in prepared if mail.fold != name]
     left = [mail for mail in prepared if mail.fold == name]
-    made, ids = trained(run, folder.name), ids_of(run, left)
+    made, ids = nets.load(run.asked, run.work, {folder.name: 1.0}), ids_of(run, left)
     counts = counted(run, folder, learn)
     rows = wordcounts.logits(counts, ids) if counts else {}
     predict.write_logits(folder / "logits.npz", left, predict.logits(made, ids), rows, run.asked)
@@ -151,10 +140,10 @@ def fit(run: Run) -> None:
 
 
 def exported(run: Run, prepared: list[Mail]) -> None:
-    """The net of all mails as WORK/fp32/model.onnx and as WORK/int8/model.onnx, the latter last."""
+    """The shipped net as WORK/fp32/model.onnx and as WORK/int8/model.onnx, the latter last."""
     from training import export
 
-    made = trained(run, nets.FINAL)
+    made = nets.load(run.asked, run.work, nets.shipped(run.asked))
     counted(run, run.work / nets.FINAL, prepared)
     made.counts = wordcounts.of_run(run.work)
     for name in ("fp32", "int8"):

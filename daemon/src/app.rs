@@ -5,6 +5,8 @@
 //! port for metrics) is found before the first login; what is wrong with a server is not an error
 //! here but a state of its account.
 
+mod fleet;
+
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -12,21 +14,21 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 use triaged_core::config::Config;
 
-use crate::account::{self, Door, Gate, Watcher};
+use crate::account::Gate;
 use crate::backfill::Requests;
-use crate::clock::{Clock, JumpWatch, Jumps};
+use crate::clock::{Clock, JumpWatch};
 use crate::http::Server;
 use crate::lifecycle::{self, Signals, Supervision};
 use crate::metrics::{Metrics, MetricsError};
 use crate::model::VersionError;
-use crate::pipeline::{Caution, Pipeline, TURNS};
+use crate::pipeline::{Pipeline, TURNS};
 use crate::pulse::Pulse;
 use crate::readiness::Readiness;
 use crate::reload::{Hangup, Models};
 use crate::secret::{CredentialError, Credentials};
 use crate::standing::Standings;
 use crate::store::{Store, StoreError};
-use crate::supervisor;
+use crate::supervisor::Ground;
 use crate::tasks::{Ended, Tasks};
 
 /// Why the daemon can not start, or did not end as it was asked to.
@@ -65,12 +67,14 @@ pub enum AppError {
 /// Runs until a signal asks for the end; `Ok` means that everything was drained.
 pub async fn run(config: Config) -> Result<(), AppError> {
     let clock = Clock;
+    make_room(&config);
     let signals = Signals::listen()?;
     let hangup = Hangup::listen()?;
     let metrics = Metrics::new(clock.now())?;
     let names = config.accounts.iter().map(|account| account.name.clone());
     let readiness = Readiness::new(names, clock.now());
-    for account in &config.accounts {
+    let masters = config.servers.iter().map(|server| &server.every);
+    for account in config.accounts.iter().chain(masters) {
         Credentials::of(account, &config.state).look_up()?;
     }
     let store = Store::open(&config.state).await?;
@@ -79,28 +83,33 @@ pub async fn run(config: Config) -> Result<(), AppError> {
     let models = Models::open(&config, metrics.clone(), readiness.clone())?;
     let classifier = models.classifier().clone();
 
-    let pulse = Pulse::default();
     let tasks = Tasks::default();
-    let pipeline = Pipeline {
-        store: store.clone(),
-        classifier: classifier.clone(),
-        history_text: config.history_text,
-        metrics: metrics.clone(),
-        clock,
-        turns: Arc::new(Semaphore::new(TURNS)),
-    };
-    let standings = Standings::default();
-    let clocks = JumpWatch::new(clock);
-    let jumps = clocks.jumps();
-    let watchers =
-        watchers(&config, &pipeline, &readiness, &standings, &pulse, &hangup, &jumps).await?;
     let stop = || tasks.stop().soft.clone();
-    let requests = watchers.iter().map(|one| (one.account.id, Arc::clone(&one.asked)));
+    let requests = Requests::new(store.clone());
+    let pulse = Pulse::default();
+    let clocks = JumpWatch::new(clock);
+    let ground = Ground {
+        pipeline: Arc::new(Pipeline {
+            store: store.clone(),
+            classifier: classifier.clone(),
+            history_text: config.history_text,
+            metrics: metrics.clone(),
+            clock,
+            turns: Arc::new(Semaphore::new(TURNS)),
+        }),
+        readiness: readiness.clone(),
+        standings: Standings::default(),
+        pulse: pulse.clone(),
+        hangup: hangup.subscribe(),
+        gate: Gate::new(clock),
+        requests: requests.clone(),
+        jumps: clocks.jumps(),
+    };
     tasks.spawn("clock", clocks.watch(stop()));
-    tasks.spawn("backfill", Requests::new(store.clone(), requests).watch(stop()));
-    tasks.spawn("http", http.serve(metrics, readiness.clone(), standings, stop()));
+    tasks.spawn("backfill", requests.watch(stop()));
+    tasks.spawn("http", http.serve(metrics, readiness.clone(), ground.standings.clone(), stop()));
     tasks.spawn("models", models.keep_up(hangup, stop()));
-    supervisor::start(&tasks, watchers);
+    fleet::start(config, &tasks, ground).await?;
 
     let supervision = Supervision::from_environment();
     let ended = lifecycle::attend(signals, &tasks, &readiness, &pulse, &supervision).await;
@@ -109,32 +118,18 @@ pub async fn run(config: Config) -> Result<(), AppError> {
     ended.map_err(AppError::Ended)
 }
 
-async fn watchers(
-    config: &Config,
-    pipeline: &Pipeline,
-    readiness: &Readiness,
-    standings: &Standings,
-    pulse: &Pulse,
-    hangup: &Hangup,
-    jumps: &Jumps,
-) -> Result<Vec<Watcher>, StoreError> {
-    let mut watchers = Vec::with_capacity(config.accounts.len());
-    let gate = Gate::new(pipeline.clock);
-    for account in &config.accounts {
-        watchers.push(Watcher {
-            account: pipeline.store.account(&account.name, pipeline.clock.now()).await?,
-            door: Door::new(Credentials::of(account, &config.state), hangup.subscribe()),
-            config: account.clone(),
-            pipeline: pipeline.clone(),
-            readiness: readiness.clone(),
-            standings: standings.clone(),
-            asked: Arc::default(),
-            heart: pulse.heart(&account.name, account::STEP),
-            gate: gate.clone(),
-            jumps: jumps.clone(),
-            listing: Caution::default(),
-            reading: Caution::default(),
-        });
+/// Files that are open beside connections: database, library, lists, pipes, the port for metrics.
+const OTHER_FILES: u64 = 100;
+
+/// Lets the process open as many files as the system lets it, for each connection is one.
+fn make_room(config: &Config) {
+    let most = lifecycle::open_more_files();
+    let places = u64::try_from(config.connections.in_all).unwrap_or(u64::MAX);
+    if most < places.saturating_add(OTHER_FILES) {
+        tracing::warn!(
+            open_files = most,
+            connections = places,
+            "fewer files may be open than there are places for connections; set LimitNOFILE= in the unit, or [connections] in_all lower"
+        );
     }
-    Ok(watchers)
 }

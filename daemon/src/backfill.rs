@@ -3,8 +3,8 @@
 //!
 //! Deliberately absent: the work itself, which is a part of the account's flow, behind new mail.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -16,16 +16,34 @@ use crate::store::{Store, StoreError};
 /// How soon a request is noticed: one question to the store for all accounts together.
 const LOOK: Duration = Duration::from_secs(2);
 
-/// The accounts that can be asked for older mail.
+/// The accounts that can be asked for older mail; clones share them.
+#[derive(Debug, Clone)]
 pub struct Requests {
     store: Store,
-    accounts: BTreeMap<AccountId, Arc<Notify>>,
+    accounts: Arc<Mutex<BTreeMap<AccountId, Arc<Notify>>>>,
 }
 
 impl Requests {
-    /// Requests in `store` for these accounts, each with what wakes it.
-    pub fn new(store: Store, accounts: impl IntoIterator<Item = (AccountId, Arc<Notify>)>) -> Self {
-        Self { store, accounts: accounts.into_iter().collect() }
+    /// Requests in `store`, for nobody yet.
+    pub fn new(store: Store) -> Self {
+        Self { store, accounts: Arc::default() }
+    }
+
+    /// Lets an account in; what comes back is told when somebody has asked it for older mail, and
+    /// the account leaves when all others have let go of it.
+    pub fn enter(&self, account: AccountId) -> Arc<Notify> {
+        let asked = Arc::new(Notify::new());
+        let mut accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
+        accounts.insert(account, Arc::clone(&asked));
+        asked
+    }
+
+    fn wake(&self, open: &BTreeSet<AccountId>) {
+        let mut accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
+        accounts.retain(|_, asked| Arc::strong_count(asked) > 1);
+        for asked in open.iter().filter_map(|account| accounts.get(account)) {
+            asked.notify_one();
+        }
     }
 
     /// Wakes accounts with open requests until `stop`.
@@ -39,9 +57,7 @@ impl Requests {
                 () = tokio::time::sleep(LOOK) => {}
             }
             let Ok(open) = self.store.accounts_with_backfill().await else { continue };
-            for asked in open.iter().filter_map(|account| self.accounts.get(account)) {
-                asked.notify_one();
-            }
+            self.wake(&open);
         }
     }
 }

@@ -6,6 +6,7 @@ mod notify;
 
 use std::time::Duration;
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{error, info, warn};
 
@@ -43,6 +44,14 @@ impl Signals {
             _ = self.interrupt.recv() => "SIGINT",
         }
     }
+}
+
+/// Raises the limit of open files (RLIMIT_NOFILE of getrlimit(2)) as far as this process may, and says
+/// how many there may be. Where it can not be raised it stays as it is.
+pub fn open_more_files() -> u64 {
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    let raised = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
+    raised.map_or(current, |()| maximum).unwrap_or(u64::MAX)
 }
 
 /// Attends to the running daemon until a signal or the end of a task, then drains it: the soft

@@ -13,7 +13,7 @@ type Promises = Arc<Mutex<BTreeMap<u64, Promise>>>;
 
 #[derive(Debug)]
 struct Promise {
-    name: String,
+    name: Arc<str>,
     until: Instant,
 }
 
@@ -29,7 +29,7 @@ impl Pulse {
     /// Lets a part of the work in, for example one account; it has `within` until its first beat.
     pub fn heart(&self, name: &str, within: Duration) -> Heart {
         let id = self.count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        let heart = Heart { id, name: name.to_owned(), pulse: self.clone() };
+        let heart = Heart { id, name: name.into(), pulse: self.clone() };
         heart.beat(within);
         heart
     }
@@ -41,7 +41,7 @@ impl Pulse {
 
     fn overdue_at(&self, now: Instant) -> Vec<String> {
         let promises = self.promises.lock().unwrap_or_else(PoisonError::into_inner);
-        promises.values().filter(|one| one.until < now).map(|one| one.name.clone()).collect()
+        promises.values().filter(|one| one.until < now).map(|one| one.name.to_string()).collect()
     }
 }
 
@@ -49,7 +49,7 @@ impl Pulse {
 #[derive(Debug)]
 pub struct Heart {
     id: u64,
-    name: String,
+    name: Arc<str>,
     pulse: Pulse,
 }
 
@@ -60,6 +60,17 @@ impl Heart {
         let until = self.pulse.clock.monotonic() + within;
         let mut promises = self.pulse.promises.lock().unwrap_or_else(PoisonError::into_inner);
         promises.insert(self.id, Promise { name: self.name.clone(), until });
+    }
+
+    /// Waits for something that only others can hasten, such as a turn, and beats meanwhile.
+    pub async fn through<T>(&self, within: Duration, waiting: impl Future<Output = T>) -> T {
+        tokio::pin!(waiting);
+        loop {
+            self.beat(within);
+            if let Ok(done) = tokio::time::timeout(within / 2, &mut waiting).await {
+                return done;
+            }
+        }
     }
 }
 

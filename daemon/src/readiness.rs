@@ -27,6 +27,20 @@ pub enum AccountState {
         /// When the next attempt begins.
         retry_at: Timestamp,
     },
+    /// The server is well and wants less of us; it is tried again.
+    Throttled {
+        /// What it wants less of.
+        reason: String,
+        /// When the next attempt begins.
+        retry_at: Timestamp,
+    },
+    /// As much came from the server as may come in a day: new mail waits.
+    OverBudget {
+        /// How much, and what the limit is.
+        reason: String,
+        /// When the next day begins.
+        retry_at: Timestamp,
+    },
     /// The login was refused too often: nothing is tried until somebody has done something.
     Refused {
         /// What was refused, and what to do; never a secret.
@@ -38,8 +52,16 @@ pub enum AccountState {
 
 impl AccountState {
     /// The names of all states, as they stand in /readyz and in metrics.
-    pub const NAMES: [&'static str; 6] =
-        ["starting", "catching_up", "watching", "waiting", "refused", "stopped"];
+    pub const NAMES: [&'static str; 8] = [
+        "starting",
+        "catching_up",
+        "watching",
+        "waiting",
+        "throttled",
+        "over_budget",
+        "refused",
+        "stopped",
+    ];
 
     /// The name of this state.
     pub fn name(&self) -> &'static str {
@@ -48,8 +70,31 @@ impl AccountState {
             Self::CatchingUp => "catching_up",
             Self::Watching => "watching",
             Self::Waiting { .. } => "waiting",
+            Self::Throttled { .. } => "throttled",
+            Self::OverBudget { .. } => "over_budget",
             Self::Refused { .. } => "refused",
             Self::Stopped => "stopped",
+        }
+    }
+
+    /// What is in the way, where something is.
+    pub fn reason(&self) -> Option<&str> {
+        match self {
+            Self::Waiting { reason, .. }
+            | Self::Throttled { reason, .. }
+            | Self::OverBudget { reason, .. }
+            | Self::Refused { reason } => Some(reason),
+            Self::Starting | Self::CatchingUp | Self::Watching | Self::Stopped => None,
+        }
+    }
+
+    /// When it is tried again, where that is known.
+    pub fn retry_at(&self) -> Option<Timestamp> {
+        match self {
+            Self::Waiting { retry_at, .. }
+            | Self::Throttled { retry_at, .. }
+            | Self::OverBudget { retry_at, .. } => Some(*retry_at),
+            _ => None,
         }
     }
 }
@@ -60,6 +105,21 @@ struct Standing {
     #[serde(flatten)]
     state: AccountState,
     since: Timestamp,
+}
+
+/// The list of a server's users: who is watched, and whether the list is the newest one.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListStanding {
+    /// How many users there are.
+    pub listed: usize,
+    /// How many of them are chosen to be watched.
+    pub chosen: usize,
+    /// When it was last read; absent before the first time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub read: Option<Timestamp>,
+    /// Why it could not be read the last time; what was read before holds on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
 }
 
 /// Which model serves, and whether it is the one that shall.
@@ -75,8 +135,39 @@ pub struct ModelStanding {
 /// The board on which every account's state stands, and the model's; clones share it.
 #[derive(Debug, Clone)]
 pub struct Readiness {
-    board: Arc<watch::Sender<BTreeMap<String, Standing>>>,
+    board: Arc<watch::Sender<Board>>,
     model: Arc<Mutex<ModelStanding>>,
+}
+
+/// What stands on it.
+#[derive(Debug, Clone, Default)]
+struct Board {
+    accounts: BTreeMap<String, Standing>,
+    /// By the name of the server.
+    lists: BTreeMap<String, ListStanding>,
+}
+
+/// So many accounts in trouble tell enough about a start: a server that is down refuses ten thousand
+/// for longer than anybody waits.
+const ENOUGH: usize = 20;
+
+impl Board {
+    /// Whether every account of every list is watched.
+    fn is_ready(&self) -> bool {
+        self.accounts.values().all(|one| one.state == AccountState::Watching)
+            && self.lists.values().all(|list| list.read.is_some())
+    }
+
+    /// Whether somebody is logged in, or it is known why nobody is.
+    fn is_settled(&self) -> bool {
+        let logged_in = [AccountState::CatchingUp, AccountState::Watching];
+        let starting = self.accounts.values().filter(|one| one.state == AccountState::Starting);
+        let known = self.accounts.len() - starting.count();
+        let read = |list: &ListStanding| list.read.is_some() || list.problem.is_some();
+        self.accounts.values().any(|one| logged_in.contains(&one.state))
+            || known >= ENOUGH
+            || (known == self.accounts.len() && self.lists.values().all(read))
+    }
 }
 
 /// All accounts and the model as they stand, for /readyz. A refused model is no reason not to be
@@ -86,6 +177,8 @@ pub struct Report {
     ready: bool,
     model: ModelStanding,
     accounts: BTreeMap<String, Standing>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    lists: BTreeMap<String, ListStanding>,
 }
 
 impl Report {
@@ -99,8 +192,13 @@ impl Report {
         self.accounts.iter().map(|(name, one)| (name.as_str(), &one.state, one.since))
     }
 
+    /// The lists of servers' users, by the name of the server.
+    pub fn lists(&self) -> &BTreeMap<String, ListStanding> {
+        &self.lists
+    }
+
     /// The names of the states with the number of accounts in each, in a fixed order.
-    pub fn counts(&self) -> [(&'static str, usize); 6] {
+    pub fn counts(&self) -> [(&'static str, usize); AccountState::NAMES.len()] {
         AccountState::NAMES.map(|name| {
             (name, self.accounts.values().filter(|account| account.state.name() == name).count())
         })
@@ -113,13 +211,12 @@ impl fmt::Display for Report {
         let watching =
             self.accounts.values().filter(|one| one.state == AccountState::Watching).count();
         write!(f, "watching {watching} of {} accounts", self.accounts.len())?;
-        let waiting = self.accounts.iter().find_map(|(name, one)| match &one.state {
-            AccountState::Waiting { reason, .. } | AccountState::Refused { reason } => {
-                Some((name, reason))
-            }
-            _ => None,
-        });
-        waiting.map_or(Ok(()), |(name, reason)| write!(f, "; {name}: {reason}"))
+        let waiting =
+            self.accounts.iter().find_map(|(name, one)| Some((name, one.state.reason()?)));
+        let unread =
+            self.lists.iter().find_map(|(name, list)| Some((name, list.problem.as_deref()?)));
+        let trouble = unread.or(waiting);
+        trouble.map_or(Ok(()), |(name, reason)| write!(f, "; {name}: {reason}"))
     }
 }
 
@@ -127,7 +224,8 @@ impl Readiness {
     /// A board on which all `accounts` (their configured names) are starting.
     pub fn new(accounts: impl IntoIterator<Item = String>, now: Timestamp) -> Self {
         let starting = Standing { state: AccountState::Starting, since: now };
-        let board = accounts.into_iter().map(|name| (name, starting.clone())).collect();
+        let accounts = accounts.into_iter().map(|name| (name, starting.clone())).collect();
+        let board = Board { accounts, ..Board::default() };
         Self { board: Arc::new(watch::Sender::new(board)), model: Arc::default() }
     }
 
@@ -144,37 +242,45 @@ impl Readiness {
     /// Writes down that `account` is in `state` at `now`. Saying the same again changes nothing;
     /// a new reason or time of retry keeps the moment since which the account waits.
     pub fn set(&self, account: &str, state: AccountState, now: Timestamp) {
-        self.board.send_if_modified(|board| match board.get_mut(account) {
+        self.board.send_if_modified(|board| match board.accounts.get_mut(account) {
             Some(standing) if standing.state == state => false,
             Some(standing) if standing.state.name() == state.name() => {
                 standing.state = state;
                 true
             }
             _ => {
-                board.insert(account.to_owned(), Standing { state, since: now });
+                board.accounts.insert(account.to_owned(), Standing { state, since: now });
                 true
             }
         });
     }
 
-    /// How all accounts stand now.
-    pub fn report(&self) -> Report {
-        let accounts = self.board.borrow().clone();
-        let ready = accounts.values().all(|one| one.state == AccountState::Watching);
-        Report { ready, model: self.model(), accounts }
+    /// Takes an account that is not watched any more off the board.
+    pub fn forget(&self, account: &str) {
+        self.board.send_if_modified(|board| board.accounts.remove(account).is_some());
     }
 
-    /// Waits until the first account is logged in, or until none is left of which nothing is known.
+    /// Writes down how the list of a server's users stands.
+    pub fn set_list(&self, server: &str, standing: ListStanding) {
+        self.board.send_modify(|board| {
+            board.lists.insert(server.to_owned(), standing);
+        });
+    }
+
+    /// How all accounts stand now.
+    pub fn report(&self) -> Report {
+        let (ready, Board { accounts, lists }) = {
+            let board = self.board.borrow();
+            (board.is_ready(), board.clone())
+        };
+        Report { ready, model: self.model(), accounts, lists }
+    }
+
+    /// Waits until the first account is logged in, or until it is known why none is.
     pub async fn settled(&self) {
         let mut changes = self.board.subscribe();
-        let known = |board: &BTreeMap<String, Standing>| {
-            let mut states = board.values().map(|one| &one.state);
-            let logged_in = [AccountState::CatchingUp, AccountState::Watching];
-            states.clone().any(|state| logged_in.contains(state))
-                || states.all(|state| *state != AccountState::Starting)
-        };
         // The sender lives in `self`, so waiting can not fail.
-        let _ = changes.wait_for(known).await;
+        let _ = changes.wait_for(Board::is_settled).await;
     }
 
     /// A new reader of changes, who is told of those that come after this call.
@@ -186,7 +292,7 @@ impl Readiness {
 /// Tells when the board changed.
 #[derive(Debug)]
 pub struct Changes {
-    board: watch::Receiver<BTreeMap<String, Standing>>,
+    board: watch::Receiver<Board>,
 }
 
 impl Changes {
@@ -261,5 +367,35 @@ mod tests {
         readiness.set("b", AccountState::CatchingUp, at(6));
         assert_eq!(settled(), Some(()));
         assert!(!readiness.report().ready(), "it has not caught up");
+    }
+
+    #[tokio::test]
+    async fn a_list_that_was_never_read_is_waited_for_and_an_old_one_serves() {
+        let readiness = Readiness::new([], at(0));
+        readiness.set_list("mail", ListStanding::default());
+        assert_eq!(readiness.settled().now_or_never(), None);
+        let problem = Some("no such socket".to_owned());
+        readiness
+            .set_list("mail", ListStanding { problem: problem.clone(), ..ListStanding::default() });
+        assert_eq!(readiness.settled().now_or_never(), Some(()));
+        assert!(!readiness.report().ready());
+        assert!(readiness.report().to_string().ends_with("mail: no such socket"));
+        let read = Some(at(5));
+        readiness.set_list("mail", ListStanding { listed: 2, chosen: 1, read, problem });
+        readiness.set("mail/anna", AccountState::Watching, at(6));
+        assert!(readiness.report().ready());
+        readiness.forget("mail/anna");
+        assert_eq!(readiness.report().accounts().count(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_score_of_accounts_in_trouble_tells_enough_about_a_start() {
+        let names = (0..10_000).map(|n| format!("mail/user{n}"));
+        let readiness = Readiness::new(names, at(0));
+        for n in 0..ENOUGH {
+            assert_eq!(readiness.settled().now_or_never(), None);
+            readiness.set(&format!("mail/user{n}"), waiting("no route", 6), at(5));
+        }
+        assert_eq!(readiness.settled().now_or_never(), Some(()));
     }
 }

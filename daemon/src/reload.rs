@@ -5,11 +5,16 @@
 //! that shall serve, load it, try it, let it serve. One that is refused changes nothing, and is
 //! said in the log, in the metrics and in /readyz; at the start the installed bundle serves then.
 //!
+//! The lists of servers' users have a room of their own, `lists`.
+//!
 //! Deliberately absent: reloading the configuration. A version whose labels want other keywords
 //! than the configuration leaves room for is refused.
 
+mod lists;
+
 use std::convert::Infallible;
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,6 +30,8 @@ use crate::model::{
     Classifier, Engine, ModelError, ModelOptions, ServedModel, VersionError, Versions,
 };
 use crate::readiness::{ModelStanding, Readiness};
+
+pub use lists::{UserList, Whose, whose};
 
 /// A change of a file is several events; after the last one for so long, it is complete.
 const QUIET: Duration = Duration::from_millis(200);
@@ -141,18 +148,8 @@ impl Models {
     /// stands for all that come meanwhile. Without such a watch SIGHUP is left.
     fn watch(&self, changed: mpsc::Sender<()>) -> Option<RecommendedWatcher> {
         let folder = self.versions.folder();
-        let tell = move |event: notify::Result<notify::Event>| {
-            // That files are opened and read is no change; it is what we do ourselves.
-            if event.is_ok_and(|event| !event.kind.is_access()) {
-                let _ = changed.try_send(());
-            }
-        };
-        let watcher = notify::recommended_watcher(tell).and_then(|mut watcher| {
-            watcher.watch(folder, RecursiveMode::NonRecursive)?;
-            Ok(watcher)
-        });
         let warn = |error| tracing::warn!(folder = %folder.display(), %error, "the folder of the model's versions can not be watched; after `triaged model activate` send SIGHUP");
-        watcher.map_err(warn).ok()
+        watch_folder(folder, changed).map_err(warn).ok()
     }
 
     /// Looks which version shall serve, and lets it.
@@ -210,6 +207,19 @@ impl Models {
     }
 }
 
+/// Sends word of each change in a folder, as long as the watcher lives.
+fn watch_folder(folder: &Path, changed: mpsc::Sender<()>) -> notify::Result<RecommendedWatcher> {
+    let tell = move |event: notify::Result<notify::Event>| {
+        // That files are opened and read is no change; it is what we do ourselves.
+        if event.is_ok_and(|event| !event.kind.is_access()) {
+            let _ = changed.try_send(());
+        }
+    };
+    let mut watcher = notify::recommended_watcher(tell)?;
+    watcher.watch(folder, RecursiveMode::NonRecursive)?;
+    Ok(watcher)
+}
+
 /// Waits until nothing has changed for a while; not longer than until `stop`, or than anybody
 /// watches.
 async fn settled(word: &mut mpsc::Receiver<()>, stop: &CancellationToken) {
@@ -224,7 +234,7 @@ async fn settled(word: &mut mpsc::Receiver<()>, stop: &CancellationToken) {
 /// when it was activated, or they come with the program, whose own tests replay them.
 fn open(
     versions: &Versions,
-    folder: &std::path::Path,
+    folder: &Path,
     options: &ModelOptions,
 ) -> Result<Engine, VersionError> {
     let (bundle, keywords) = versions.load(folder)?;

@@ -23,12 +23,46 @@ pub struct Standing {
     pub last_mail: Option<Timestamp>,
     /// The mailboxes that were opened or could not be, by name.
     pub mailboxes: BTreeMap<String, MailboxStanding>,
+    /// What came from its server; absent before the first wait of a connection.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub traffic: Option<TrafficStanding>,
+    /// The request for older mail that is worked on, or is next.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub backfill: Option<BackfillStanding>,
+}
+
+/// What came from an account's server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrafficStanding {
+    /// Bytes on this day in UTC, after TLS.
+    pub received_today: u64,
+    /// The most that there may be in a day; absent where there is no limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u64>,
+}
+
+/// How a request for older mail stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BackfillStanding {
+    /// Of this mailbox.
+    pub mailbox: String,
+    /// Mail that was received earlier is left alone.
+    pub since: Timestamp,
+    /// Messages in all; absent before the server was asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub found: Option<u64>,
+    /// Of these, looked at.
+    pub looked_at: u64,
+    /// Why it does not go on for now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub held: Option<String>,
 }
 
 /// How new mail is noticed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Watching {
-    /// `idle`: the server announces it in the main mailbox; `poll`: it is asked.
+    /// `idle`: the server announces it in the main mailbox; `poll`: it is asked; `turns`: it is asked
+    /// by one connection after the other, because there are more accounts than places.
     pub mode: WatchMode,
     /// Whether its announcements can be relied on: unproven, verified, failing.
     pub push: String,
@@ -47,6 +81,8 @@ pub enum WatchMode {
     Idle,
     /// We do.
     Poll,
+    /// We do, in turns with other accounts.
+    Turns,
 }
 
 /// What a mailbox lets us do.
@@ -85,6 +121,11 @@ impl Standings {
     pub fn count_backlog(&self, account: &str, backlog: Arc<AtomicI64>) {
         let mut board = self.board.lock().unwrap_or_else(PoisonError::into_inner);
         board.entry(account.to_owned()).or_default().backlog = backlog;
+    }
+
+    /// Takes an account that is not watched any more off the board.
+    pub fn forget(&self, account: &str) {
+        self.board.lock().unwrap_or_else(PoisonError::into_inner).remove(account);
     }
 
     /// What stands there of all accounts.

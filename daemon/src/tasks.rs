@@ -55,8 +55,19 @@ impl Tasks {
         F: Future<Output = Result<(), E>> + Send + 'static,
         E: fmt::Display + Send + 'static,
     {
+        self.spawn_until(name, self.stop.soft.clone(), task);
+    }
+
+    /// The same for a task that may be asked to end alone, by cancelling `asked`, a child of the
+    /// soft stop: then it has not ended by itself.
+    pub fn spawn_until<F, E>(&self, name: &str, asked: CancellationToken, task: F)
+    where
+        F: Future<Output = Result<(), E>> + Send + 'static,
+        E: fmt::Display + Send + 'static,
+    {
         let mut watch = Watch {
             tasks: self.clone(),
+            asked,
             ended: Ended { task: name.to_owned(), reason: "panicked".to_owned() },
         };
         self.tracker.spawn(async move {
@@ -88,6 +99,7 @@ impl Tasks {
 /// Notices the end of one task, however it came: it is dropped with the task.
 struct Watch {
     tasks: Tasks,
+    asked: CancellationToken,
     ended: Ended,
 }
 
@@ -103,7 +115,7 @@ impl Watch {
 impl Drop for Watch {
     fn drop(&mut self) {
         let Stop { soft, hard } = &self.tasks.stop;
-        if !soft.is_cancelled() && !hard.is_cancelled() {
+        if !self.asked.is_cancelled() && !hard.is_cancelled() {
             let _ = self.tasks.first.set(self.ended.clone());
             soft.cancel();
         }
@@ -139,6 +151,32 @@ mod tests {
         });
         tasks.finished().await;
         assert_eq!(tasks.ended().map(|ended| ended.reason.as_str()), Some("panicked"));
+    }
+
+    #[tokio::test]
+    async fn one_that_was_asked_to_end_alone_stops_nobody_else() {
+        let tasks = Tasks::default();
+        let asked = tasks.stop().soft.child_token();
+        let (heard, others) = (asked.clone(), tasks.stop().soft.clone());
+        tasks.spawn("others", async move {
+            others.cancelled().await;
+            Ok::<_, Infallible>(())
+        });
+        tasks.spawn_until("account", asked.clone(), async move {
+            heard.cancelled().await;
+            Ok::<_, Infallible>(())
+        });
+        asked.cancel();
+        while tasks.running() > 1 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!((tasks.ended(), tasks.stop().soft.is_cancelled()), (None, false));
+        // All the same it may not end before it is asked.
+        tasks.spawn_until("hasty", tasks.stop().soft.child_token(), async {
+            Ok::<_, Infallible>(())
+        });
+        tasks.finished().await;
+        assert_eq!(tasks.ended().map(|ended| ended.task.as_str()), Some("hasty"));
     }
 
     #[tokio::test]

@@ -169,7 +169,7 @@ fn many_accounts_that_lost_their_server_come_back_one_after_the_other() {
 
 /// At most twenty a second: over any forty of them, because a machine that is busy may be late with
 /// one and not with the next.
-fn assert_one_by_one(times: &[Instant]) {
+pub(crate) fn assert_one_by_one(times: &[Instant]) {
     let spans = times.windows(41).map(|some| some[40].duration_since(some[0]));
     let least = spans.min().expect("there are so many");
     assert!(least >= Duration::from_millis(1_600), "forty within {least:?}");

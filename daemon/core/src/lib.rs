@@ -4,6 +4,7 @@
 //! and whatever can fail returns a value that says so. The manifest and `clippy.toml` hold this.
 
 pub mod backoff;
+pub mod budget;
 pub mod choice;
 pub mod config;
 pub mod decision;
@@ -18,5 +19,6 @@ pub mod push;
 mod random;
 pub mod rate;
 pub mod retrain;
+pub mod roster;
 pub mod score;
 pub mod sync;

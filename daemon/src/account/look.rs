@@ -25,7 +25,6 @@ impl Watcher {
     /// selected and IDLE watches it.
     pub(super) async fn look_at_all(&self, life: &mut Life<'_>) -> Result<(), FlowError> {
         let mut found = There { at: self.pipeline.clock.now(), names: [].into() };
-        life.passed_over.clear();
         self.heart.beat(STEP);
         let survey = life.session.survey(&self.config.mailboxes).await?;
         let watched = self.let_go(life, survey);
@@ -36,6 +35,11 @@ impl Watcher {
             return Ok(());
         };
         life.session.listen_for(others.iter().map(|other| other.name.clone()).collect());
+        if self.spent().is_some() {
+            self.look_at_main(life, main, others.is_empty()).await?;
+            return Ok(());
+        }
+        life.passed_over.clear();
         for other in others {
             self.heart.beat(STEP);
             if self.look_at(life, other).await? {
@@ -90,6 +94,9 @@ impl Watcher {
             }
             life.main_name = Some(main.name.clone());
         }
+        if self.spent().is_some() {
+            return Ok(true);
+        }
         let Some(mailbox) = &mut life.main else { return Ok(false) };
         let pace = self.pace(life.stop, &life.backlog);
         let caught = self.pipeline.catch_up(&mut life.session, mailbox, &pace).await?;
@@ -139,7 +146,10 @@ impl Watcher {
             let caught = self.pipeline.catch_up(&mut life.session, &mut mailbox, &pace).await?;
             self.show_mailbox(name, &mailbox, caught);
         }
-        life.seen.insert(name.clone(), state);
+        // What had to be left for tomorrow is looked at again.
+        if self.spent().is_none() {
+            life.seen.insert(name.clone(), state);
+        }
         self.show_readable(name);
         Ok(())
     }
@@ -163,8 +173,8 @@ impl Watcher {
         stop: &'a CancellationToken,
         backlog: &'a Backlog,
     ) -> Pace<'a> {
-        let Self { heart, listing, reading, .. } = self;
-        Pace { stop, heart, backlog, listing, reading }
+        let Self { heart, listing, reading, allowance, .. } = self;
+        Pace { stop, heart, backlog, listing, reading, allowance }
     }
 
     pub(super) async fn open(

@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{Life, Watcher, door};
+use super::{Life, Watcher, door, pause};
 use crate::imap::{ImapError, Surveyed};
-use crate::pipeline::{Caught, FlowError, OpenMailbox};
+use crate::pipeline::{Caught, FlowError, OpenMailbox, Traffic};
 use crate::readiness::AccountState;
-use crate::standing::{MailboxStanding, WatchMode, Watching};
+use crate::standing::{BackfillStanding, MailboxStanding, TrafficStanding, WatchMode, Watching};
+use crate::store::Backfill;
 
 impl Watcher {
     /// A mailbox could not be read, and the others are. One that only a pattern had found is no
@@ -76,7 +77,10 @@ impl Watcher {
     pub(super) fn report_shut(&self, error: &FlowError) {
         self.count(error);
         let reason = self.door.reason(error);
-        tracing::error!(account = %self.config.name, reason, "the account is not watched until somebody has done something");
+        // Those who were not tried are not said one by one: there may be thousands.
+        if !matches!(error, FlowError::MasterShut) {
+            tracing::error!(account = %self.config.name, reason, "the account is not watched until somebody has done something");
+        }
         self.show(AccountState::Refused { reason });
     }
 
@@ -84,12 +88,41 @@ impl Watcher {
     pub(super) fn report(&self, error: &FlowError, attempt: u32, delay: Duration) {
         self.count(error);
         tracing::warn!(account = %self.config.name, %error, attempt, retry_in_seconds = delay.as_secs_f64(), "the account is not watched for now");
-        let retry_at = later(self.pipeline.clock.now(), delay);
-        self.show(AccountState::Waiting { reason: error.to_string(), retry_at });
+        let (reason, retry_at) = (error.to_string(), later(self.pipeline.clock.now(), delay));
+        self.show(if pause::trouble(error).is_too_much() {
+            AccountState::Throttled { reason, retry_at }
+        } else {
+            AccountState::Waiting { reason, retry_at }
+        });
     }
 
-    /// Watching, if every mailbox could be read.
-    pub(super) fn standing(&self, life: &Life<'_>) -> AccountState {
+    /// All was looked at, and the connection was given up for others; the next one comes after
+    /// `away`.
+    pub(super) fn report_visit(&self, away: Duration) {
+        let retry_at = later(self.pipeline.clock.now(), away);
+        tracing::info!(account = %self.config.name, next_in_seconds = away.as_secs(), "the server had no room for another connection within the last hour: mail is looked at now and then, and no connection is kept");
+        let reason = "the server had no room for another connection within the last hour (LIMIT): \
+                      mail is looked at now and then, and no connection is kept; close others, or \
+                      raise the server's limit for a user and address";
+        self.show(AccountState::Throttled { reason: reason.to_owned(), retry_at });
+    }
+
+    /// Shows what servers wish to be shown.
+    pub(super) fn tell_alerts(&self) {
+        for alert in self.allowance.meter().take_alerts() {
+            tracing::warn!(account = %self.config.name, alert, "the server has something to say");
+        }
+    }
+
+    /// Watching, if every mailbox could be read, and more may be read today.
+    pub(super) fn standing(&self, life: &mut Life<'_>) -> AccountState {
+        if let Some(retry_at) = self.spent() {
+            let reason = self.why_spent();
+            if life.said.insert((retry_at.to_string(), "over budget")) {
+                tracing::warn!(account = %self.config.name, reason, "no more mail is read today");
+            }
+            return AccountState::OverBudget { reason, retry_at };
+        }
         if life.passed_over.is_empty() {
             return AccountState::Watching;
         }
@@ -99,15 +132,58 @@ impl Watcher {
         }
     }
 
+    /// There are more accounts than places: this one comes back in its turn.
+    pub(super) fn show_turns(&self) {
+        self.standings.note(&self.config.name, |standing| {
+            if let Some(watching) = &mut standing.watching {
+                watching.mode = WatchMode::Turns;
+            }
+        });
+    }
+
     /// How new mail is noticed now.
     pub(super) fn show_watching(&self, life: &Life<'_>) {
         let watching = Watching {
-            mode: if life.idles { WatchMode::Idle } else { WatchMode::Poll },
+            mode: match life.idles {
+                _ if self.gave_way => WatchMode::Turns,
+                true => WatchMode::Idle,
+                false => WatchMode::Poll,
+            },
             push: life.push.push.as_str().to_owned(),
             announced: life.push.announced,
             withheld: life.push.withheld,
         };
-        self.standings.note(&self.config.name, |standing| standing.watching = Some(watching));
+        let Traffic { received, limit } = self.allowance.traffic(self.pipeline.clock.now());
+        self.standings.note(&self.config.name, |standing| {
+            standing.watching = Some(watching);
+            standing.traffic = Some(TrafficStanding { received_today: received, limit });
+        });
+    }
+
+    fn why_spent(&self) -> String {
+        let Traffic { received, limit } = self.allowance.traffic(self.pipeline.clock.now());
+        let mebibytes = |bytes: u64| bytes / (1024 * 1024);
+        format!(
+            "{} MiB came from the server today, and the limit is {} (daily_mebibytes): new mail waits \
+             for the next day in UTC",
+            mebibytes(received),
+            mebibytes(limit.unwrap_or_default())
+        )
+    }
+
+    /// The request for older mail that is next, and whether it has to wait for another day.
+    pub(super) fn show_backfill(&self, request: Option<&Backfill>, until: Option<Timestamp>) {
+        let held = until.map(|until| {
+            format!("most of what may come from the server in a day did: it goes on at {until}")
+        });
+        let shown = request.map(|request| BackfillStanding {
+            mailbox: request.mailbox.clone(),
+            since: request.since,
+            found: request.progress.map(|progress| progress.found),
+            looked_at: request.looked_at,
+            held,
+        });
+        self.standings.note(&self.config.name, |standing| standing.backfill = shown);
     }
 
     /// What a mailbox lets us do, after it was looked at.

@@ -31,8 +31,12 @@ impl Watcher {
             let longest = life.push.wait(longest, self.config.poll);
             let longest = pause.map_or(longest, |pause| pause.min(longest));
             let wake = life.stop.child_token();
+            let place = life.place;
             let asked = async {
-                self.asked.notified().await;
+                tokio::select! {
+                    () = self.asked.notified() => {}
+                    () = place.wanted() => {}
+                }
                 wake.cancel();
                 std::future::pending::<Result<Woken, ImapError>>().await
             };
@@ -52,6 +56,7 @@ impl Watcher {
         tokio::select! {
             () = life.stop.cancelled() => return Ok(Woken::Stopped),
             () = self.asked.notified() => return Ok(Woken::Asked),
+            () = life.place.wanted() => return Ok(Woken::Asked),
             () = tokio::time::sleep(pause.unwrap_or(self.config.poll).min(self.config.poll)) => {}
         }
         life.session.noop().await?;

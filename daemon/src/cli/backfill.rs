@@ -22,7 +22,7 @@ The running daemon does it, the newest first and always behind new mail, and goe
 Mail that was decided before is left alone. In shadow mode nothing is written, as for new mail. Asked
 again, a request takes on the new pace, and the longer time. Ctrl-C leaves it going; --cancel ends it.")]
 pub(super) struct Args {
-    /// The account, as the configuration names it
+    /// The account, as the configuration names it, or SERVER/USER
     #[arg(long, value_name = "NAME")]
     account: String,
     /// One of its watched mailboxes; all of them where it is not given
@@ -49,7 +49,7 @@ pub(super) struct Args {
 /// Asks for older mail and follows it.
 pub(super) fn run(config: &Path, args: &Args) -> Result<Exit, Failure> {
     let config = super::load(config)?;
-    let account = account(&config, &args.account)?;
+    let account = &account(&config, &args.account)?;
     if args.cancel {
         return super::block_on(cancel(&config, account))?;
     }
@@ -64,12 +64,15 @@ pub(super) fn run(config: &Path, args: &Args) -> Result<Exit, Failure> {
     super::block_on(ask(&config, account, &mailboxes, since, args))?
 }
 
-fn account<'a>(config: &'a Config, name: &str) -> Result<&'a AccountConfig, Failure> {
-    let known =
-        || config.accounts.iter().map(|one| one.name.as_str()).collect::<Vec<_>>().join(", ");
-    config.accounts.iter().find(|one| one.name == name).ok_or_else(|| Failure {
-        exit: Exit::Usage,
-        error: anyhow::anyhow!("--account {name:?}: the configuration has {}", known()),
+fn account(config: &Config, name: &str) -> Result<AccountConfig, Failure> {
+    config.account(name).ok_or_else(|| {
+        let accounts = config.accounts.iter().map(|one| one.name.clone());
+        let servers = config.servers.iter().map(|one| format!("{}/USER", one.name));
+        let known = accounts.chain(servers).collect::<Vec<_>>().join(", ");
+        Failure {
+            exit: Exit::Usage,
+            error: anyhow::anyhow!("--account {name:?}: the configuration has {known}"),
+        }
     })
 }
 

@@ -3,6 +3,7 @@
 //! Goes on after each failure, changes nothing, and may be used beside a running daemon. Without
 //! `--online` no server is asked.
 
+mod lists;
 mod local;
 mod online;
 mod report;
@@ -34,12 +35,17 @@ pub(super) fn run(path: &Path, args: &Args) -> Result<Exit, Failure> {
             return Ok(report.finish());
         }
     };
-    let accounts = config.accounts.len();
-    let what = format!("{}: {}", path.display(), report::counted(accounts, "account"));
+    let mut what = report::counted(config.accounts.len(), "account");
+    if !config.servers.is_empty() {
+        let servers = report::counted(config.servers.len(), "server");
+        what = format!("{what}, {servers} with all users");
+    }
+    let what = format!("{}: {what}", path.display());
     report.line(&Line::ok("configuration", what));
     local::passwords(&config, &mut report);
     let keywords = local::model(path, &config, &mut report);
     super::block_on(async {
+        lists::users(&config, &mut report).await;
         local::database(&config, &mut report).await;
         if args.online {
             online::accounts(&config, keywords.as_ref(), &mut report).await;

@@ -16,7 +16,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tokio::net::TcpStream;
 
-use crate::readiness::{AccountState, ModelStanding, Readiness};
+use crate::readiness::{AccountState, ListStanding, ModelStanding, Readiness};
 use crate::standing::{Standing, Standings};
 
 /// A daemon on this machine answers in milliseconds; one that hangs must not hang who asks.
@@ -35,6 +35,9 @@ pub struct Status {
     pub model: ModelStanding,
     /// The accounts by name.
     pub accounts: BTreeMap<String, AccountStatus>,
+    /// The lists of servers' users, by the name of the server.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub lists: BTreeMap<String, ListStanding>,
 }
 
 /// How an account stands.
@@ -63,6 +66,7 @@ impl Status {
             ready: report.ready(),
             model: readiness.model(),
             accounts: accounts.collect(),
+            lists: report.lists().clone(),
         }
     }
 }

@@ -19,6 +19,7 @@ use super::golden;
 use super::library::open_library;
 use super::manifest::Manifest;
 use super::onnx::{OnnxBackend, Sessions};
+use super::pages;
 use super::provider::ProviderReport;
 use super::worker::Readers;
 
@@ -93,6 +94,7 @@ impl Engine {
             let misfit = |problem| ModelError::Misfit { path: path.clone(), problem };
             backends.push(Box::new(backend.map_err(misfit)?));
         }
+        pages::gather();
         let model = ServedModel { manifest, version, keywords, provider, fingerprint };
         Ok(Self { readers: Readers { backends, model: Arc::new(model) } })
     }

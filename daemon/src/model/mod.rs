@@ -20,6 +20,7 @@ mod golden;
 mod library;
 mod manifest;
 mod onnx;
+mod pages;
 mod provider;
 mod tokens;
 mod versions;

@@ -10,7 +10,7 @@ use ort::session::builder::{GraphOptimizationLevel, PrepackedWeights, SessionBui
 use ort::session::{HasSelectedOutputs, OutputSelector, RunOptions, Session, SessionOutputs};
 use ort::value::TensorRef;
 use triaged_core::config::Provider;
-use triaged_core::document::Prose;
+use triaged_core::document::abstention;
 use triaged_core::score::{Prediction, predict, probabilities};
 
 use super::backend::Backend;
@@ -127,7 +127,7 @@ impl Backend for OnnxBackend {
         let outputs = self.session.run_with_options(inputs, &self.options).map_err(failed)?;
         let prediction = interpret(&self.manifest, &outputs)?;
         let (languages, least_words) = (self.manifest.languages(), self.manifest.least_words());
-        Ok(match Prose::of(text).abstention(languages, least_words) {
+        Ok(match abstention(text, languages, least_words) {
             Some(reason) => prediction.abstaining(reason),
             None => prediction,
         })

@@ -18,6 +18,9 @@ pub enum FlowError {
     /// There is nothing to log in with.
     #[error(transparent)]
     Credential(#[from] CredentialError),
+    /// The login of the server's master was refused to others, and is not tried for this account.
+    #[error("the login of the server's master is refused")]
+    MasterShut,
     /// The model's thread.
     #[error(transparent)]
     Model(#[from] ModelError),

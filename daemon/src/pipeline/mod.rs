@@ -4,6 +4,7 @@
 //! UIDs of one mailbox; a stop is heard between two chunks. Nothing here knows a protocol, a
 //! database or a model: those are behind `imap`, `store` and `model`.
 
+mod allowance;
 mod backfill;
 mod caution;
 mod error;
@@ -21,6 +22,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
+use triaged_core::budget::Mail;
 use triaged_core::config::{HistoryText, Mode};
 use triaged_core::decision::decide;
 use triaged_core::label::Keyword;
@@ -36,7 +38,8 @@ use crate::model::{Answers, Classifier, ServedModel};
 use crate::pulse::Heart;
 use crate::store::{Action, PlannedMessage, Store, StoredMailbox};
 
-pub use backfill::Step;
+pub use allowance::{Allowance, Traffic};
+pub use backfill::{Rest, Step};
 use caution::Attempt;
 pub use caution::Caution;
 pub use error::FlowError;
@@ -71,15 +74,6 @@ pub struct OpenMailbox {
     refused: Refused,
 }
 
-/// Which mail goes through the pipe.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Mail {
-    /// From the cursor on.
-    New,
-    /// From before the cursor, because somebody asked for it.
-    Old,
-}
-
 /// What a catch-up found.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Caught {
@@ -101,6 +95,8 @@ pub struct Pace<'a> {
     pub listing: &'a Caution,
     /// Which messages earlier connections died of.
     pub reading: &'a Caution,
+    /// How much may still be received today.
+    pub allowance: &'a Allowance,
 }
 
 /// Why a message was given up.
@@ -131,7 +127,7 @@ impl Caught {
 
 impl Pipeline {
     /// Takes all new messages of a selected mailbox through the pipe, or as many as are done when
-    /// a stop is heard.
+    /// a stop is heard or nothing more may be received today.
     pub async fn catch_up(
         &self,
         session: &mut Session,
@@ -161,7 +157,8 @@ impl Pipeline {
         }
     }
 
-    /// Takes the listed messages through the pipe, chunk by chunk; `false` when a stop was heard.
+    /// Takes the listed messages through the pipe, chunk by chunk; `false` when a stop was heard, or
+    /// nothing more may be received today.
     async fn chunks(
         &self,
         session: &mut Session,
@@ -175,6 +172,9 @@ impl Pipeline {
             let mut rest = chunk;
             while let Some(first) = rest.first() {
                 pace.backlog.set(waiting);
+                if pace.allowance.spent(mail, self.clock.now()).is_some() {
+                    return Ok(false);
+                }
                 let Some(turn) = self.turn(pace).await else { return Ok(false) };
                 let Some(attempt) = pace.reading.begin(mailbox.stored.id, first, rest.len()) else {
                     break;
@@ -186,6 +186,8 @@ impl Pipeline {
                 pace.reading.came_through();
                 let Some(_turn) = self.again(kept, pace).await else { return Ok(false) };
                 self.chunk(session, mailbox, listed, &uids, drafts, mail).await?;
+                self.count_traffic(pace.allowance, mailbox.stored.account).await?;
+                session.heed()?;
                 waiting = waiting.saturating_sub(uids.len());
                 rest = later;
             }

@@ -1,24 +1,28 @@
-//! What one account logs in with, whatever kind it is; each time as it is by then.
+//! What one account logs in with, whatever kind it is; each time as it is by then. Accounts of one
+//! server share what its master logs in with, and so its access token.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use secrecy::SecretString;
-use triaged_core::config::{AccountConfig, Credential, OAuthConfig, SecretSource, TokenCommand};
+use tokio::sync::Mutex;
+use triaged_core::config::{AccountConfig, Credential, OAuthConfig, ProgramCall, SecretSource};
 
+use super::rotated::Rotated;
 use super::tokens::Tokens;
 use super::{CredentialError, Kept, command, credentials_folder, look_up};
 
-/// See the module. Cheap to make; nothing is read before it is asked for.
-#[derive(Debug)]
-pub struct Credentials(Source);
+/// See the module. Cheap to make; nothing is read before it is asked for. Clones share it.
+#[derive(Debug, Clone)]
+pub struct Credentials(Arc<Source>);
 
 #[derive(Debug)]
 enum Source {
     Password(SecretSource),
-    Command(TokenCommand),
-    Tokens(Box<Tokens>),
+    Command(ProgramCall),
+    Tokens { config: OAuthConfig, rotated: Rotated, tokens: Mutex<Tokens> },
 }
 
 /// How the files stood that a credential comes from; another mark is perhaps another credential.
@@ -31,41 +35,46 @@ type Stamp = (u64, u64, i64, i64, u64);
 impl Credentials {
     /// Those of an account; exchanged refresh tokens are kept below `state`.
     pub fn of(account: &AccountConfig, state: &Path) -> Self {
-        Self(match &account.credential {
+        Self(Arc::new(match &account.credential {
             Credential::Password(source) => Source::Password(source.clone()),
             Credential::TokenCommand(command) => Source::Command(command.clone()),
             Credential::OAuth(config) => {
-                Source::Tokens(Box::new(Tokens::new(config, account, state)))
+                let rotated = Rotated::new(state, &account.name, &config.refresh_token);
+                let tokens = Tokens::new(config, account.ca_file.clone(), rotated.clone());
+                Source::Tokens { config: config.clone(), rotated, tokens: Mutex::new(tokens) }
             }
-        })
+        }))
     }
 
     /// The password, or an access token.
-    pub async fn read(&mut self) -> Result<SecretString, CredentialError> {
-        match &mut self.0 {
+    pub async fn read(&self) -> Result<SecretString, CredentialError> {
+        match &*self.0 {
             Source::Password(source) => Ok(look_up(source)?.secret),
             Source::Command(command) => command::run(command).await,
-            Source::Tokens(tokens) => tokens.access().await,
+            Source::Tokens { tokens, .. } => tokens.lock().await.access().await,
         }
     }
 
     /// The server refused what was read last. Whether reading again may give something better now:
     /// an access token that was used before may have been withdrawn or have expired early.
-    pub fn refused(&mut self) -> bool {
-        match &mut self.0 {
-            Source::Tokens(tokens) => tokens.forget(),
+    pub fn refused(&self) -> bool {
+        match &*self.0 {
+            // Who holds it asks for another one at this moment.
+            Source::Tokens { tokens, .. } => {
+                tokens.try_lock().map_or(true, |mut tokens| tokens.forget())
+            }
             Source::Password(_) | Source::Command(_) => false,
         }
     }
 
     /// Where its secrets are kept, without asking anybody for a token.
     pub fn look_up(&self) -> Result<Vec<Kept>, CredentialError> {
-        match &self.0 {
+        match &*self.0 {
             Source::Password(source) => Ok(vec![look_up(source)?]),
             Source::Command(command) => executable(&command.program).map(|()| Vec::new()),
-            Source::Tokens(tokens) => {
-                let secret = tokens.config.client_secret.clone().map(SecretSource::File);
-                let mut kept = vec![tokens.rotated.current()?];
+            Source::Tokens { config, rotated, .. } => {
+                let secret = config.client_secret.clone().map(SecretSource::File);
+                let mut kept = vec![rotated.current()?];
                 kept.extend(secret.as_ref().map(look_up).transpose()?);
                 Ok(kept)
             }
@@ -91,14 +100,14 @@ impl Credentials {
 
     /// The files that an administrator writes.
     fn files(&self) -> Vec<PathBuf> {
-        match &self.0 {
+        match &*self.0 {
             Source::Password(SecretSource::File(path)) => vec![path.clone()],
             Source::Password(SecretSource::Credential(name)) => {
                 credentials_folder().map(|folder| folder.join(name)).into_iter().collect()
             }
             Source::Command(_) => Vec::new(),
-            Source::Tokens(tokens) => {
-                let OAuthConfig { client_secret, refresh_token, .. } = &tokens.config;
+            Source::Tokens { config, .. } => {
+                let OAuthConfig { client_secret, refresh_token, .. } = config;
                 [refresh_token].into_iter().chain(client_secret).cloned().collect()
             }
         }

@@ -1,12 +1,12 @@
 //! Access tokens of a token endpoint: kept in memory while they are good, and asked for anew.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use secrecy::SecretString;
 use tokio::task::spawn_blocking;
 use tokio::time::Instant;
-use triaged_core::config::{AccountConfig, OAuthConfig};
+use triaged_core::config::OAuthConfig;
 
 use super::rotated::Rotated;
 use super::{CredentialError, LONGEST, endpoint};
@@ -17,8 +17,8 @@ const MARGIN: Duration = Duration::from_mins(1);
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Tokens {
-    pub(super) config: OAuthConfig,
-    pub(super) rotated: Rotated,
+    config: OAuthConfig,
+    rotated: Rotated,
     ca_file: Option<PathBuf>,
     access: Option<Access>,
     /// A new refresh token that the disk has not taken yet.
@@ -35,14 +35,8 @@ struct Access {
 }
 
 impl Tokens {
-    pub(super) fn new(config: &OAuthConfig, account: &AccountConfig, state: &Path) -> Self {
-        Self {
-            config: config.clone(),
-            rotated: Rotated::new(state, &account.name, &config.refresh_token),
-            ca_file: account.ca_file.clone(),
-            access: None,
-            unkept: None,
-        }
+    pub(super) fn new(config: &OAuthConfig, ca_file: Option<PathBuf>, rotated: Rotated) -> Self {
+        Self { config: config.clone(), rotated, ca_file, access: None, unkept: None }
     }
 
     /// An access token that should be good.

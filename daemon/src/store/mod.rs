@@ -11,6 +11,7 @@ mod open;
 mod places;
 mod plan;
 mod rows;
+mod traffic;
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -80,16 +81,35 @@ impl Store {
 
     /// The account of that name; at its first start it gets a row and `now` as first start.
     pub async fn account(&self, name: &str, now: Timestamp) -> Result<Account, StoreError> {
-        sqlx::query("INSERT INTO account (name, first_start) VALUES (?, ?) ON CONFLICT DO NOTHING")
-            .bind(name)
+        let found = self.accounts(&[name], now).await?;
+        found.first().copied().ok_or_else(|| StoreError::Row(format!("account {name:?}")))
+    }
+
+    /// The accounts of these names, in one transaction: there may be thousands.
+    pub async fn accounts(
+        &self,
+        names: &[&str],
+        now: Timestamp,
+    ) -> Result<Vec<Account>, StoreError> {
+        let mut transaction = self.pool.begin().await?;
+        let mut accounts = Vec::with_capacity(names.len());
+        for name in names {
+            sqlx::query(
+                "INSERT INTO account (name, first_start) VALUES (?, ?) ON CONFLICT DO NOTHING",
+            )
+            .bind(*name)
             .bind(now.as_millisecond())
-            .execute(&self.pool)
+            .execute(&mut *transaction)
             .await?;
-        let row = sqlx::query("SELECT id, first_start FROM account WHERE name = ?")
-            .bind(name)
-            .fetch_one(&self.pool)
-            .await?;
-        Ok(Account { id: AccountId(row.try_get(0)?), first_start: moment(row.try_get(1)?)? })
+            let row = sqlx::query("SELECT id, first_start FROM account WHERE name = ?")
+                .bind(*name)
+                .fetch_one(&mut *transaction)
+                .await?;
+            let id = AccountId(row.try_get(0)?);
+            accounts.push(Account { id, first_start: moment(row.try_get(1)?)? });
+        }
+        transaction.commit().await?;
+        Ok(accounts)
     }
 
     /// The mailbox of that name, if it was begun.

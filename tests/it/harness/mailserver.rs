@@ -18,12 +18,32 @@ use super::client::ImapClient;
 use super::cyrus;
 use super::mail::Mail;
 use super::ports::free_port;
-use super::process::Process;
+use super::process::{Process, group_members};
 use super::settings::Account;
 use super::wait::{PATIENCE, until};
 
 /// Every user's password: distinct, so that a test can look for it where it must not be.
 pub(crate) const PASSWORD: &str = "it-canary+Zq7x/9Vb2=";
+
+/// The master's password, as distinct.
+pub(crate) const MASTER_PASSWORD: &str = "it-master+Qw8n/4Lp1=";
+
+/// The master has the rights of the user whose mailbox it opens.
+const WITH_MASTER: &str = "auth_master_user_separator = *
+passdb {
+  driver = static
+  master = yes
+  args = password=it-master+Qw8n/4Lp1=
+}
+userdb {
+  driver = passwd-file
+  args = username_format=%Ln @DIR@/users
+  default_fields = home=@DIR@/home/%n
+}
+plugin {
+  acl_user = %u
+}
+";
 
 /// How Dovecot stores mail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,9 +85,33 @@ impl Mailserver {
         Self::run(Software::Dovecot(format), imap, "")
     }
 
-    /// A Dovecot with more lines of configuration, put before its own passdb.
+    /// A Dovecot with more lines of configuration, put before its own passdb; `@DIR@` in them is its
+    /// folder.
     pub(crate) fn start_with(format: Format, configuration: &str) -> Mailserver {
         Self::run(Software::Dovecot(format), free_port(), configuration)
+    }
+
+    /// A Dovecot whose users are in a list that [`Self::has_users`] writes, and a master user who
+    /// opens all of their mailboxes: `USER*root`, or `root` for USER.
+    pub(crate) fn with_master(format: Format) -> Mailserver {
+        let mail = Self::start_with(format, WITH_MASTER);
+        mail.has_users(&[]);
+        mail
+    }
+
+    /// From now on these are the users that the server knows of.
+    pub(crate) fn has_users(&self, names: &[String]) {
+        let lines: String = names.iter().map(|name| format!("{name}::::::\n")).collect();
+        let list = self.place.folder.path().join("users");
+        fs::write(&list, lines).unwrap();
+        fs::set_permissions(&list, fs::Permissions::from_mode(0o644)).unwrap();
+    }
+
+    /// What asks this server for the names of its users: a program and its arguments.
+    pub(crate) fn list_command(&self) -> Vec<String> {
+        let configuration = self.place.folder.path().join("dovecot.conf");
+        let configuration = configuration.to_str().unwrap();
+        ["/usr/bin/doveadm", "-c", configuration, "user", "*"].map(str::to_owned).to_vec()
     }
 
     /// Starts either server and waits until it takes mail.
@@ -79,22 +123,10 @@ impl Mailserver {
         let folder = TempDir::with_prefix("triaged-it-").unwrap();
         // Root's servers run as `nobody`, who must get in.
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        let configuration = configuration.replace("@DIR@", folder.path().to_str().unwrap());
         fs::write(folder.path().join("more.conf"), configuration).unwrap();
         let place = Place { software, folder, imap, imaps: free_port(), lmtp: free_port() };
-        let ports = [place.imap, place.imaps, place.lmtp];
-        let (mut command, log) = match software {
-            Software::Dovecot(format) => {
-                (dovecot(place.folder.path(), format, ports), "dovecot.log")
-            }
-            Software::Cyrus => (cyrus::command(place.folder.path(), ports), "cyrus.log"),
-        };
-        let mut process = Process::start(&mut command, &place.folder.path().join(log));
-        until("the server listens", || {
-            assert!(process.ended().is_none(), "the server ended:\n{}", process.output());
-            ports.iter().try_for_each(|port| {
-                TcpStream::connect((Ipv4Addr::LOCALHOST, *port)).ok().map(drop)
-            })
-        });
+        let process = place.launch();
         if software == Software::Cyrus {
             cyrus::prepare(place.folder.path());
         }
@@ -104,6 +136,24 @@ impl Mailserver {
     /// Which program it is.
     pub(crate) fn software(&self) -> Software {
         self.place.software
+    }
+
+    /// Ends it as its administrator does; who is connected hears a goodbye.
+    pub(crate) fn stop(&mut self) {
+        self.process.signal(Signal::TERM);
+        self.process.wait();
+        // Those who speak to clients end after their master.
+        until("all have ended", || group_members(self.id()).is_empty().then_some(()));
+    }
+
+    /// Ends it without a word, like a loss of power.
+    pub(crate) fn kill(&mut self) {
+        self.process.end();
+    }
+
+    /// Starts it again after its end, with all that it had.
+    pub(crate) fn start_again(&mut self) {
+        self.process = self.place.launch();
     }
 
     /// A user of this server, whose mailboxes nobody else looks at.
@@ -136,6 +186,26 @@ impl Mailserver {
     /// The process id of the server's master.
     pub(crate) fn id(&self) -> u32 {
         self.process.id()
+    }
+}
+
+impl Place {
+    /// Starts the server and waits until it takes mail.
+    fn launch(&self) -> Process {
+        let ports = [self.imap, self.imaps, self.lmtp];
+        let folder = self.folder.path();
+        let (mut command, log) = match self.software {
+            Software::Dovecot(format) => (dovecot(folder, format, ports), "dovecot.log"),
+            Software::Cyrus => (cyrus::command(folder, ports), "cyrus.log"),
+        };
+        let mut process = Process::start(&mut command, &folder.join(log));
+        until("the server listens", || {
+            assert!(process.ended().is_none(), "the server ended:\n{}", process.output());
+            ports.iter().try_for_each(|port| {
+                TcpStream::connect((Ipv4Addr::LOCALHOST, *port)).ok().map(drop)
+            })
+        });
+        process
     }
 }
 
@@ -210,6 +280,11 @@ impl User {
     /// An independent client, logged in as this user.
     pub(crate) fn client(&self) -> ImapClient {
         ImapClient::login(self.place.imap, &self.name, PASSWORD)
+    }
+
+    /// The same, by another port.
+    pub(crate) fn client_at(&self, port: u16) -> ImapClient {
+        ImapClient::login(port, &self.name, PASSWORD)
     }
 
     /// Hands a mail to the server the way a mail transfer agent does: by LMTP (RFC 2033).

@@ -1,11 +1,11 @@
-//! A TCP proxy between the daemon and the server: it counts, cuts, refuses, swallows, holds and, on
-//! connections in clear, puts other words into the server's mouth.
+//! A TCP proxy between the daemon and the server: it counts, cuts, refuses, swallows, delays, holds and,
+//! on connections in clear, puts other words into the server's mouth.
 
 use std::borrow::Cow;
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU16, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -20,14 +20,24 @@ pub(crate) struct Proxy {
 
 /// What the threads of one proxy share.
 struct Line {
-    server: u16,
+    server: AtomicU16,
     conduct: AtomicU8,
     stopped: AtomicBool,
     /// When each connection came.
     connections: Mutex<Vec<Instant>>,
+    /// How many are open now, and how many were at the most.
+    open_now: Mutex<(usize, usize)>,
     received: AtomicU64,
+    /// Pieces that clients sent, which are whole commands as a rule.
+    commands: AtomicU64,
+    /// What each byte of new connections needs for one way, in microseconds.
+    delay: AtomicU64,
     /// Whether lines that announce mail are left out; for connections in clear.
     hushed: AtomicBool,
+    /// What is to be said once instead of something else that a server says.
+    spoilt: Mutex<Option<(&'static str, &'static str)>>,
+    /// What clients said, where it is in clear.
+    said: Mutex<Vec<u8>>,
     /// What a client says for the last time.
     last_words: Mutex<Option<&'static str>>,
     open: Mutex<Vec<TcpStream>>,
@@ -65,12 +75,17 @@ impl Proxy {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).unwrap();
         listener.set_nonblocking(true).unwrap();
         let line = Arc::new(Line {
-            server,
+            server: AtomicU16::new(server),
             conduct: AtomicU8::new(PASS),
             stopped: AtomicBool::new(false),
             connections: Mutex::default(),
+            open_now: Mutex::default(),
             received: AtomicU64::new(0),
+            commands: AtomicU64::new(0),
+            delay: AtomicU64::new(0),
             hushed: AtomicBool::new(false),
+            spoilt: Mutex::default(),
+            said: Mutex::default(),
             last_words: Mutex::default(),
             open: Mutex::default(),
             edit: Mutex::default(),
@@ -91,6 +106,30 @@ impl Proxy {
         self.line.received.load(Ordering::SeqCst)
     }
 
+    /// Commands that clients sent, of all connections.
+    pub(crate) fn commands(&self) -> u64 {
+        self.line.commands.load(Ordering::SeqCst)
+    }
+
+    /// The lines of clients in clear that have this text in them, in their order.
+    pub(crate) fn said(&self, text: &str) -> Vec<String> {
+        let said = self.line.said.lock().unwrap();
+        let lines = String::from_utf8_lossy(&said);
+        lines.lines().filter(|line| line.contains(text)).map(str::to_owned).collect()
+    }
+
+    /// Leads new connections to another port of this machine.
+    pub(crate) fn lead_to(&self, server: u16) {
+        self.line.server.store(server, Ordering::SeqCst);
+    }
+
+    /// New connections have this round trip: each byte needs half of it for its way, and none waits
+    /// for another.
+    pub(crate) fn round_trip(&self, time: Duration) {
+        let micros = u64::try_from(time.as_micros() / 2).unwrap();
+        self.line.delay.store(micros, Ordering::SeqCst);
+    }
+
     /// When each connection came, the first one first.
     pub(crate) fn times(&self) -> Vec<Instant> {
         self.line.connections.lock().unwrap().clone()
@@ -99,6 +138,11 @@ impl Proxy {
     /// How many connections there were.
     pub(crate) fn connections(&self) -> u64 {
         self.times().len() as u64
+    }
+
+    /// The most connections that were open at the same time.
+    pub(crate) fn most_open(&self) -> usize {
+        self.line.open_now.lock().unwrap().1
     }
 
     /// Drops all connections.
@@ -137,11 +181,6 @@ impl Proxy {
         *self.line.edit.lock().unwrap() = Some(Box::new(edit));
     }
 
-    /// Lines of the server go on as they are.
-    pub(crate) fn edit_nothing(&self) {
-        *self.line.edit.lock().unwrap() = None;
-    }
-
     /// Holds the next thing that a client sends with this text in it, until it is let go.
     pub(crate) fn hold(&self, words: &'static str) {
         *self.line.held.lock().unwrap() = Some((words, false));
@@ -155,6 +194,11 @@ impl Proxy {
     /// Lets go what is held.
     pub(crate) fn let_go(&self) {
         *self.line.held.lock().unwrap() = None;
+    }
+
+    /// The next time that a server says this, in clear and in one piece, it says that.
+    pub(crate) fn spoil_once(&self, this: &'static str, that: &'static str) {
+        *self.line.spoilt.lock().unwrap() = Some((this, that));
     }
 
     /// Lets everything pass again.
@@ -229,8 +273,16 @@ impl Line {
         (out, false)
     }
 
-    /// What of these bytes of the server goes on: all, or all lines but those of new mail.
+    /// What of these bytes of the server goes on: all, or all lines but those of new mail, or
+    /// something else once.
     fn audible<'a>(&self, bytes: &'a [u8]) -> Cow<'a, [u8]> {
+        let mut spoilt = self.spoilt.lock().unwrap();
+        if let Some((this, that)) = *spoilt
+            && let Some((before, after)) = String::from_utf8_lossy(bytes).split_once(this)
+        {
+            *spoilt = None;
+            return Cow::Owned([before, that, after].concat().into_bytes());
+        }
         if !self.hushed.load(Ordering::SeqCst) {
             return Cow::Borrowed(bytes);
         }
@@ -261,17 +313,28 @@ fn accept(listener: &TcpListener, line: &Arc<Line>) {
 
 fn connect(client: TcpStream, line: &Arc<Line>) -> io::Result<()> {
     client.set_nonblocking(false)?;
-    let server = TcpStream::connect((Ipv4Addr::LOCALHOST, line.server))?;
+    let server = TcpStream::connect((Ipv4Addr::LOCALHOST, line.server.load(Ordering::SeqCst)))?;
+    client.set_nodelay(true)?;
+    server.set_nodelay(true)?;
     line.connections.lock().unwrap().push(Instant::now());
     line.open.lock().unwrap().extend([client.try_clone()?, server.try_clone()?]);
+    {
+        let mut open = line.open_now.lock().unwrap();
+        open.0 += 1;
+        open.1 = open.1.max(open.0);
+    }
     let (client_in, server_in) = (client.try_clone()?, server.try_clone()?);
     let (up, down) = (Arc::clone(line), Arc::clone(line));
     thread::spawn(move || {
         pump(client_in, server, &up, |bytes| {
             up.listen(bytes);
+            up.commands.fetch_add(1, Ordering::SeqCst);
+            up.said.lock().unwrap().extend_from_slice(bytes);
             up.hold(bytes);
             (Cow::Borrowed(bytes), false)
         });
+        // The client has closed it.
+        up.open_now.lock().unwrap().0 -= 1;
     });
     let mut unfinished = Vec::new();
     thread::spawn(move || {
@@ -292,6 +355,8 @@ fn pump(
     line: &Line,
     mut see: impl for<'a> FnMut(&'a [u8]) -> (Cow<'a, [u8]>, bool),
 ) {
+    let delay = Duration::from_micros(line.delay.load(Ordering::SeqCst));
+    let later = (!delay.is_zero()).then(|| to.try_clone().map(send_later));
     let mut buffer = vec![0; 64 * 1024];
     while let Ok(read) = from.read(&mut buffer) {
         if read == 0 {
@@ -301,13 +366,32 @@ fn pump(
         if line.conduct() == SWALLOW {
             continue;
         }
-        if to.write_all(&passed_on).is_err() {
+        let sent = match &later {
+            Some(Ok(later)) => later.send((Instant::now() + delay, passed_on.into_owned())).is_ok(),
+            _ => to.write_all(&passed_on).is_ok(),
+        };
+        if !sent {
             break;
         }
         if cut {
             line.cut();
         }
     }
+    // What is still on its way is lost, as on a line that is cut.
     let _ = to.shutdown(Shutdown::Both);
     let _ = from.shutdown(Shutdown::Both);
+}
+
+/// Sends each piece when its time has come.
+fn send_later(mut to: TcpStream) -> mpsc::Sender<(Instant, Vec<u8>)> {
+    let (sender, pieces) = mpsc::channel::<(Instant, Vec<u8>)>();
+    thread::spawn(move || {
+        for (due, piece) in pieces {
+            thread::sleep(due.saturating_duration_since(Instant::now()));
+            if to.write_all(&piece).is_err() {
+                break;
+            }
+        }
+    });
+    sender
 }

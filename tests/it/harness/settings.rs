@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
-use super::mailserver::PASSWORD;
+use super::mailserver::{MASTER_PASSWORD, PASSWORD};
 
 /// What goes into `triaged.toml`, apart from the paths of the installation.
 #[derive(Clone)]
@@ -13,6 +13,7 @@ pub(crate) struct Settings {
     library: Option<PathBuf>,
     log_level: &'static str,
     accounts: Vec<Account>,
+    servers: Vec<Server>,
     more: String,
 }
 
@@ -25,6 +26,7 @@ impl Settings {
             library: None,
             log_level: "debug",
             accounts: Vec::new(),
+            servers: Vec::new(),
             more: String::new(),
         }
     }
@@ -37,6 +39,12 @@ impl Settings {
     /// One more account.
     pub(crate) fn with(mut self, account: Account) -> Settings {
         self.accounts.push(account);
+        self
+    }
+
+    /// One more server all of whose users are watched.
+    pub(crate) fn with_server(mut self, server: Server) -> Settings {
+        self.servers.push(server);
         self
     }
 
@@ -71,6 +79,15 @@ impl Settings {
         &self.accounts
     }
 
+    /// The files of passwords, and what stands in each.
+    pub(crate) fn secrets(&self, secrets: &Path) -> Vec<(PathBuf, &str)> {
+        let accounts =
+            self.accounts.iter().map(|one| (one.password_file(secrets), one.password.as_str()));
+        let servers =
+            self.servers.iter().map(|one| (one.password_file(secrets), one.password.as_str()));
+        accounts.chain(servers).collect()
+    }
+
     /// The file's text; passwords lie in `secrets`, the state in `state`.
     pub(crate) fn toml(&self, state: &Path, secrets: &Path, http: u16) -> String {
         let library = self.library.iter().map(|path| format!("library = {}\n", quoted(path)));
@@ -87,6 +104,9 @@ impl Settings {
         );
         for account in &self.accounts {
             write!(toml, "\n{}", account.toml(secrets)).unwrap();
+        }
+        for server in &self.servers {
+            write!(toml, "\n{}", server.toml(secrets)).unwrap();
         }
         toml
     }
@@ -191,11 +211,6 @@ impl Account {
         secrets.join(format!("{}.password", self.name))
     }
 
-    /// The password that goes into that file.
-    pub(crate) fn secret(&self) -> &str {
-        &self.password
-    }
-
     fn toml(&self, secrets: &Path) -> String {
         let file = quoted(&self.password_file(secrets));
         let password =
@@ -210,6 +225,47 @@ impl Account {
             trust = self.trust,
             port = self.port,
             mailboxes = self.mailboxes,
+            more = self.more,
+        )
+    }
+}
+
+/// One `[[server]]`, called "mail".
+#[derive(Clone)]
+pub(crate) struct Server {
+    password: String,
+    port: u16,
+    more: String,
+}
+
+impl Server {
+    /// A server in clear, whose master is `root` by authorisation identity.
+    pub(crate) fn new(port: u16) -> Server {
+        Server { password: MASTER_PASSWORD.to_owned(), port, more: String::new() }
+    }
+
+    /// With another password of the master.
+    pub(crate) fn password(self, password: &str) -> Server {
+        Server { password: password.to_owned(), ..self }
+    }
+
+    /// Further lines.
+    pub(crate) fn and(mut self, lines: &str) -> Server {
+        writeln!(self.more, "{lines}").unwrap();
+        self
+    }
+
+    /// The name of the file that holds the master's password.
+    pub(crate) fn password_file(&self, secrets: &Path) -> PathBuf {
+        secrets.join("mail.password")
+    }
+
+    fn toml(&self, secrets: &Path) -> String {
+        format!(
+            "[[server]]\nname = \"mail\"\nhost = \"127.0.0.1\"\nport = {port}\ntls = \"none\"\n\
+             master = \"root\"\npassword_file = {file}\n{more}",
+            port = self.port,
+            file = quoted(&self.password_file(secrets)),
             more = self.more,
         )
     }

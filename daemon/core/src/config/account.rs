@@ -1,14 +1,14 @@
 //! One `[[account]]`: where its mail is, who logs in, which mailboxes are watched and how.
 //!
-//! What it logs in with stands in `login`, what protects its connection in `protection`; nothing is
-//! connected to.
+//! What it logs in with stands in `login`, what protects its connection in `protection`; accounts
+//! that come from a list of users in `server`. Nothing is connected to.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use super::login::{self, Credential, Login, Mechanism};
-use super::mailboxes;
+use super::mailboxes::{self, Mailboxes};
 use super::pin::KeyPin;
 use super::problem::{Fault, Problems};
 use super::protection::{self, Protection, Tls};
@@ -21,7 +21,7 @@ use crate::sync::Backfill;
 /// One mail account, with only valid values.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AccountConfig {
-    /// Short name for logs and metrics, unique; never an address.
+    /// Short name for logs and commands, unique; never an address.
     pub name: String,
     /// Host name or address of the IMAP server.
     pub host: String,
@@ -49,21 +49,26 @@ pub struct AccountConfig {
     pub mode: Mode,
     /// How often a mailbox is looked at that the server does not report by itself.
     pub poll: Duration,
+    /// How many MiB may come from the server in a day; 0: any number; `None`: what suits the server.
+    pub daily_mebibytes: Option<u32>,
 }
 
 /// A day; a mailbox that is looked at less often is not watched.
 const LONGEST_POLL: i64 = 86_400;
 
+/// Sixteen tebibytes: more is `0`.
+const MOST_MEBIBYTES: i64 = 1 << 24;
+
 /// Reads all accounts; those with a problem are reported and left out.
 pub(super) fn read_all(
     sections: Vec<Section<'_>>,
     default_mode: Mode,
+    taken: &mut Taken,
     problems: &mut Problems,
 ) -> Vec<AccountConfig> {
-    let mut taken = Taken::default();
     sections
         .into_iter()
-        .filter_map(|section| read(section, default_mode, &mut taken, problems))
+        .filter_map(|section| read(section, default_mode, taken, problems))
         .collect()
 }
 
@@ -75,29 +80,42 @@ fn read(
     problems: &mut Problems,
 ) -> Option<AccountConfig> {
     let name = read_name(&mut section, taken, problems);
+    let body = read_body(&mut section, login::read, default_mode, problems);
+    section.finish(problems);
+    let (name, (account, mailboxes)) = (name?, body?);
+    let whose = account.authorize_as.as_deref().unwrap_or(&account.user);
+    for mailbox in &mailboxes {
+        taken.mailbox(&name, (&account.host, account.port, whose), mailbox, problems);
+    }
+    Some(AccountConfig { name, ..account })
+}
+
+/// All that `[[account]]` and `[[server]]` both have, with an empty name; and where each mailbox
+/// stands. `read_login` reads who logs in.
+pub(super) fn read_body(
+    section: &mut Section<'_>,
+    read_login: impl FnOnce(&mut Section<'_>, &mut Problems) -> Option<Login>,
+    default_mode: Mode,
+    problems: &mut Problems,
+) -> Option<(AccountConfig, Vec<Placed<String>>)> {
     let host = section.require::<String>("host", "name the IMAP server", problems);
     let host = host.and_then(|host| host.check(problems, host_name));
-    let protection = protection::read(&mut section, host.as_deref(), problems);
-    let port = number(&mut section, "port", 1..=65_535, problems)
+    let protection = protection::read(section, host.as_deref(), problems);
+    let port = number(section, "port", 1..=65_535, problems)
         .and_then(|port| u16::try_from(port).ok())
         .unwrap_or_else(|| protection.as_ref().map_or(Tls::Implicit, |one| one.tls).port());
-    let login = login::read(&mut section, problems);
-    let mailboxes = mailboxes::read(&mut section, problems);
-    let backfill = section.take::<String>("backfill", problems);
-    let backfill = backfill.and_then(|text| text.check(problems, |text| backfill_days(&text)));
-    let mode = mode(&mut section, problems).unwrap_or(default_mode);
-    let poll = number(&mut section, "poll_seconds", 1..=LONGEST_POLL, problems).unwrap_or(60);
-    section.finish(problems);
-    let (name, host) = (name?, host?);
+    let login = read_login(section, problems);
+    let mailboxes = mailboxes::read(section, problems);
+    let Mailboxes { choice, names } = mailboxes.unwrap_or_else(|| Mailboxes::main_of(section));
+    let backfill = read_backfill(section, problems);
+    let mode = mode(section, problems).unwrap_or(default_mode);
+    let poll = read_poll(section, problems);
+    let daily_mebibytes = number(section, "daily_mebibytes", 0..=MOST_MEBIBYTES, problems);
     let Login { user, authorize_as, auth, credential } = login?;
     let Protection { tls, ca_file, pinned_key } = protection?;
-    let whose = authorize_as.as_deref().unwrap_or(&user);
-    for mailbox in &mailboxes.names {
-        taken.mailbox(&name, (&host, port, whose), mailbox, problems);
-    }
-    Some(AccountConfig {
-        name,
-        host,
+    let account = AccountConfig {
+        name: String::new(),
+        host: host?,
         port,
         tls,
         ca_file,
@@ -106,16 +124,33 @@ fn read(
         authorize_as,
         auth,
         credential,
-        mailboxes: mailboxes.choice,
+        mailboxes: choice,
         backfill: backfill.unwrap_or(Backfill::None),
         mode,
-        poll: Duration::from_secs(poll.into()),
-    })
+        poll: poll.unwrap_or(Duration::from_mins(1)),
+        daily_mebibytes,
+    };
+    Some((account, names))
 }
 
-/// What earlier accounts have, so that no later one has it too.
+/// Reads `backfill`; `None` where it is absent or was reported.
+pub(super) fn read_backfill(
+    section: &mut Section<'_>,
+    problems: &mut Problems,
+) -> Option<Backfill> {
+    let text = section.take::<String>("backfill", problems)?;
+    text.check(problems, |text| backfill_days(&text))
+}
+
+/// Reads `poll_seconds`; `None` where it is absent or was reported.
+pub(super) fn read_poll(section: &mut Section<'_>, problems: &mut Problems) -> Option<Duration> {
+    let seconds = number(section, "poll_seconds", 1..=LONGEST_POLL, problems)?;
+    Some(Duration::from_secs(seconds.into()))
+}
+
+/// What earlier accounts and servers have, so that no later one has it too.
 #[derive(Default)]
-struct Taken {
+pub(super) struct Taken {
     /// Names in lower case.
     names: BTreeSet<String>,
     /// Host, port, user and mailbox, and the account that watches it.
@@ -142,7 +177,8 @@ impl Taken {
     }
 }
 
-fn read_name(
+/// The name of an account or a server.
+pub(super) fn read_name(
     section: &mut Section<'_>,
     taken: &mut Taken,
     problems: &mut Problems,

@@ -25,7 +25,7 @@ pub enum Credential {
     /// A password.
     Password(SecretSource),
     /// An access token that a program prints.
-    TokenCommand(TokenCommand),
+    TokenCommand(ProgramCall),
     /// An access token that a token endpoint hands out for a refresh token.
     OAuth(OAuthConfig),
 }
@@ -50,7 +50,7 @@ impl Credential {
 
 /// A program with its arguments, in which no secret stands: others can see them.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TokenCommand {
+pub struct ProgramCall {
     /// An absolute path.
     pub program: PathBuf,
     /// What it is called with.
@@ -102,7 +102,7 @@ impl Mechanism {
     }
 }
 
-/// All that an account says of its login.
+/// All that an account or a server says of its login.
 pub(super) struct Login {
     pub(super) user: String,
     pub(super) authorize_as: Option<String>,
@@ -116,12 +116,7 @@ pub(super) fn read(section: &mut Section<'_>, problems: &mut Problems) -> Option
     let user = user.and_then(|user| user.check(problems, user_name));
     let authorize_as = section.take::<String>("authorize_as", problems);
     let authorize_as = authorize_as.and_then(|name| place(name, problems, user_name));
-    let auth = section.take::<String>("auth", problems);
-    let auth = auth.and_then(|word| place(word, problems, |word| mechanism(&word)));
-    let credential = read_credential(section, problems);
-    if let (Some(auth), Some(credential)) = (&auth, &credential) {
-        fits(auth, credential, problems);
-    }
+    let (auth, credential) = read_proof(section, problems);
     let auth_is_login = auth.as_ref().is_some_and(|auth| auth.value == Mechanism::Login);
     if let (Some(name), true) = (&authorize_as, auth_is_login) {
         let what = "can not be said with auth = \"login\"";
@@ -133,6 +128,53 @@ pub(super) fn read(section: &mut Section<'_>, problems: &mut Problems) -> Option
         auth: auth.map(|auth| auth.value),
         credential: credential?,
     })
+}
+
+/// Reads the login that opens every mailbox of a server, and what stands between the names of a
+/// user and the master where both are one name.
+pub(super) fn read_master(
+    section: &mut Section<'_>,
+    problems: &mut Problems,
+) -> (Option<Login>, Option<String>) {
+    let mend = "say who may open every mailbox: the server's master user";
+    let master = section.require::<String>("master", mend, problems);
+    let master = master.and_then(|user| user.check(problems, user_name));
+    let separator = section.take::<String>("separator", problems);
+    let separator = separator.and_then(|text| text.check(problems, separator_mark));
+    let (auth, credential) = read_proof(section, problems);
+    if let (None, Some(Placed { value: Mechanism::Login, place })) = (&separator, &auth) {
+        let what = "\"login\" can not say whose mail is meant";
+        let mend = "write auth = \"plain\", or the `separator` of the server's master users";
+        problems.add(place, Fault::new(what, mend));
+    }
+    let auth = auth.map(|auth| auth.value);
+    let login = master.zip(credential);
+    let login =
+        login.map(|(user, credential)| Login { user, authorize_as: None, auth, credential });
+    (login, separator)
+}
+
+/// Reads by which mechanism and with what somebody logs in.
+fn read_proof(
+    section: &mut Section<'_>,
+    problems: &mut Problems,
+) -> (Option<Placed<Mechanism>>, Option<Credential>) {
+    let auth = section.take::<String>("auth", problems);
+    let auth = auth.and_then(|word| place(word, problems, |word| mechanism(&word)));
+    let credential = read_credential(section, problems);
+    if let (Some(auth), Some(credential)) = (&auth, &credential) {
+        fits(auth, credential, problems);
+    }
+    (auth, credential)
+}
+
+fn separator_mark(text: String) -> Result<String, Fault> {
+    if text.is_empty() || text.chars().any(|c| c.is_control() || c.is_alphanumeric()) {
+        let mend = "write the server's, like \"*\" (auth_master_user_separator in Dovecot), or \
+                    leave the line out: then the user is the authorisation identity of PLAIN";
+        return Err(Fault::new(format!("{text:?} is no separator"), mend));
+    }
+    Ok(text)
 }
 
 /// Like [`Placed::check`], with the place kept.
@@ -180,15 +222,20 @@ fn read_credential(section: &mut Section<'_>, problems: &mut Problems) -> Option
     let file = path(section, "password_file", problems).map(SecretSource::File);
     let credential = section.take::<String>("password_credential", problems);
     let credential = credential.and_then(|name| name.check(problems, credential_name));
-    let command = read_command(section, problems);
+    let command = read_call(section, "token_command", problems);
     let oauth = section.has("oauth").then(|| section.table("oauth", problems));
     let oauth = oauth.and_then(|section| read_oauth(section, problems));
     let password = file.or(credential).map(Credential::Password);
     password.or(command.map(Credential::TokenCommand)).or(oauth.map(Credential::OAuth))
 }
 
-fn read_command(section: &mut Section<'_>, problems: &mut Problems) -> Option<TokenCommand> {
-    let words = section.take_list::<String>("token_command", problems)?;
+/// Reads the program of `key` with its arguments; `None` where it is absent or was reported.
+pub(super) fn read_call(
+    section: &mut Section<'_>,
+    key: &'static str,
+    problems: &mut Problems,
+) -> Option<ProgramCall> {
+    let words = section.take_list::<String>(key, problems)?;
     words.check(problems, |words| {
         let mend = "write [\"/path/of/the/program\", \"its\", \"arguments\"]; no shell reads them";
         let mut words = words.into_iter().map(|word| word.value);
@@ -200,7 +247,7 @@ fn read_command(section: &mut Section<'_>, problems: &mut Problems) -> Option<To
         if arguments.iter().any(|word| word.contains('\0')) {
             return Err(Fault::new("has a NUL in it", mend));
         }
-        Ok(TokenCommand { program, arguments })
+        Ok(ProgramCall { program, arguments })
     })
 }
 

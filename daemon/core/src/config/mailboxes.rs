@@ -1,4 +1,4 @@
-//! Which mailboxes of an account are watched: `mailboxes` and `except`.
+//! Which mailboxes of an account are watched: `mailboxes` and `except_mailboxes`.
 //!
 //! Whether a server has them is not asked here, and only names can be compared with what another
 //! account watches.
@@ -18,11 +18,26 @@ pub(super) struct Mailboxes {
     pub(super) names: Vec<Placed<String>>,
 }
 
-pub(super) fn read(section: &mut Section<'_>, problems: &mut Problems) -> Mailboxes {
-    let place = section.place.key("mailboxes", section.place.line);
-    let wanted = wishes(section, "mailboxes", problems)
-        .unwrap_or_else(|| vec![Placed { value: Wish::Name("INBOX".to_owned()), place }]);
-    let except = wishes(section, "except", problems).unwrap_or_default();
+impl Mailboxes {
+    /// What is watched where nothing is said.
+    pub(super) fn main_of(section: &Section<'_>) -> Self {
+        let place = section.place.key("mailboxes", section.place.line);
+        let value = "INBOX".to_owned();
+        let choice = Choice::new(vec![Wish::Name(value.clone())], Vec::new());
+        Self { choice, names: vec![Placed { value, place }] }
+    }
+}
+
+/// Reads both; `None` where `mailboxes` is absent or no list.
+pub(super) fn read(section: &mut Section<'_>, problems: &mut Problems) -> Option<Mailboxes> {
+    let wanted = wishes(section, "mailboxes", problems);
+    let except = wishes(section, "except_mailboxes", problems).unwrap_or_default();
+    let Some(wanted) = wanted else {
+        for exception in &except {
+            problems.add(&exception.place, leaves_nothing_out());
+        }
+        return None;
+    };
     let names: Vec<Placed<String>> = wanted.iter().filter_map(name).collect();
     for exception in &except {
         if let Some(fault) = useless(&exception.value, &names, wanted.len()) {
@@ -30,7 +45,7 @@ pub(super) fn read(section: &mut Section<'_>, problems: &mut Problems) -> Mailbo
         }
     }
     let values = |wishes: Vec<Placed<Wish>>| wishes.into_iter().map(|wish| wish.value).collect();
-    Mailboxes { choice: Choice::new(values(wanted), values(except)), names }
+    Some(Mailboxes { choice: Choice::new(values(wanted), values(except)), names })
 }
 
 /// The entries of a list of wishes; those with a problem are reported and left out. `None` where
@@ -98,8 +113,10 @@ fn useless(exception: &Wish, names: &[Placed<String>], wanted: usize) -> Option<
         return Some(Fault::new(what, "take it out of one of the two"));
     }
     let only_names = names.len() == wanted;
-    only_names.then(|| {
-        let what = "leaves nothing out: `mailboxes` has names only";
-        Fault::new(what, "it is for patterns, like mailboxes = [\"INBOX\", \"Lists/*\"]")
-    })
+    only_names.then(leaves_nothing_out)
+}
+
+fn leaves_nothing_out() -> Fault {
+    let what = "leaves nothing out: `mailboxes` has names only";
+    Fault::new(what, "it is for patterns, like mailboxes = [\"INBOX\", \"Lists/*\"]")
 }

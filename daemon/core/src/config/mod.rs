@@ -5,6 +5,7 @@
 //! uses them. What depends on a bundle's labels is checked by [`keyword_map`].
 
 mod account;
+mod connections;
 mod keywords;
 mod login;
 mod mailboxes;
@@ -13,6 +14,7 @@ mod problem;
 mod protection;
 mod raw;
 mod retrain;
+mod server;
 mod settings;
 #[cfg(test)]
 mod tests;
@@ -23,18 +25,23 @@ use std::path::{Path, PathBuf};
 use toml::de::DeTable;
 
 pub use account::AccountConfig;
+pub use connections::ConnectionsConfig;
 pub use keywords::{KeywordsConfig, MOST_KEYWORDS, keyword_map, keyword_map_among};
-pub use login::{Credential, Mechanism, OAuthConfig, SecretSource, TokenCommand};
+pub use login::{Credential, Mechanism, OAuthConfig, ProgramCall, SecretSource};
 pub use pin::{KeyPin, NoPin};
 pub use problem::{Place, Problem, Problems};
 pub use protection::Tls;
 pub use retrain::RetrainConfig;
+pub use server::{ServerConfig, UserConfig, UserSource};
 pub use settings::{
     HistoryText, HttpConfig, LogConfig, LogFormat, LogLevel, Mode, ModelConfig, Provider,
 };
 
+use account::Taken;
 use problem::Fault;
 use raw::{Lines, Section};
+
+use crate::roster;
 
 /// A valid configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,8 +62,12 @@ pub struct Config {
     pub http: HttpConfig,
     /// The log.
     pub log: LogConfig,
-    /// The accounts, at least one, in the order of the file.
+    /// How many connections may be open.
+    pub connections: ConnectionsConfig,
+    /// The accounts that have a part of the file each, in its order.
     pub accounts: Vec<AccountConfig>,
+    /// The servers whose users are watched; of these and `accounts` there is at least one.
+    pub servers: Vec<ServerConfig>,
 }
 
 impl Config {
@@ -69,7 +80,12 @@ impl Config {
         paths.extend(&mut self.model.library);
         paths.extend(&mut self.retrain.python);
         paths.extend(&mut self.retrain.training);
-        for account in &mut self.accounts {
+        let mut accounts: Vec<&mut AccountConfig> = self.accounts.iter_mut().collect();
+        for server in &mut self.servers {
+            accounts.push(&mut server.every);
+            paths.extend(server.source.path());
+        }
+        for account in accounts {
             paths.extend(&mut account.ca_file);
             paths.extend(account.credential.paths());
         }
@@ -77,6 +93,20 @@ impl Config {
             *path = folder.join(&path);
         }
         self
+    }
+}
+
+impl Config {
+    /// The account of this name: one of the file, or that of a server's user, `server/user`. For
+    /// the latter nobody looks whether the server has such a user.
+    #[must_use]
+    pub fn account(&self, name: &str) -> Option<AccountConfig> {
+        let Some((server, user)) = name.split_once('/') else {
+            return self.accounts.iter().find(|account| account.name == name).cloned();
+        };
+        let server = self.servers.iter().find(|one| one.name == server)?;
+        let user = if user.contains('@') { user.to_owned() } else { roster::decoded(user)? };
+        server.wants(&user).then(|| server.account(&user))
     }
 }
 
@@ -134,11 +164,17 @@ fn read(mut top: Section<'_>, problems: &mut Problems) -> Option<Config> {
     let keywords = keywords::read(top.table("keywords", problems), problems);
     let http = settings::http(top.table("http", problems), problems);
     let log = settings::log(top.table("log", problems), problems);
-    if !top.has("account") {
-        let mend = "add an [[account]] with name, host, user and password_file";
+    let connections = connections::read(top.table("connections", problems), problems);
+    if !top.has("account") && !top.has("server") {
+        let mend = "add an [[account]] with name, host, user and password_file, or a [[server]] \
+                    whose users are watched";
         problems.add(&top.place, Fault::new("no account: there is nothing to watch", mend));
     }
-    let accounts = account::read_all(top.tables("account", problems), mode, problems);
+    let mut taken = Taken::default();
+    let accounts = top.tables("account", problems);
+    let accounts = account::read_all(accounts, mode, &mut taken, problems);
+    let servers = top.tables("server", problems);
+    let servers = server::read_all(servers, mode, &mut taken, problems);
     top.finish(problems);
     Some(Config {
         mode,
@@ -149,6 +185,8 @@ fn read(mut top: Section<'_>, problems: &mut Problems) -> Option<Config> {
         keywords: keywords?,
         http,
         log,
+        connections,
         accounts,
+        servers,
     })
 }

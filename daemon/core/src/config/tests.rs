@@ -70,13 +70,13 @@ fn the_smallest_file_gets_safe_defaults() {
     let [work] = config.accounts.as_slice() else { panic!("one account") };
     assert_eq!((work.port, work.tls, work.mode), (993, Tls::Implicit, Mode::Shadow));
     assert_eq!((work.mailboxes.only(), work.backfill), (Some("INBOX"), Backfill::None));
-    assert_eq!(work.poll, Duration::from_mins(1));
+    assert_eq!((work.poll, work.daily_mebibytes), (Duration::from_mins(1), None));
 }
 
 #[test]
 fn the_sample_is_a_valid_file_that_says_every_default() {
     let config = parse(SAMPLE).map_err(|problems| problems.to_string()).expect("valid");
-    assert_eq!(config.accounts.len(), 1);
+    assert_eq!((config.accounts.len(), config.servers.len()), (1, 0));
     assert!(keyword_map(&config.keywords, &heads()).is_ok());
     let smallest = parse(SMALLEST).expect("valid");
     assert_eq!(
@@ -87,7 +87,8 @@ fn the_sample_is_a_valid_file_that_says_every_default() {
             config.model,
             config.retrain,
             config.http,
-            config.log
+            config.log,
+            config.connections
         ),
         (
             smallest.mode,
@@ -96,7 +97,8 @@ fn the_sample_is_a_valid_file_that_says_every_default() {
             smallest.model,
             smallest.retrain,
             smallest.http,
-            smallest.log
+            smallest.log,
+            smallest.connections
         )
     );
 }
@@ -116,6 +118,7 @@ mailboxes = ["Inbox", "Entwürfe"]
 backfill = "7d"
 mode = "shadow"
 poll_seconds = 5
+daily_mebibytes = 0
 "#,
     )
     .expect("valid");
@@ -124,6 +127,7 @@ poll_seconds = 5
     let credential = SecretSource::Credential("here".to_owned());
     assert_eq!(here.credential, Credential::Password(credential));
     assert_eq!((here.mailboxes.names().count(), here.backfill), (2, Backfill::Days(7)));
+    assert_eq!(here.daily_mebibytes, Some(0));
 }
 
 #[test]
@@ -221,6 +225,87 @@ fn every_mistake_is_reported_at_once_with_line_path_and_what_to_do() {
     assert_eq!(problems, expected.trim_end(), "as it is now:\n{problems}");
 }
 
+/// Where the part of the sample begins that is about whole servers.
+const SERVER: &str = "#[[server]]\n";
+
+/// That part with every line on, but for those that begin so; every account's mode is shadow.
+fn sample_server(left_off: &[&str]) -> ServerConfig {
+    let (_, server) = SAMPLE.split_once(SERVER).expect("it has a server");
+    let on = server.lines().filter_map(|line| line.strip_prefix('#'));
+    let on = on.filter(|line| !line.starts_with(' '));
+    let on = on.filter(|line| !left_off.iter().any(|key| line.starts_with(key)));
+    let text: String = ["[[server]]"].into_iter().chain(on).flat_map(|line| [line, "\n"]).collect();
+    let config = parse(&text).map_err(|problems| problems.to_string()).expect("valid");
+    config.relative_to(Path::new("/etc")).servers.remove(0)
+}
+
+#[test]
+fn the_sample_of_a_server_is_valid_with_each_source_of_users() {
+    let sources = ["users_file", "users_command", "users ="];
+    let all_but = |kept: &str| {
+        let off: Vec<&str> = sources.into_iter().filter(|source| *source != kept).collect();
+        sample_server(&off)
+    };
+    let by_file = all_but("users_file");
+    assert_eq!(by_file.source, UserSource::File("/etc/triaged/users".into()));
+    assert_eq!(by_file.every.name, "mail");
+    assert_eq!((by_file.every.port, by_file.separator.as_deref()), (993, Some("*")));
+    assert_eq!(by_file.renew, Duration::from_mins(10));
+    assert_eq!(by_file.users["anna@example.org"].mode, Some(Mode::Shadow));
+    assert_eq!((by_file.only.len(), by_file.except.len(), by_file.connections), (1, 2, Some(500)));
+    assert!(matches!(all_but("users_command").source, UserSource::Command(_)));
+    assert!(matches!(all_but("users =").source, UserSource::List(users) if users.len() == 2));
+}
+
+const LARGE: &str = r#"
+[[server]]
+name = "mail"
+host = "imap.example.org"
+master = "triaged"
+password_file = "secret"
+users_file = "users"
+"#;
+
+#[test]
+fn the_smallest_server_watches_everybody_and_writes_nothing() {
+    let config = parse(LARGE).expect("valid").relative_to(Path::new("/etc"));
+    let [mail] = config.servers.as_slice() else { panic!("one server") };
+    assert!(mail.only.is_empty() && mail.except.is_empty() && mail.users.is_empty());
+    assert_eq!((mail.every.mode, mail.separator.as_deref()), (Mode::Shadow, None));
+    assert_eq!(mail.source, UserSource::File("/etc/users".into()));
+    let password = Credential::Password(SecretSource::File("/etc/secret".into()));
+    assert_eq!(mail.every.credential, password);
+    assert_eq!(config.connections, ConnectionsConfig { in_all: 10_000, per_server: 500 });
+}
+
+#[test]
+fn a_server_that_can_not_be_is_said() {
+    let cases = [
+        ("users = [\"anna\"]", "has both users_file and users"),
+        ("separator = \"\"", "is no separator"),
+        ("separator = \"a\"", "is no separator"),
+        ("auth = \"login\"", "can not say whose mail is meant"),
+        ("user = \"me\"", "expected a list of tables, found a string"),
+        ("only = []", "only: names nobody"),
+        ("except = [\"\\u0000\"]", "is no user name"),
+        ("renew_minutes = 0", "out of range"),
+        ("connections = 0", "out of range"),
+        ("[[server.user]]\nmode = \"label\"", "server[0].user[0].name: is missing"),
+        ("[[server.user]]\nname = \"a\"\npoll = 3", "did you mean \"poll_seconds\"?"),
+        ("[[server.user]]\nname = \"a\"\n[[server.user]]\nname = \"A\"", "a part of its own"),
+    ];
+    for (lines, words) in cases {
+        let said = parse(&format!("{LARGE}{lines}")).expect_err("wrong").to_string();
+        assert!(said.contains(words), "{lines}: {said}");
+    }
+    let nowhere = LARGE.replace("users_file = \"users\"", "users_command = [\"doveadm\"]");
+    let said = parse(&nowhere).expect_err("wrong").to_string();
+    assert!(said.contains("users_command: does not begin with a path from /"), "{said}");
+    let same = format!("{SMALLEST}{}", LARGE.replace("\"mail\"", "\"Work\""));
+    let said = parse(&same).expect_err("wrong").to_string();
+    assert!(said.contains("is called \"Work\" too"), "{said}");
+}
+
 /// The sample with every line on that is off, but for those that begin so.
 fn sample_without(left_off: &[&str]) -> Config {
     let is_off = |line: &&str| {
@@ -232,7 +317,8 @@ fn sample_without(left_off: &[&str]) -> Config {
         Some(setting) if !setting.starts_with(' ') && setting.contains(" = ") => setting,
         _ => line,
     };
-    let lines = SAMPLE.lines().filter(is_off).map(turned_on);
+    let (sample, _) = SAMPLE.split_once(SERVER).expect("it has a server");
+    let lines = sample.lines().filter(is_off).map(turned_on);
     let on: String = lines.flat_map(|line| [line, "\n"]).collect();
     parse(&on).map_err(|problems| problems.to_string()).expect("valid")
 }
@@ -329,19 +415,21 @@ fn mailboxes_are_chosen_by_name_pattern_and_use() {
             .map(|config| config.accounts[0].mailboxes.clone())
             .map_err(|problems| problems.to_string())
     };
-    let wide = account("mailboxes = [\"Work\", \"Lists/*\", '\\archive']\nexcept = [\"Lists/x\"]");
+    let wide = account(
+        "mailboxes = [\"Work\", \"Lists/*\", '\\archive']\nexcept_mailboxes = [\"Lists/x\"]",
+    );
     let wide = wide.expect("valid");
     assert_eq!(wide.names().collect::<Vec<_>>(), ["Work"]);
     assert_eq!(wide.patterns().collect::<Vec<_>>(), ["Lists/*"]);
     assert!(wide.uses().count() == 1 && wide.may_have("Lists/y") && wide.is_open());
-    let wrong = account("mailboxes = [\"Work\"]\nexcept = [\"work\", \"Work\", '\\Jnk']");
+    let wrong = account("mailboxes = [\"Work\"]\nexcept_mailboxes = [\"work\", \"Work\", '\\Jnk']");
     assert_eq!(
         wrong.expect_err("wrong"),
-        "line 8: account[0].except[0]: leaves nothing out: `mailboxes` has names only (it is for \
+        "line 8: account[0].except_mailboxes[0]: leaves nothing out: `mailboxes` has names only (it is for \
          patterns, like mailboxes = [\"INBOX\", \"Lists/*\"])\n\
-         line 8: account[0].except[1]: \"Work\" is in `mailboxes`, too (take it out of one of the \
+         line 8: account[0].except_mailboxes[1]: \"Work\" is in `mailboxes`, too (take it out of one of the \
          two)\n\
-         line 8: account[0].except[2]: \"\\\\Jnk\" is nothing that a mailbox can be for (did you mean \
+         line 8: account[0].except_mailboxes[2]: \"\\\\Jnk\" is nothing that a mailbox can be for (did you mean \
          \"\\\\Junk\"?)"
     );
 }
@@ -368,7 +456,7 @@ line 2: byte 17 is not UTF-8 text (is this the right file? It must be a TOML fil
 line 1: column 1: invalid unquoted key, expected letters, numbers, `-`, `_` (the form is explained at https://toml.io)
 line 1: column 3: key with no value, expected `=` (the form is explained at https://toml.io)
 --
-line 1: no account: there is nothing to watch (add an [[account]] with name, host, user and password_file)
+line 1: no account: there is nothing to watch (add an [[account]] with name, host, user and password_file, or a [[server]] whose users are watched)
 --
 line 1: account: expected a list of tables, found a table (write [[account]], with two brackets, above each one)";
     assert_eq!(said, expected, "as it is now:\n{said}");

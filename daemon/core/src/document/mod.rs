@@ -14,7 +14,7 @@ mod vocabulary;
 use std::fmt::Write as _;
 
 use crate::message::{Message, Sender, shorten};
-pub use scope::Prose;
+pub use scope::{Prose, abstention};
 
 /// The version of the rendering; a bundle names the one that it was trained on.
 pub const RENDERING: u32 = 1;

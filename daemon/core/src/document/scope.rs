@@ -21,18 +21,18 @@ impl Prose {
         let paragraphs = prose::paragraphs(document);
         Self { words: prose::count(&paragraphs), language: language::of(&paragraphs) }
     }
+}
 
-    /// Why a model for these languages abstains from such a document, if it does. No languages
-    /// means all, and 0 words none at least.
-    pub fn abstention(self, languages: &[String], least_words: usize) -> Option<Abstention> {
-        let foreign = |language| !languages.iter().any(|known| known == language);
-        if self.words < least_words {
-            Some(Abstention::TooLittleText)
-        } else if !languages.is_empty() && self.language.is_some_and(foreign) {
-            Some(Abstention::Language)
-        } else {
-            None
-        }
+/// Why a model for these languages abstains from a text that [`super::render`] made, if it does.
+/// No languages means all, and 0 words none at least.
+pub fn abstention(document: &str, languages: &[String], least_words: usize) -> Option<Abstention> {
+    let paragraphs = prose::paragraphs(document);
+    if prose::count(&paragraphs) < least_words {
+        Some(Abstention::TooLittleText)
+    } else if languages.is_empty() {
+        None
+    } else {
+        language::other_than(languages, &paragraphs).map(|_| Abstention::Language)
     }
 }
 
@@ -40,22 +40,26 @@ impl Prose {
 mod tests {
     use super::*;
 
+    const GERMAN: &str = "From: Ada @ e.example\nSubject: Rechnung\n\n\
+        Können Sie mir bitte die Rechnung vom Oktober noch einmal schicken?";
+    const ENGLISH: &str = "From: Ada @ e.example\nSubject: Invoice\n\n\
+        Could you send me the invoice for October once more, please?";
+
     #[test]
     fn what_a_model_was_not_made_for_it_abstains_from() {
-        let english = ["en".to_owned()];
-        let check = |words, language, expected| {
-            assert_eq!(Prose { words, language }.abstention(&english, 4), expected);
+        let check = |document, least_words, expected| {
+            assert_eq!(abstention(document, &["en".to_owned()], least_words), expected);
         };
-        check(40, Some("en"), None);
-        check(40, None, None);
-        check(40, Some("de"), Some(Abstention::Language));
-        check(3, Some("de"), Some(Abstention::TooLittleText));
-        check(4, None, None);
+        check(ENGLISH, 4, None);
+        check(GERMAN, 4, Some(Abstention::Language));
+        check(GERMAN, 40, Some(Abstention::TooLittleText));
+        check("Server down, call me", 4, None);
+        check("Server down", 4, Some(Abstention::TooLittleText));
     }
 
     #[test]
     fn a_model_that_says_nothing_about_itself_abstains_from_nothing() {
-        let prose = Prose { words: 0, language: Some("de") };
-        assert_eq!(prose.abstention(&[], 0), None);
+        assert_eq!(abstention(GERMAN, &[], 0), None);
+        assert_eq!(abstention("", &[], 0), None);
     }
 }

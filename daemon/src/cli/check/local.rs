@@ -14,7 +14,8 @@ use crate::cli::Exit;
 
 /// Whether what each account logs in with can be read, and who else can read it.
 pub(super) fn passwords<W: Write>(config: &Config, report: &mut Report<W>) {
-    for account in &config.accounts {
+    let masters = config.servers.iter().map(|server| &server.every);
+    for account in config.accounts.iter().chain(masters) {
         let name = &account.name;
         let subject = if account.credential.is_token() { "token" } else { "password" };
         let credentials = Credentials::of(account, &config.state);
@@ -197,15 +198,12 @@ fn stored(history_text: HistoryText) -> &'static str {
 
 /// What will happen to mail.
 fn modes(config: &Config) -> Line {
-    let labelled: Vec<&str> = config
-        .accounts
-        .iter()
-        .filter(|account| account.mode == Mode::Label)
-        .map(|account| account.name.as_str())
-        .collect();
+    let all = || config.accounts.iter().chain(config.servers.iter().map(|server| &server.every));
+    let labelled: Vec<&str> =
+        all().filter(|one| one.mode == Mode::Label).map(|one| one.name.as_str()).collect();
     let text = if labelled.is_empty() {
         "shadow everywhere: nothing is written to any server".to_owned()
-    } else if labelled.len() == config.accounts.len() {
+    } else if labelled.len() == all().count() {
         "label everywhere: keywords are written".to_owned()
     } else {
         format!("label for {}: keywords are written; shadow for the others", labelled.join(", "))

@@ -10,6 +10,7 @@ use triaged::secret::{CredentialError, Credentials};
 use triaged_core::config::{AccountConfig, Config, Mode, Tls};
 use triaged_core::label::{Keyword, KeywordMap};
 
+use super::lists;
 use super::report::{Line, Report, counted};
 use crate::cli::Exit;
 
@@ -25,7 +26,8 @@ const CAPABILITIES: [&str; 6] = ["IDLE", "CONDSTORE", "QRESYNC", "MOVE", "UIDPLU
 const MAILDIR_LIMIT: usize = 26;
 const CYRUS_LIMIT: usize = 100;
 
-/// Asks each account's server. Without `keywords` (there is no model) only login and mailboxes
+/// Asks each account's server, and each server that has a list of users with the first one who is
+/// chosen. Without `keywords` (there is no model) only login and mailboxes
 /// are looked at.
 pub(super) async fn accounts<W: Write>(
     config: &Config,
@@ -35,7 +37,9 @@ pub(super) async fn accounts<W: Write>(
     let ours: Option<Vec<&Keyword>> =
         keywords.map(|map| map.all().chain([config.keywords.unreadable()]).collect());
     let ours = ours.as_deref();
-    let mut answers = futures::stream::iter(&config.accounts)
+    let of_lists = futures::stream::iter(&config.servers).then(lists::first_user);
+    let of_lists: Vec<AccountConfig> = of_lists.filter_map(std::future::ready).collect().await;
+    let mut answers = futures::stream::iter(config.accounts.iter().chain(&of_lists))
         .map(|account| ask(account, &config.state, ours))
         .buffered(AT_A_TIME);
     while let Some(lines) = answers.next().await {
@@ -48,7 +52,7 @@ pub(super) async fn accounts<W: Write>(
 /// One account, from the password to the last mailbox.
 async fn ask(account: &AccountConfig, state: &Path, ours: Option<&[&Keyword]>) -> Vec<Line> {
     let name = &account.name;
-    let mut credentials = Credentials::of(account, state);
+    let credentials = Credentials::of(account, state);
     if credentials.look_up().is_err() {
         let what = "is not asked: what it logs in with can not be read, see above";
         return vec![Line::warn(name, what)];
