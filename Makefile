@@ -20,7 +20,7 @@ export ORT_TELEMETRY_DISABLED = 1
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help setup deps build test lint test-python test-rust test-training demo bench soak clean \
-	train-env train train-smoke bench-retrain
+	train-env train train-smoke bench-retrain bench-idle bench-latency
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -101,6 +101,14 @@ soak: setup ## Minutes-long tests with figures: a backfill that is killed, 5,000
 bench-retrain: $(TRAIN_VENV)/ready setup ## The long honest run of `triaged retrain`: one set accepted, one refused
 	$(CARGO) build --locked --release
 	$(PYTHON) tests/bench/retrain.py
+
+bench-idle: setup ## The memory of 2,000 accounts that are watched and get no mail
+	$(CARGO) build --locked --release
+	$(PYTHON) tests/bench/idle.py
+
+bench-latency: setup ## From delivery to keyword with 200 watched mailboxes and 20 mails a second
+	$(CARGO) build --locked --release
+	$(PYTHON) tests/bench/latency.py
 
 clean: ## Remove everything that was built or fetched here
 	$(CARGO) clean

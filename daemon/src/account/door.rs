@@ -46,6 +46,7 @@ impl Door {
     }
 
     /// The same for an account that a master opens, with the master's credentials.
+    #[must_use]
     pub fn of_master(self, master: Master) -> Self {
         Self { master: Some(master), ..self }
     }

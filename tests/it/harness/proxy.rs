@@ -1,5 +1,5 @@
-//! A TCP proxy between the daemon and the server: it counts, cuts, refuses, swallows, delays, holds and,
-//! on connections in clear, puts other words into the server's mouth.
+//! A TCP proxy between the daemon and the server: it counts, cuts, refuses, swallows, delays, holds
+//! and, on connections in clear, puts other words into the server's mouth.
 
 use std::borrow::Cow;
 use std::io::{self, Read, Write};
@@ -176,6 +176,11 @@ impl Proxy {
         self.line.hushed.store(hushed, Ordering::SeqCst);
     }
 
+    /// The next time that a server says this, in clear and in one piece, it says that.
+    pub(crate) fn spoil_once(&self, this: &'static str, that: &'static str) {
+        *self.line.spoilt.lock().unwrap() = Some((this, that));
+    }
+
     /// From now on each line of the server is what this makes of it; for connections in clear.
     pub(crate) fn edit(&self, edit: impl FnMut(&str) -> Edited + Send + 'static) {
         *self.line.edit.lock().unwrap() = Some(Box::new(edit));
@@ -194,11 +199,6 @@ impl Proxy {
     /// Lets go what is held.
     pub(crate) fn let_go(&self) {
         *self.line.held.lock().unwrap() = None;
-    }
-
-    /// The next time that a server says this, in clear and in one piece, it says that.
-    pub(crate) fn spoil_once(&self, this: &'static str, that: &'static str) {
-        *self.line.spoilt.lock().unwrap() = Some((this, that));
     }
 
     /// Lets everything pass again.
@@ -328,9 +328,9 @@ fn connect(client: TcpStream, line: &Arc<Line>) -> io::Result<()> {
     thread::spawn(move || {
         pump(client_in, server, &up, |bytes| {
             up.listen(bytes);
+            up.hold(bytes);
             up.commands.fetch_add(1, Ordering::SeqCst);
             up.said.lock().unwrap().extend_from_slice(bytes);
-            up.hold(bytes);
             (Cow::Borrowed(bytes), false)
         });
         // The client has closed it.
