@@ -3,6 +3,7 @@
 //! One task owns the account's only connection. Whatever goes wrong ends the connection, never
 //! the task: it waits, longer each time, and begins anew from the cursor.
 
+mod again;
 mod backfill;
 mod door;
 mod gate;
@@ -79,8 +80,6 @@ pub struct Watcher {
     pub jumps: Jumps,
     /// Which listings earlier connections died of.
     pub listing: Caution,
-    /// Which messages earlier connections died of.
-    pub reading: Caution,
     /// How much it may receive today.
     pub allowance: Allowance,
 }
@@ -287,6 +286,7 @@ impl Watcher {
             if life.stop.is_cancelled() {
                 return Ok(Ended::Stopped);
             }
+            self.try_again(life).await?;
             let pause = self.backfill(life).await?;
             self.show(self.standing(life));
             self.show_watching(life);

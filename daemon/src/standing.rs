@@ -93,9 +93,20 @@ pub struct MailboxStanding {
     pub unreadable: Option<String>,
     /// Whether the server lets us change nothing in it.
     pub read_only: bool,
+    /// Why no message can be moved out of it, where any is to be.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub keeps_all: Option<String>,
+    /// Messages in it that can not be read, and are left alone until `triaged retry`.
+    #[serde(skip_serializing_if = "is_zero", default)]
+    pub quarantined: u64,
     /// Keywords that are not written to it for now, with the reason.
     #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
     pub disabled_keywords: BTreeMap<String, String>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands it in so")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// The board of all accounts; clones share it.

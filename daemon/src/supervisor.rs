@@ -221,6 +221,5 @@ fn watcher(ground: Ground, entrance: Entrance, config: AccountConfig, account: A
         gave_way: false,
         jumps: ground.jumps,
         listing: Caution::default(),
-        reading: Caution::default(),
     }
 }

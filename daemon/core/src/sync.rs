@@ -67,9 +67,10 @@ pub fn went_back(before: Option<u64>, now: Option<u64>) -> bool {
 }
 
 /// How much of the mail that was there before the first start is classified too.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Backfill {
     /// Only what arrives from now on.
+    #[default]
     None,
     /// What arrived in so many days before.
     Days(u16),

@@ -14,7 +14,7 @@ use triaged_core::sync::{Backfill, MailboxState};
 use super::{Life, STEP, There, Watcher};
 use crate::imap::{ImapError, Survey, Surveyed, Woken};
 use crate::metrics::Backlog;
-use crate::pipeline::{Caught, FlowError, OpenMailbox, Pace};
+use crate::pipeline::{Caught, FlowError, OpenMailbox, Pace, Terms};
 
 /// Mail of a mailbox that has just appeared is taken from so long before the look at which it was
 /// not there: clocks differ, and what is older was moved there.
@@ -173,8 +173,8 @@ impl Watcher {
         stop: &'a CancellationToken,
         backlog: &'a Backlog,
     ) -> Pace<'a> {
-        let Self { heart, listing, reading, allowance, .. } = self;
-        Pace { stop, heart, backlog, listing, reading, allowance }
+        let Self { heart, listing, allowance, .. } = self;
+        Pace { stop, heart, backlog, listing, allowance }
     }
 
     pub(super) async fn open(
@@ -183,10 +183,12 @@ impl Watcher {
         name: &str,
     ) -> Result<OpenMailbox, FlowError> {
         self.heart.beat(STEP);
-        let mode = self.config.mode;
-        let backfill = self.backfill_of(life, name);
-        let session = &mut life.session;
-        let mailbox = self.pipeline.open(session, self.account, name, backfill, mode).await?;
+        let terms = Terms {
+            backfill: self.backfill_of(life, name),
+            mode: self.config.mode,
+            without_keywords: self.config.without_keywords.clone(),
+        };
+        let mailbox = self.pipeline.open(&mut life.session, self.account, name, &terms).await?;
         if mailbox.read_only() && life.said.insert((name.to_owned(), "read-only")) {
             tracing::warn!(account = %self.config.name, mailbox = name, "the mailbox is read-only for this login: its mail is classified and gets no keywords; grant the right to set flags (the ACL rights s and w)");
         }

@@ -192,6 +192,8 @@ impl Watcher {
         let shown = MailboxStanding {
             unreadable: None,
             read_only: mailbox.read_only(),
+            keeps_all: mailbox.keeps_all().filter(|_| self.moves()).map(str::to_owned),
+            quarantined: mailbox.quarantined(),
             disabled_keywords: disabled
                 .map(|(keyword, reason)| (keyword.to_string(), reason.to_owned()))
                 .collect(),
@@ -203,6 +205,11 @@ impl Watcher {
                 standing.last_mail = Some(now);
             }
         });
+    }
+
+    /// Whether any message may be to be moved.
+    fn moves(&self) -> bool {
+        self.pipeline.judge.moves() || self.config.without_keywords.moves()
     }
 
     /// The state that /readyz and systemd show.

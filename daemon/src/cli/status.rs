@@ -153,6 +153,15 @@ fn mailbox_lines(found: &MailboxStanding) -> Vec<String> {
     if found.read_only {
         lines.push("read-only for this login: no keyword is written".to_owned());
     }
+    if let Some(reason) = &found.keeps_all {
+        lines.push(format!("nothing is moved out of it: {reason}"));
+    }
+    if found.quarantined > 0 {
+        lines.push(format!(
+            "{} can not be read and left alone: `triaged retry` tries again",
+            found.quarantined
+        ));
+    }
     let disabled = found.disabled_keywords.iter();
     lines.extend(disabled.map(|(keyword, reason)| format!("{keyword} is not written: {reason}")));
     lines
@@ -177,7 +186,8 @@ mod tests {
                     "last_mail": "2026-11-21T10:09:00Z",
                     "mailboxes": {"INBOX": {"read_only": false,
                         "disabled_keywords": {"triaged-urgent": "its table may be full"}},
-                        "Lists": {"read_only": true}}},
+                        "Lists": {"read_only": true, "quarantined": 2,
+                            "keeps_all": "it is read-only for this login"}}},
                 "carl": {"state": "over_budget", "since": "2026-11-21T10:00:00Z", "backlog": 7,
                     "reason": "1200 MiB came today", "retry_at": "2026-11-22T00:00:00Z",
                     "traffic": {"received_today": 1258291200, "limit": 1258291200},
@@ -198,6 +208,8 @@ mod tests {
           last mail 2026-11-21 10:09:00; backlog 0
           INBOX: triaged-urgent is not written: its table may be full
           Lists: read-only for this login: no keyword is written
+          Lists: nothing is moved out of it: it is read-only for this login
+          Lists: 2 can not be read and left alone: `triaged retry` tries again
 
         bert: waiting since 2026-11-21 10:00:00
           the server refused the login; next attempt 2026-11-21 10:10:00

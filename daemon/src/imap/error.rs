@@ -151,7 +151,7 @@ impl ImapError {
         }
         match (&reply.code, verb) {
             // Of a command that writes they speak of what it writes (RFC 5530): the mailbox or the
-            // message has enough keywords, the user has enough mail.
+            // message has enough keywords, or the target of a move is full, and it may stay so.
             (Some(Code::Limit | Code::OverQuota), verb) if verb.writes() => {
                 Self::Refused { verb: verb_name, reply }
             }

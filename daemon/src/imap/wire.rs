@@ -311,7 +311,7 @@ mod tests {
         let script = format!("C: UID FETCH 1:3 (UID FLAGS)\n{answers}S: %t OK done\nHANG");
         let mut session = selected(3, &script).await;
         let asked = (1..=3).filter_map(triaged_core::mailbox::Uid::new).collect();
-        assert_eq!(session.flags(&asked).await.map(|flags| flags.len()), Ok(3));
+        assert_eq!(session.look(&asked).await.map(|seen| seen.messages.len()), Ok(3));
     }
 
     #[tokio::test]

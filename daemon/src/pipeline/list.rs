@@ -73,8 +73,7 @@ impl Page {
     }
 
     fn without(uid: Uid) -> Self {
-        let given_up =
-            Some(Listed { uid, size: 0, received: None, flags: Vec::new(), email: None });
+        let given_up = Some(Listed::unseen(uid));
         Self { listed: Vec::new(), empty: false, given_up, next: Some(uid.next()) }
     }
 }

@@ -3,12 +3,11 @@
 
 use std::collections::HashMap;
 
-use triaged_core::config::Mode;
 use triaged_core::mailbox::{Uid, UidSet};
-use triaged_core::sync::{self, Backfill, Cursor, MailboxState, SyncPlan};
+use triaged_core::sync::{self, Cursor, MailboxState, SyncPlan};
 
 use super::refused::Refused;
-use super::{Draft, FlowError, OpenMailbox, Pipeline};
+use super::{Draft, FlowError, OpenMailbox, Pipeline, Terms};
 use crate::imap::{ImapError, Listed, Selected, Session};
 use crate::store::{Account, Marks, Remarks, StoredMailbox};
 
@@ -25,8 +24,7 @@ impl Pipeline {
         session: &mut Session,
         account: Account,
         name: &str,
-        backfill: Backfill,
-        mode: Mode,
+        terms: &Terms,
     ) -> Result<OpenMailbox, FlowError> {
         let selected = session.select(name).await?;
         let stored = match self.store.mailbox(account.id, name).await? {
@@ -34,7 +32,7 @@ impl Pipeline {
             stored => stored,
         };
         let cursor = stored.map(|mailbox| mailbox.cursor);
-        let plan = sync::plan_sync(cursor, selected.status, backfill, account.first_start);
+        let plan = sync::plan_sync(cursor, selected.status, terms.backfill, account.first_start);
         let stored = match (plan, stored) {
             (SyncPlan::Continue(_), Some(stored)) => {
                 self.still_true(session, name, stored, &selected).await?
@@ -54,7 +52,17 @@ impl Pipeline {
         };
         let Selected { object_id, highest_mod_seq, .. } = selected.clone();
         self.store.remark(stored.id, &Remarks { object_id, highest_mod_seq }).await?;
-        let mut mailbox = OpenMailbox { stored, selected, mode, refused: Refused::default() };
+        let mut mailbox = OpenMailbox {
+            name: name.to_owned(),
+            stored,
+            selected,
+            mode: terms.mode,
+            without_keywords: terms.without_keywords.clone(),
+            refused: Refused::default(),
+            has_labels: session.has_labels(),
+            way: session.move_way(),
+            quarantined: 0,
+        };
         self.finish_pending(session, &mut mailbox).await?;
         Ok(mailbox)
     }
@@ -71,7 +79,8 @@ impl Pipeline {
         let went_back = sync::went_back(before, state.highest_mod_seq);
         Ok(!went_back
             && state.is_settled(&stored.cursor)
-            && self.store.pending(&stored).await?.is_empty())
+            && self.store.pending(&stored).await?.is_empty()
+            && self.store.attempts(&stored).await?.is_empty())
     }
 
     /// A mailbox that was known under a name that is gone: it keeps what was settled in it. The
@@ -187,7 +196,7 @@ impl Pipeline {
             return Ok(listed.iter().map(|one| (one.uid, mark(one))).collect());
         }
         let fetched = session.fetch_messages(uids).await?;
-        let drafts = self.read(&listed, fetched).await?;
+        let drafts = self.read(&listed, fetched, UidSet::default()).await?;
         let marks =
             |draft: Draft| (draft.uid, Marks { identity: draft.identity, email: draft.email });
         Ok(drafts.into_iter().map(marks).collect())

@@ -174,7 +174,16 @@ impl Installation {
         self.wait_recorded(user, "INBOX", uid)
     }
 
-    /// The same for a mail that is known by mailbox and UID.
+    /// Waits until so many messages are decided, and what was decided is settled.
+    pub(crate) fn wait_settled(&self, messages: usize) {
+        until("all is settled", || {
+            let history = self.history();
+            let settled = history.iter().filter(|record| record.outcome != "pending").count();
+            (settled == messages).then_some(())
+        });
+    }
+
+    /// Waits for a mail that is known by mailbox and UID.
     pub(crate) fn wait_recorded(&self, user: &User, mailbox: &str, uid: u32) -> Record {
         until("the mail is in the history", || {
             self.history().into_iter().find(|record| {

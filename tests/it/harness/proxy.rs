@@ -1,5 +1,5 @@
-//! A TCP proxy between the daemon and the server: it counts, cuts, refuses, swallows, delays, holds
-//! and, on connections in clear, puts other words into the server's mouth.
+//! A TCP proxy between the daemon and the server: it counts, cuts, refuses, swallows, delays, holds,
+//! hides and, on connections in clear, puts other words into the server's mouth.
 
 use std::borrow::Cow;
 use std::io::{self, Read, Write};
@@ -40,6 +40,15 @@ struct Line {
     said: Mutex<Vec<u8>>,
     /// What a client says for the last time.
     last_words: Mutex<Option<&'static str>>,
+    /// Capabilities and permanent flags that are left out; for connections in clear.
+    hidden: Mutex<Vec<&'static str>>,
+    scissors: Mutex<Option<Scissors>>,
+    /// What the server can not say without losing its connections; for connections in clear.
+    poison: Mutex<Option<&'static str>>,
+    /// How often it has tried.
+    poisoned: AtomicU64,
+    /// How often a client said what is counted.
+    counted: Mutex<Option<(&'static str, u64)>>,
     open: Mutex<Vec<TcpStream>>,
     /// What becomes of each line of the server; on connections in clear.
     edit: Mutex<Option<Edit>>,
@@ -58,6 +67,34 @@ pub(crate) enum Edited {
     Text(String),
     /// The line, and then the end of all connections.
     Cut,
+}
+
+/// Cuts all connections after so many bytes, either way.
+struct Scissors {
+    /// They are counted from where a client says this for the last of so many times.
+    words: &'static str,
+    times: u32,
+    left: usize,
+}
+
+impl Scissors {
+    /// How many of these bytes still go through; `None` for all of them.
+    fn snip(&mut self, bytes: &[u8], from_client: bool) -> Option<usize> {
+        let mut from = 0;
+        while self.times > 0 {
+            let words = self.words.as_bytes();
+            let rest = bytes.get(from..).filter(|_| from_client)?;
+            let at = rest.windows(words.len()).position(|some| some == words)?;
+            self.times -= 1;
+            from += at + if self.times > 0 { words.len() } else { 0 };
+        }
+        let counted = bytes.len() - from;
+        if counted < self.left {
+            self.left -= counted;
+            return None;
+        }
+        Some(from + self.left)
+    }
 }
 
 const PASS: u8 = 0;
@@ -87,6 +124,11 @@ impl Proxy {
             spoilt: Mutex::default(),
             said: Mutex::default(),
             last_words: Mutex::default(),
+            hidden: Mutex::default(),
+            scissors: Mutex::default(),
+            poison: Mutex::default(),
+            poisoned: AtomicU64::new(0),
+            counted: Mutex::default(),
             open: Mutex::default(),
             edit: Mutex::default(),
             held: Mutex::default(),
@@ -201,6 +243,42 @@ impl Proxy {
         *self.line.held.lock().unwrap() = None;
     }
 
+    /// Leaves a capability, or a permanent flag, out of what the server says it has.
+    pub(crate) fn hide(&self, word: &'static str) {
+        self.line.hidden.lock().unwrap().push(word);
+    }
+
+    /// Drops all connections, once, when so many bytes have passed, either way, from where a client
+    /// says `words` for the last of so many times; from now on with no times.
+    pub(crate) fn cut_after(&self, words: &'static str, times: u32, bytes: usize) {
+        *self.line.scissors.lock().unwrap() = Some(Scissors { words, times, left: bytes });
+    }
+
+    /// Whether that is still to come.
+    pub(crate) fn will_cut(&self) -> bool {
+        self.line.scissors.lock().unwrap().is_some()
+    }
+
+    /// Drops all connections whenever the server says this, in place of saying it; or no longer.
+    pub(crate) fn poison(&self, words: Option<&'static str>) {
+        *self.line.poison.lock().unwrap() = words;
+    }
+
+    /// How often that was.
+    pub(crate) fn poisoned(&self) -> u64 {
+        self.line.poisoned.load(Ordering::SeqCst)
+    }
+
+    /// Counts from now on how often a client says something.
+    pub(crate) fn count(&self, words: &'static str) {
+        *self.line.counted.lock().unwrap() = Some((words, 0));
+    }
+
+    /// How often that was.
+    pub(crate) fn heard(&self) -> u64 {
+        self.line.counted.lock().unwrap().map_or(0, |(_, count)| count)
+    }
+
     /// Lets everything pass again.
     pub(crate) fn pass(&self) {
         *self.line.last_words.lock().unwrap() = None;
@@ -226,6 +304,9 @@ impl Line {
 
     /// Looks whether the last words are among these bytes, which are a whole command as a rule.
     fn listen(&self, bytes: &[u8]) {
+        if let Some((words, count)) = &mut *self.counted.lock().unwrap() {
+            *count += String::from_utf8_lossy(bytes).matches(*words).count() as u64;
+        }
         let mut words = self.last_words.lock().unwrap();
         if words.is_some_and(|words| String::from_utf8_lossy(bytes).contains(words)) {
             self.conduct.store(SWALLOW, Ordering::SeqCst);
@@ -273,8 +354,8 @@ impl Line {
         (out, false)
     }
 
-    /// What of these bytes of the server goes on: all, or all lines but those of new mail, or
-    /// something else once.
+    /// What of these bytes of the server goes on: all, or all lines but those of new mail, or all but
+    /// what is hidden, or something else once.
     fn audible<'a>(&self, bytes: &'a [u8]) -> Cow<'a, [u8]> {
         let mut spoilt = self.spoilt.lock().unwrap();
         if let Some((this, that)) = *spoilt
@@ -283,6 +364,18 @@ impl Line {
             *spoilt = None;
             return Cow::Owned([before, that, after].concat().into_bytes());
         }
+        let hidden = self.hidden.lock().unwrap();
+        let lists = [&b"CAPABILITY I"[..], b"PERMANENTFLAGS"];
+        let said = |words: &[u8]| bytes.windows(words.len()).any(|some| some == words);
+        if !hidden.is_empty() && lists.into_iter().any(said) {
+            let mut text = String::from_utf8_lossy(bytes).into_owned();
+            for word in &*hidden {
+                for end in [" ", "]", ")", "\r"] {
+                    text = text.replace(&format!(" {word}{end}"), end);
+                }
+            }
+            return Cow::Owned(text.into_bytes());
+        }
         if !self.hushed.load(Ordering::SeqCst) {
             return Cow::Borrowed(bytes);
         }
@@ -290,6 +383,22 @@ impl Line {
             |line: &&[u8]| line.ends_with(b" EXISTS\r\n") || line.ends_with(b" RECENT\r\n");
         let lines = bytes.split_inclusive(|byte| *byte == b'\n');
         Cow::Owned(lines.filter(|line| !announces(line)).flatten().copied().collect())
+    }
+
+    /// How many of these bytes go through before all connections are dropped; `None` where they
+    /// are not.
+    fn snip(&self, bytes: &[u8], from_client: bool) -> Option<usize> {
+        if !from_client
+            && let Some(poison) = *self.poison.lock().unwrap()
+            && bytes.windows(poison.len()).any(|some| some == poison.as_bytes())
+        {
+            self.poisoned.fetch_add(1, Ordering::SeqCst);
+            return Some(0);
+        }
+        let mut scissors = self.scissors.lock().unwrap();
+        let through = scissors.as_mut()?.snip(bytes, from_client)?;
+        *scissors = None;
+        Some(through)
     }
 
     fn cut(&self) {
@@ -326,7 +435,7 @@ fn connect(client: TcpStream, line: &Arc<Line>) -> io::Result<()> {
     let (client_in, server_in) = (client.try_clone()?, server.try_clone()?);
     let (up, down) = (Arc::clone(line), Arc::clone(line));
     thread::spawn(move || {
-        pump(client_in, server, &up, |bytes| {
+        pump(client_in, server, &up, true, |bytes| {
             up.listen(bytes);
             up.hold(bytes);
             up.commands.fetch_add(1, Ordering::SeqCst);
@@ -338,7 +447,7 @@ fn connect(client: TcpStream, line: &Arc<Line>) -> io::Result<()> {
     });
     let mut unfinished = Vec::new();
     thread::spawn(move || {
-        pump(server_in, client, &down, |bytes| {
+        pump(server_in, client, &down, false, |bytes| {
             if down.conduct() != SWALLOW {
                 down.received.fetch_add(bytes.len() as u64, Ordering::SeqCst);
             }
@@ -353,6 +462,7 @@ fn pump(
     mut from: TcpStream,
     mut to: TcpStream,
     line: &Line,
+    from_client: bool,
     mut see: impl for<'a> FnMut(&'a [u8]) -> (Cow<'a, [u8]>, bool),
 ) {
     let delay = Duration::from_micros(line.delay.load(Ordering::SeqCst));
@@ -366,14 +476,16 @@ fn pump(
         if line.conduct() == SWALLOW {
             continue;
         }
+        let through = line.snip(&passed_on, from_client);
+        let piece = &passed_on[..through.unwrap_or(passed_on.len())];
         let sent = match &later {
-            Some(Ok(later)) => later.send((Instant::now() + delay, passed_on.into_owned())).is_ok(),
-            _ => to.write_all(&passed_on).is_ok(),
+            Some(Ok(later)) => later.send((Instant::now() + delay, piece.to_vec())).is_ok(),
+            _ => to.write_all(piece).is_ok(),
         };
         if !sent {
             break;
         }
-        if cut {
+        if cut || through.is_some() {
             line.cut();
         }
     }

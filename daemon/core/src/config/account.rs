@@ -15,6 +15,7 @@ use super::protection::{self, Protection, Tls};
 use super::raw::{Placed, Section};
 use super::settings::{Mode, mode, number};
 use super::values::{account_name, backfill_days, host_name};
+use super::without::{self, WithoutKeywords};
 use crate::choice::{Choice, canonical};
 use crate::sync::Backfill;
 
@@ -47,6 +48,8 @@ pub struct AccountConfig {
     pub backfill: Backfill,
     /// Whether decisions are written.
     pub mode: Mode,
+    /// What is done in mailboxes that store no keywords.
+    pub without_keywords: WithoutKeywords,
     /// How often a mailbox is looked at that the server does not report by itself.
     pub poll: Duration,
     /// How many MiB may come from the server in a day; 0: any number; `None`: what suits the server.
@@ -111,6 +114,7 @@ pub(super) fn read_body(
     let mode = mode(section, problems).unwrap_or(default_mode);
     let poll = read_poll(section, problems);
     let daily_mebibytes = number(section, "daily_mebibytes", 0..=MOST_MEBIBYTES, problems);
+    let without_keywords = without::read(section, problems);
     let Login { user, authorize_as, auth, credential } = login?;
     let Protection { tls, ca_file, pinned_key } = protection?;
     let account = AccountConfig {
@@ -127,6 +131,7 @@ pub(super) fn read_body(
         mailboxes: choice,
         backfill: backfill.unwrap_or(Backfill::None),
         mode,
+        without_keywords,
         poll: poll.unwrap_or(Duration::from_mins(1)),
         daily_mebibytes,
     };

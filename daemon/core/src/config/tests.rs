@@ -5,6 +5,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
+use crate::decision::Target;
 use crate::label::{Head, Keyword, Label};
 use crate::sync::Backfill;
 
@@ -128,6 +129,34 @@ daily_mebibytes = 0
     assert_eq!(here.credential, Credential::Password(credential));
     assert_eq!((here.mailboxes.names().count(), here.backfill), (2, Backfill::Days(7)));
     assert_eq!(here.daily_mebibytes, Some(0));
+}
+
+#[test]
+fn what_is_done_without_keywords_is_said_or_it_is_asked_for() {
+    let read = |lines: &str| {
+        parse(&format!("{SMALLEST}{lines}"))
+            .map(|config| config.accounts[0].without_keywords.clone())
+            .map_err(|problems| problems.to_string())
+    };
+    let label = |head: &str, label: &str| (head.to_owned(), label.to_owned());
+    assert_eq!(read(""), Ok(WithoutKeywords::Report));
+    let urgent = vec![label("urgency", "high")];
+    assert_eq!(read("without_keywords = \"flag\""), Ok(WithoutKeywords::Flag(urgent)));
+    let spam = read(
+        "without_keywords = \"mailbox\"\nurgent_labels = [\"category.spam\"]\n\
+         urgent_mailbox = \"Later\"",
+    );
+    let later = Target::existing("Later");
+    assert_eq!(spam, Ok(WithoutKeywords::Mailbox(vec![label("category", "spam")], later)));
+    for (lines, said) in [
+        ("without_keywords = \"star\"", "write \"report\", \"flag\" or \"mailbox\""),
+        ("without_keywords = \"mailbox\"", "there is no urgent_mailbox"),
+        ("without_keywords = \"flag\"\nurgent_labels = [\"high\"]", "\"high\" names no label"),
+        ("without_keywords = \"mailbox\"\nurgent_mailbox = \"*\"", "is no mailbox name"),
+    ] {
+        let problems = read(lines).expect_err("it can not be");
+        assert!(problems.contains(said), "{lines}: {problems}");
+    }
 }
 
 #[test]
