@@ -41,6 +41,8 @@ plugin {{
 }}
 mail_max_userip_connections = 100
 imap_hibernate_timeout = 3s
+# For those that get no inotify instance: Linux gives one system user 128 as it comes.
+mailbox_idle_check_interval = 1s
 service imap-login {{
   process_limit = 4
 }}
