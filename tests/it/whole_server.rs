@@ -155,6 +155,7 @@ fn a_list_is_followed_as_it_changes_and_a_bad_one_changes_nothing() {
     });
     assert_eq!(shown(&daemon), ["mail/user010", "mail/user011"]);
     assert!(daemon.ready(), "the last good list holds");
+    assert!(daemon.metric("triaged_stale_user_lists", &[]) > 0.5);
     // Whoever comes back goes on from where he was.
     list(&installation, "anna\nuser011\n");
     until("the list is followed again", || {

@@ -71,6 +71,7 @@ pub(super) struct Servers {
     pub(super) login_failures: IntCounter,
     pub(super) reconnects: IntCounter,
     pub(super) withheld: IntCounter,
+    pub(super) stale_lists: IntGauge,
 }
 
 impl Families {
@@ -232,6 +233,10 @@ impl Register {
             withheld: self.counter(
                 "triaged_push_withheld_total",
                 "Times that mail had come and the server had not announced it.",
+            )?,
+            stale_lists: self.int_gauge(
+                "triaged_stale_user_lists",
+                "Lists of servers' users that could not be read the last time.",
             )?,
         })
     }
