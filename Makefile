@@ -19,8 +19,8 @@ export ORT_TELEMETRY_DISABLED = 1
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup deps build test lint test-python test-rust test-training demo bench clean \
-	train-env train train-smoke bench-retrain
+.PHONY: help setup deps build test lint test-python test-rust test-training demo bench soak clean \
+	train-env train train-smoke bench-retrain bench-idle bench-latency
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -95,9 +95,20 @@ bench: setup ## Compare the release build with Python's onnxruntime over the tra
 	$(CARGO) build --locked --release
 	$(PYTHON) tests/bench/classify.py
 
+soak: setup ## Minutes-long tests with figures: a backfill that is killed, 5,000 messages behind at 40 ms
+	$(CARGO) test --locked --release --test it -- --ignored --nocapture --test-threads 1 soak::
+
 bench-retrain: $(TRAIN_VENV)/ready setup ## The long honest run of `triaged retrain`: one set accepted, one refused
 	$(CARGO) build --locked --release
 	$(PYTHON) tests/bench/retrain.py
+
+bench-idle: setup ## The memory of 2,000 accounts that are watched and get no mail
+	$(CARGO) build --locked --release
+	$(PYTHON) tests/bench/idle.py
+
+bench-latency: setup ## From delivery to keyword with 200 watched mailboxes and 20 mails a second
+	$(CARGO) build --locked --release
+	$(PYTHON) tests/bench/latency.py
 
 clean: ## Remove everything that was built or fetched here
 	$(CARGO) clean

@@ -46,7 +46,7 @@ impl Signals {
     }
 }
 
-/// Raises the limit of open files (RLIMIT_NOFILE of getrlimit(2)) as far as this process may, and says
+/// Raises the limit of open files (`RLIMIT_NOFILE` of getrlimit(2)) as far as this process may, and says
 /// how many there may be. Where it can not be raised it stays as it is.
 pub fn open_more_files() -> u64 {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);

@@ -145,13 +145,11 @@ impl Turn {
     /// Waits for a login. One that takes long goes on without its turn, which is the next one's.
     pub(super) async fn during<T>(&mut self, login: impl Future<Output = T>) -> T {
         tokio::pin!(login);
-        match tokio::time::timeout(PATIENCE, &mut login).await {
-            Ok(ended) => ended,
-            Err(_) => {
-                self.permit = None;
-                login.await
-            }
+        if let Ok(ended) = tokio::time::timeout(PATIENCE, &mut login).await {
+            return ended;
         }
+        self.permit = None;
+        login.await
     }
 }
 

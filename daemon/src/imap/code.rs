@@ -24,6 +24,8 @@ pub enum ResponseCode {
     Alert,
     AuthenticationFailed,
     AuthorizationFailed,
+    /// No code of any RFC: Gmail says in words that an account took too many bytes.
+    Bandwidth,
     Cannot,
     Capability(Capabilities),
     ClientBug,
@@ -194,6 +196,7 @@ impl ResponseCode {
     /// The code as a word, without its numbers.
     pub fn as_str(&self) -> &str {
         match self {
+            Self::Bandwidth => "bandwidth",
             Self::Capability(_) => "CAPABILITY",
             Self::CopyUid(_) => "COPYUID",
             Self::Modified(_) => "MODIFIED",
@@ -231,6 +234,18 @@ fn mailbox_id(word: &str, rest: &str) -> Option<ResponseCode> {
 pub(super) fn says_too_many(text: &str) -> bool {
     let text = text.to_ascii_lowercase();
     text.contains("too many simultaneous") || text.contains("maximum number of connections")
+}
+
+/// Whether the text says that the account took too many bytes or commands for the day (Gmail, under
+/// more than one code).
+pub(super) fn says_bandwidth(text: &str) -> bool {
+    text.to_ascii_lowercase().contains("exceeded command or bandwidth limits")
+}
+
+/// Whether the text says that the login was good and the mailboxes behind it can not be reached
+/// (Exchange, in answer to the login or to any later command).
+pub(super) fn says_not_connected(text: &str) -> bool {
+    text.to_ascii_lowercase().contains("authenticated but not connected")
 }
 
 /// Whether the text says, without a code, that it will pass: a password was not even looked at.
@@ -334,6 +349,9 @@ mod tests {
         assert_eq!(suggested_delay("Suggested Backoff Time: soon"), None);
         assert!(says_too_many("Too many simultaneous connections. (Failure)"));
         assert!(!says_too_many("Invalid credentials"));
+        assert!(says_bandwidth("Account exceeded command or bandwidth limits. (Failure)"));
+        assert!(says_not_connected("User is authenticated but not connected."));
+        assert!(!says_not_connected("User is not authenticated"));
         assert!(says_no_mailbox("Mailbox doesn't exist: Not there (0.001 + 0.000 secs)."));
         assert!(!says_no_mailbox("Unable to open this mailbox"));
     }

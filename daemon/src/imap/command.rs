@@ -55,6 +55,12 @@ impl Verb {
             Self::Logout => "LOGOUT",
         }
     }
+
+    /// Whether it changes mail, so that what the server says of limits is about the change and not
+    /// about us.
+    pub(super) const fn writes(self) -> bool {
+        matches!(self, Self::Store | Self::Move | Self::Copy | Self::Create)
+    }
 }
 
 /// One command. It has no `Debug`: its lines may hold a password.

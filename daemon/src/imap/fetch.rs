@@ -238,7 +238,9 @@ impl Session {
             Heard::Foreign
         });
         if done.await?.unparsed > 0 {
-            return Err(ImapError::Protocol("an answer to UID SEARCH that can not be parsed"));
+            return Err(ImapError::Protocol(
+                "an answer to UID SEARCH that can not be parsed, or is too long: ask for less at once",
+            ));
         }
         Ok(found.into_iter().collect())
     }

@@ -11,7 +11,7 @@ use triaged_core::mailbox::{Uid, UidSet};
 
 use super::guard::Stream;
 use super::transport::Line;
-use super::{ImapError, Login, MoveWay, Session, Woken, wire};
+use super::{ImapError, Login, Meter, MoveWay, Session, Woken, wire};
 
 /// All that a server says to [`converse`]; the tags are those that the wire counts.
 const SAID: &str = "* OK [CAPABILITY IMAP4rev1 AUTH=PLAIN] hi\r
@@ -60,8 +60,9 @@ fn says(bytes: &[u8], silent: bool) -> Box<dyn Stream> {
 async fn converse(stream: Box<dyn Stream>) -> Result<Woken, ImapError> {
     let until = wire::deadline(Duration::from_secs(20));
     let line = Line { stream, greeted: false };
-    let mut session =
-        Session::log_in(line, until, &Login::with_password("bob", &"pw".into())).await?;
+    let password = "pw".into();
+    let login = Login::with_password("bob", &password);
+    let mut session = Session::log_in(line, until, &login, &Meter::default()).await?;
     session.select("INBOX").await?;
     let listed = session.fetch_envelopes(Uid::FIRST, Uid::LAST).await?;
     let uids: UidSet = listed.iter().map(|listed| listed.uid).collect();

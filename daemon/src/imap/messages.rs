@@ -294,6 +294,7 @@ mod tests {
         );
     }
 
+    /// Row 8: NO to FETCH, of one message of several.
     #[tokio::test]
     async fn one_message_that_is_refused_does_not_cost_its_neighbours() {
         let one = |uid: u32| {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream};
 
 use super::transport::Line;
-use super::{ImapError, Login, Session, wire};
+use super::{ImapError, Login, Meter, Session, wire};
 
 /// How every script of [`session`] begins.
 const LOGIN: &str = "S: * OK [CAPABILITY IMAP4rev1 AUTH=PLAIN] hi
@@ -69,7 +69,7 @@ pub(super) async fn login(script: &str, password: &str) -> Result<Session, ImapE
 pub(super) async fn login_as(script: &str, login: &Login<'_>) -> Result<Session, ImapError> {
     let until = wire::deadline(Duration::from_secs(20));
     let line = Line { stream: Box::new(server(script)), greeted: false };
-    Session::log_in(line, until, login).await
+    Session::log_in(line, until, login, &Meter::default()).await
 }
 
 /// A session on a server that follows `script` after the login.

@@ -3,10 +3,13 @@
 //!
 //! There is no switch that accepts a certificate which does not verify.
 
-use std::path::Path;
-use std::sync::{Arc, OnceLock};
+use std::collections::BTreeMap;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use rustls::ClientConfig;
+use rustls::client::Resumption;
 use rustls::client::danger::ServerCertVerifier;
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::PemObject as _;
@@ -24,6 +27,15 @@ use super::transport::Endpoint;
 /// them costs milliseconds, and reconnecting accounts come in swarms.
 static SYSTEM: OnceLock<Arc<ClientConfig>> = OnceLock::new();
 
+/// The configurations with a file of authorities, each with how the file stood. A connection holds
+/// on to its configuration, and the system's authorities alone are some hundred kilobytes: ten
+/// thousand accounts of one server have to share one.
+static WITH_FILE: Mutex<BTreeMap<PathBuf, (Stamp, Arc<ClientConfig>)>> =
+    Mutex::new(BTreeMap::new());
+
+/// Device, inode, second and nanosecond of the last change, and size of a file.
+type Stamp = (u64, u64, i64, i64, u64);
+
 /// A TLS client for one endpoint.
 pub(super) struct TlsClient {
     config: Arc<ClientConfig>,
@@ -33,7 +45,7 @@ pub(super) struct TlsClient {
 }
 
 impl TlsClient {
-    /// Reads what the endpoint trusts; a file of authorities is read at each call.
+    /// Reads what the endpoint trusts; a file of authorities is read again when it has changed.
     ///
     /// # Errors
     /// [`ImapError::Tls`] when the file or the system's store can not be used.
@@ -86,10 +98,23 @@ fn trusting(ca_file: Option<&Path>) -> Result<Arc<ClientConfig>, ImapError> {
             Ok(Arc::clone(SYSTEM.get_or_init(|| config)))
         }
         (Some(path), _) => {
+            let stamp = stamp(path).map_err(|e| failed(&path.display(), &e))?;
+            let known = WITH_FILE.lock().unwrap_or_else(PoisonError::into_inner).get(path).cloned();
+            if let Some((_, config)) = known.filter(|(then, _)| *then == stamp) {
+                return Ok(config);
+            }
             let authorities = authorities(path).map_err(|e| failed(&path.display(), &e))?;
-            build(authorities).map_err(|e| failed(&path.display(), &e))
+            let config = build(authorities).map_err(|e| failed(&path.display(), &e))?;
+            let mut known = WITH_FILE.lock().unwrap_or_else(PoisonError::into_inner);
+            known.insert(path.to_owned(), (stamp, Arc::clone(&config)));
+            Ok(config)
         }
     }
+}
+
+fn stamp(path: &Path) -> std::io::Result<Stamp> {
+    let file = std::fs::metadata(path)?;
+    Ok((file.dev(), file.ino(), file.mtime(), file.mtime_nsec(), file.size()))
 }
 
 fn authorities(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
@@ -104,11 +129,14 @@ fn provider() -> Arc<CryptoProvider> {
 }
 
 fn configure(verifier: Arc<dyn ServerCertVerifier>) -> Result<ClientConfig, rustls::Error> {
-    Ok(ClientConfig::builder_with_provider(provider())
+    let mut config = ClientConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()?
         .dangerous()
         .with_custom_certificate_verifier(verifier)
-        .with_no_client_auth())
+        .with_no_client_auth();
+    // Connections live for hours, and each looks at the server's certificate anew.
+    config.resumption = Resumption::disabled();
+    Ok(config)
 }
 
 fn failed(source: &impl ToString, reason: &impl ToString) -> ImapError {

@@ -71,6 +71,7 @@ pub(super) struct Servers {
     pub(super) login_failures: IntCounter,
     pub(super) reconnects: IntCounter,
     pub(super) withheld: IntCounter,
+    pub(super) received: IntCounter,
 }
 
 impl Families {
@@ -232,6 +233,10 @@ impl Register {
             withheld: self.counter(
                 "triaged_push_withheld_total",
                 "Times that mail had come and the server had not announced it.",
+            )?,
+            received: self.counter(
+                "triaged_received_bytes_total",
+                "Bytes that came from IMAP servers, after TLS.",
             )?,
         })
     }

@@ -79,9 +79,12 @@ impl Page {
 }
 
 /// Mail from before the moment that the cursor names is passed over, and what is deleted already.
+/// Servers say when mail came in whole seconds: what came in the second of that moment is not older.
 fn concerns_us(listed: &Listed, mailbox: &OpenMailbox) -> bool {
     let not_before = mailbox.stored.cursor.not_before;
-    let old = not_before.zip(listed.received).is_some_and(|(oldest, at)| at < oldest);
+    let old = not_before
+        .zip(listed.received)
+        .is_some_and(|(oldest, at)| at.as_second() < oldest.as_second());
     let deleted = listed.flags.iter().any(|flag| flag.eq_ignore_ascii_case("\\Deleted"));
     !old && !deleted
 }

@@ -4,6 +4,7 @@
 //! UIDs of one mailbox; a stop is heard between two chunks. Nothing here knows a protocol, a
 //! database or a model: those are behind `imap`, `store` and `model`.
 
+mod allowance;
 mod backfill;
 mod caution;
 mod error;
@@ -25,6 +26,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
+use triaged_core::budget::Mail;
 use triaged_core::config::{HistoryText, Mode, WithoutKeywords};
 use triaged_core::decision::{Considered, Decision, Flag, Judge, Mark};
 use triaged_core::label::Keyword;
@@ -39,7 +41,8 @@ use crate::model::{Answers, Classifier, ServedModel};
 use crate::pulse::Heart;
 use crate::store::{Action, PlannedMessage, Store, StoredMailbox};
 
-pub use backfill::Step;
+pub use allowance::{Allowance, Traffic};
+pub use backfill::{Rest, Step};
 pub use caution::Caution;
 pub use error::FlowError;
 use groups::{Group, Manner, groups};
@@ -99,15 +102,6 @@ pub struct Terms {
     pub without_keywords: WithoutKeywords,
 }
 
-/// Which mail goes through the pipe.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Mail {
-    /// From the cursor on.
-    New,
-    /// From before the cursor, because somebody asked for it.
-    Old,
-}
-
 /// What a catch-up found.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Caught {
@@ -127,6 +121,8 @@ pub struct Pace<'a> {
     pub backlog: &'a Backlog,
     /// Which listings earlier connections died of.
     pub listing: &'a Caution,
+    /// How much may still be received today.
+    pub allowance: &'a Allowance,
 }
 
 /// How long one chunk may take: its commands at their deadlines, and the model on a busy machine.
@@ -159,7 +155,7 @@ impl Caught {
 
 impl Pipeline {
     /// Takes all new messages of a selected mailbox through the pipe, or as many as are done when
-    /// a stop is heard.
+    /// a stop is heard or nothing more may be received today.
     pub async fn catch_up(
         &self,
         session: &mut Session,
@@ -195,7 +191,8 @@ impl Pipeline {
         }
     }
 
-    /// Takes the listed messages through the pipe, chunk by chunk; `false` when a stop was heard.
+    /// Takes the listed messages through the pipe, chunk by chunk; `false` when a stop was heard, or
+    /// nothing more may be received today.
     async fn chunks(
         &self,
         session: &mut Session,
@@ -212,10 +209,15 @@ impl Pipeline {
         let mut waiting = listed.len();
         for group in groups(sizes, &attempts) {
             pace.backlog.set(waiting);
+            if pace.allowance.spent(mail, self.clock.now()).is_some() {
+                return Ok(false);
+            }
             waiting = waiting.saturating_sub(group.uids.len());
             if !self.group(session, mailbox, Some(listed), &group, pace, mail).await? {
                 return Ok(false);
             }
+            self.count_traffic(pace.allowance, mailbox.stored.account).await?;
+            session.heed()?;
         }
         pace.backlog.set(0);
         Ok(true)

@@ -22,7 +22,7 @@ pub struct Credentials(Arc<Source>);
 enum Source {
     Password(SecretSource),
     Command(ProgramCall),
-    Tokens { config: OAuthConfig, rotated: Rotated, tokens: Mutex<Tokens> },
+    Tokens { config: OAuthConfig, rotated: Rotated, tokens: Box<Mutex<Tokens>> },
 }
 
 /// How the files stood that a credential comes from; another mark is perhaps another credential.
@@ -41,7 +41,8 @@ impl Credentials {
             Credential::OAuth(config) => {
                 let rotated = Rotated::new(state, &account.name, &config.refresh_token);
                 let tokens = Tokens::new(config, account.ca_file.clone(), rotated.clone());
-                Source::Tokens { config: config.clone(), rotated, tokens: Mutex::new(tokens) }
+                let tokens = Box::new(Mutex::new(tokens));
+                Source::Tokens { config: config.clone(), rotated, tokens }
             }
         }))
     }

@@ -68,13 +68,26 @@ impl Store {
         below: Uid,
         looked_at: u64,
     ) -> Result<(), StoreError> {
-        sqlx::query("UPDATE backfill SET below = ?, looked_at = looked_at + ? WHERE id = ?")
-            .bind(below.get())
-            .bind(i64::try_from(looked_at).unwrap_or(i64::MAX))
-            .bind(id)
-            .execute(&self.pool)
-            .await?;
+        sqlx::query(
+            "UPDATE backfill SET below = ?, looked_at = looked_at + ?, attempts = 0 WHERE id = ?",
+        )
+        .bind(below.get())
+        .bind(i64::try_from(looked_at).unwrap_or(i64::MAX))
+        .bind(id)
+        .execute(&self.pool)
+        .await?;
         Ok(())
+    }
+
+    /// A step of a request met an error that may pass; how many in a row did.
+    pub async fn count_attempt(&self, id: i64) -> Result<u64, StoreError> {
+        let attempts: i64 = sqlx::query_scalar(
+            "UPDATE backfill SET attempts = attempts + 1 WHERE id = ? RETURNING attempts",
+        )
+        .bind(id)
+        .fetch_one(&self.pool)
+        .await?;
+        Ok(u64::try_from(attempts).unwrap_or(u64::MAX))
     }
 
     /// A request is at its end; one that was cancelled meanwhile stays so.

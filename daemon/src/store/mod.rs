@@ -13,6 +13,7 @@ mod open;
 mod places;
 mod plan;
 mod rows;
+mod traffic;
 
 use std::collections::BTreeSet;
 use std::fs::File;

@@ -14,7 +14,7 @@ use triaged::clock::Clock;
 use triaged::imap::{Endpoint, Login, Session};
 use triaged::metrics::Metrics;
 use triaged::model::{Classifier, Engine, ModelBundle, ModelOptions};
-use triaged::pipeline::{Caught, Caution, FlowError, Pace, Pipeline, Terms};
+use triaged::pipeline::{Allowance, Caught, Caution, FlowError, Pace, Pipeline, Terms};
 use triaged::pulse::Pulse;
 use triaged::store::{Account, History, Store};
 use triaged_core::config::{HistoryText, Mode, Provider, Tls};
@@ -74,8 +74,8 @@ impl Flow {
         let pulse = Pulse::default();
         let (stop, heart) = (CancellationToken::new(), pulse.heart("test", Duration::MAX / 4));
         let backlog = self.pipeline.metrics.backlog();
-        let listing = &self.listing;
-        let pace = Pace { stop: &stop, heart: &heart, backlog: &backlog, listing };
+        let (listing, allowance) = (&self.listing, &Allowance::new(None));
+        let pace = Pace { stop: &stop, heart: &heart, backlog: &backlog, listing, allowance };
         let caught = self.pipeline.catch_up(&mut session, &mut opened, &pace).await?;
         session.logout().await;
         Ok(caught)

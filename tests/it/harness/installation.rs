@@ -7,8 +7,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
+use jsonschema::Validator;
 use serde::Deserialize;
 use tempfile::TempDir;
+use triaged::http::{AccountStatus, Status};
 
 use super::daemon::Daemon;
 use super::mail::Mail;
@@ -145,6 +147,27 @@ impl Installation {
         lines.lines().map(read).collect()
     }
 
+    /// What `triaged status --json` says, which must be valid by its own schema.
+    pub(crate) fn status(&self) -> Status {
+        let output = self.triaged(&["status", "--json"]);
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        let json = serde_json::from_slice(&output.stdout).unwrap();
+        let errors: Vec<String> =
+            status_schema().iter_errors(&json).map(|error| format!("{error}")).collect();
+        assert!(errors.is_empty(), "{errors:#?} in {json:#}");
+        serde_json::from_value(json).unwrap()
+    }
+
+    /// Waits until something is true of how an account stands.
+    pub(crate) fn wait_status(
+        &self,
+        account: &str,
+        what: &str,
+        holds: impl Fn(&AccountStatus) -> bool,
+    ) -> AccountStatus {
+        until(what, || self.status().accounts.remove(account).filter(&holds))
+    }
+
     /// Waits until the mail is decided, and what was decided is settled.
     pub(crate) fn wait_decided(&self, user: &User, mail: &Mail) -> Record {
         let uid = until("the mail is there", || user.find(mail)).uid;
@@ -169,4 +192,11 @@ impl Installation {
             })
         })
     }
+}
+
+/// What `triaged status --schema` prints.
+pub(crate) fn status_schema() -> Validator {
+    let schema = include_str!("../../../daemon/status.schema.json");
+    let schema = serde_json::from_str(schema).unwrap();
+    jsonschema::options().should_validate_formats(true).build(&schema).unwrap()
 }

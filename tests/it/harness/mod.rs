@@ -27,14 +27,14 @@ pub(crate) use certificate::Certificate;
 pub(crate) use daemon::Daemon;
 pub(crate) use flow::Flow;
 pub(crate) use impostor::Impostor;
-pub(crate) use installation::{Installation, Record};
+pub(crate) use installation::{Installation, Record, status_schema};
 pub(crate) use mail::{Mail, fixtures};
 pub(crate) use mailserver::{
     Format, MASTER_PASSWORD, Mailserver, PASSWORD, Software, Stored, User,
 };
 pub(crate) use ports::free_port;
 pub(crate) use process::{Process, group_members};
-pub(crate) use proxy::Proxy;
+pub(crate) use proxy::{Edited, Proxy};
 pub(crate) use settings::{Account, Server, Settings};
 pub(crate) use version::{Bundle, DEFAULT, FIXTURE};
 pub(crate) use wait::{until, until_within};

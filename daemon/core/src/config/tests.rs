@@ -71,7 +71,7 @@ fn the_smallest_file_gets_safe_defaults() {
     let [work] = config.accounts.as_slice() else { panic!("one account") };
     assert_eq!((work.port, work.tls, work.mode), (993, Tls::Implicit, Mode::Shadow));
     assert_eq!((work.mailboxes.only(), work.backfill), (Some("INBOX"), Backfill::None));
-    assert_eq!(work.poll, Duration::from_mins(1));
+    assert_eq!((work.poll, work.daily_mebibytes), (Duration::from_mins(1), None));
 }
 
 #[test]
@@ -119,6 +119,7 @@ mailboxes = ["Inbox", "Entwürfe"]
 backfill = "7d"
 mode = "shadow"
 poll_seconds = 5
+daily_mebibytes = 0
 "#,
     )
     .expect("valid");
@@ -127,6 +128,7 @@ poll_seconds = 5
     let credential = SecretSource::Credential("here".to_owned());
     assert_eq!(here.credential, Credential::Password(credential));
     assert_eq!((here.mailboxes.names().count(), here.backfill), (2, Backfill::Days(7)));
+    assert_eq!(here.daily_mebibytes, Some(0));
 }
 
 #[test]

@@ -17,7 +17,9 @@ pub(super) async fn users<W: Write>(config: &Config, report: &mut Report<W>) {
             Ok(listing) => said(server, &listing),
             Err(error) => vec![Line::fail(Exit::Config, &server.name, error)],
         };
-        lines.iter().for_each(|line| report.line(line));
+        for line in &lines {
+            report.line(line);
+        }
     }
 }
 
