@@ -19,7 +19,7 @@ export ORT_TELEMETRY_DISABLED = 1
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup deps build test lint test-python test-rust test-training demo bench clean \
+.PHONY: help setup deps build test lint test-python test-rust test-training demo bench soak clean \
 	train-env train train-smoke bench-retrain bench-idle bench-latency
 
 help: ## List the targets
@@ -94,6 +94,9 @@ demo: ## Label a dozen mails in a throw-away Dovecot and show the result
 bench: setup ## Compare the release build with Python's onnxruntime over the training data
 	$(CARGO) build --locked --release
 	$(PYTHON) tests/bench/classify.py
+
+soak: setup ## Minutes-long tests with figures: a backfill that is killed, 5,000 messages behind at 40 ms
+	$(CARGO) test --locked --release --test it -- --ignored --nocapture --test-threads 1 soak::
 
 bench-retrain: $(TRAIN_VENV)/ready setup ## The long honest run of `triaged retrain`: one set accepted, one refused
 	$(CARGO) build --locked --release

@@ -3,6 +3,7 @@
 //! One task owns the account's only connection. Whatever goes wrong ends the connection, never
 //! the task: it waits, longer each time, and begins anew from the cursor.
 
+mod again;
 mod backfill;
 mod door;
 mod gate;
@@ -20,16 +21,16 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
-use triaged_core::backoff;
+use triaged_core::budget::Mail;
 use triaged_core::config::AccountConfig;
 use triaged_core::push::PushRecord;
 use triaged_core::rate::Rate;
 use triaged_core::sync::MailboxState;
 
-use crate::clock::{Jumps, jitter};
+use crate::clock::Jumps;
 use crate::imap::{Session, Woken};
 use crate::metrics::{Backlog, Connection, ConnectionState};
-use crate::pipeline::{Caution, FlowError, OpenMailbox, Pipeline};
+use crate::pipeline::{Allowance, Caution, FlowError, OpenMailbox, Pipeline};
 use crate::pulse::Heart;
 use crate::readiness::{AccountState, Readiness};
 use crate::standing::Standings;
@@ -38,13 +39,11 @@ use crate::store::Account;
 pub use self::door::Door;
 pub use gate::Gate;
 pub use master::Master;
+use pause::Patience;
 pub use place::{Budget, Place, Places};
 
 /// How long a step may take that is not a chunk: a login, a SELECT, a wait, each with room.
 pub const STEP: Duration = Duration::from_mins(15);
-
-/// A connection that lasted this long was of use.
-const OF_USE: Duration = Duration::from_mins(1);
 
 /// How often an account's server is looked at because it says that there is news: five times a
 /// second in the long run, which delays nobody's mail by more than that, and bounds what a server
@@ -81,8 +80,8 @@ pub struct Watcher {
     pub jumps: Jumps,
     /// Which listings earlier connections died of.
     pub listing: Caution,
-    /// Which messages earlier connections died of.
-    pub reading: Caution,
+    /// How much it may receive today.
+    pub allowance: Allowance,
 }
 
 /// Why a connection ended in order.
@@ -92,6 +91,8 @@ enum Ended {
     Stopped,
     /// Another account needed the place.
     GaveWay,
+    /// All was done, and no connection is to be kept.
+    Visited,
 }
 
 /// One connection, from login to its end.
@@ -142,53 +143,60 @@ struct There {
 impl Watcher {
     /// Watches until `stop`; every failure on the way is reported, counted and tried again.
     pub async fn run(mut self, stop: CancellationToken) {
-        let mut attempt: u32 = 0;
-        let mut lasting = Lasting::default();
+        let (mut patience, mut lasting) = (Patience::default(), Lasting::default());
         let mut jumps = self.jumps.clone();
         while !stop.is_cancelled() {
             let Some(place) = self.place(&stop).await else { break };
             let began = self.pipeline.clock.monotonic();
             // In a box: an account that waits for its turn or for a server holds no more memory
             // than it needs for that.
-            let connection = Box::pin(self.connection(&place, &stop, &mut lasting));
+            let connection = Box::pin(self.connection(&place, &stop, &patience, &mut lasting));
             let ended = tokio::select! {
                 ended = connection => ended,
                 () = jumps.next() => Err(FlowError::ClockJumped),
             };
             drop(place);
-            let error = match ended {
+            self.door.listen();
+            self.tell_alerts();
+            let now = self.pipeline.clock.monotonic();
+            let away = match ended {
                 Ok(Ended::Stopped) => break,
                 Ok(Ended::GaveWay) => {
                     if !self.rest(&stop).await {
                         break;
                     }
-                    attempt = 0;
+                    patience.begin_anew();
                     continue;
                 }
-                Err(error) => error,
-            };
-            if self.door.shuts_after(&error) {
-                self.report_shut(&error);
-                tokio::select! {
-                    () = stop.cancelled() => break,
-                    () = self.door.opened(&self.heart) => attempt = 0,
+                Ok(Ended::Visited) => {
+                    let away = patience.between_visits(self.config.poll, now).unwrap_or_default();
+                    self.report_visit(away);
+                    away
                 }
-                tracing::info!(account = %self.config.name, "the login is tried again");
-                continue;
-            }
-            // A connection that was of use for a while begins the count anew; one that only ever
-            // logs in and is thrown out does not.
-            let lasted = self.pipeline.clock.monotonic().duration_since(began) > OF_USE;
-            attempt = if lasted { 1 } else { attempt.saturating_add(1) };
-            let delay = backoff::delay(attempt, jitter()).max(pause::least(&error));
-            self.report(&error, attempt, delay);
-            self.heart.beat(STEP + delay);
+                Err(error) if self.door.shuts_after(&error) => {
+                    self.report_shut(&error);
+                    tokio::select! {
+                        () = stop.cancelled() => break,
+                        () = self.door.opened(&self.heart) => patience.begin_anew(),
+                    }
+                    tracing::info!(account = %self.config.name, "the login is tried again");
+                    continue;
+                }
+                Err(error) => {
+                    let away = patience.after(&error, began, now);
+                    self.report(&error, patience.attempt(), away);
+                    away
+                }
+            };
+            self.heart.beat(STEP + away);
             tokio::select! {
                 () = stop.cancelled() => break,
-                () = tokio::time::sleep(delay) => self.pipeline.metrics.reconnected(),
+                () = self.door.called() => {}
+                () = tokio::time::sleep(away) => {}
                 // What was waited for may be long over.
-                () = jumps.next() => attempt = 0,
+                () = jumps.next() => patience.begin_anew(),
             }
+            self.pipeline.metrics.reconnected();
         }
         self.show(AccountState::Stopped);
     }
@@ -223,13 +231,14 @@ impl Watcher {
         &mut self,
         place: &Place,
         stop: &CancellationToken,
+        patience: &Patience,
         lasting: &mut Lasting,
     ) -> Result<Ended, FlowError> {
         self.heart.beat(STEP);
         let gauge = self.pipeline.metrics.connection(ConnectionState::Connecting);
         let mut session = tokio::select! {
             () = stop.cancelled() => return Ok(Ended::Stopped),
-            session = self.door.enter(&self.config, &self.heart) => session?,
+            session = self.door.enter(&self.config, &self.heart, self.allowance.meter()) => session?,
         };
         if self.gave_way {
             tracing::debug!(account = %self.config.name, "logged in for a turn");
@@ -237,6 +246,7 @@ impl Watcher {
             tracing::info!(account = %self.config.name, "logged in");
             self.show(AccountState::CatchingUp);
         }
+        self.begin_allowance(session.capabilities().has("X-GM-EXT-1")).await?;
         let backlog = self.pipeline.metrics.backlog();
         self.standings.count_backlog(&self.config.name, backlog.share());
         let idles = session.capabilities().has("IDLE");
@@ -262,34 +272,62 @@ impl Watcher {
             passed_over: Vec::new(),
             said: BTreeSet::new(),
         };
-        let ended = loop {
+        let ended = self.live(&mut life, patience).await?;
+        life.session.logout().await;
+        Ok(ended)
+    }
+
+    /// Looks and waits, in turn.
+    async fn live(&mut self, life: &mut Life<'_>, patience: &Patience) -> Result<Ended, FlowError> {
+        loop {
             life.gauge.becomes(ConnectionState::Working);
-            self.look_at_all(&mut life).await?;
-            if stop.is_cancelled() {
-                break Ended::Stopped;
+            self.look_at_all(life).await?;
+            if life.stop.is_cancelled() {
+                return Ok(Ended::Stopped);
             }
-            let pause = self.backfill(&mut life).await?;
-            self.show(self.standing(&life));
-            self.show_watching(&life);
+            self.try_again(life).await?;
+            let pause = self.backfill(life).await?;
+            self.show(self.standing(life));
+            self.show_watching(life);
+            self.tell_alerts();
+            self.pipeline.count_traffic(&self.allowance, self.account.id).await?;
+            life.session.heed()?;
+            let now = self.pipeline.clock.monotonic();
+            let visit = patience.between_visits(self.config.poll, now).is_some();
+            if visit && pause != Some(Duration::ZERO) {
+                return Ok(Ended::Visited);
+            }
             life.gauge.becomes(ConnectionState::Waiting);
             self.heart.beat(STEP + self.config.poll);
-            let woken = self.wait(&mut life, pause).await?;
+            let spent = self.spent();
+            let woken = self.wait(life, pause).await?;
             if woken == Woken::Stopped {
-                break Ended::Stopped;
+                return Ok(Ended::Stopped);
             }
-            if matches!(woken, Woken::Asked | Woken::Timeout) && place.give_way() {
-                break Ended::GaveWay;
+            if matches!(woken, Woken::Asked | Woken::Timeout) && life.place.give_way() {
+                return Ok(Ended::GaveWay);
             }
             // It could stay for as long as it may: there is room again.
             self.gave_way &= woken != Woken::Timeout;
-            life.woken = Some((woken, self.pipeline.clock.now()));
+            // What had to wait for another day was not withheld.
+            let ended = self.pipeline.clock.now();
+            life.woken = spent.is_none().then_some((woken, ended));
             let now = self.pipeline.clock.monotonic().duration_since(life.began);
-            if !pass(life.looks.take(now), stop).await {
-                break Ended::Stopped;
+            if !pass(life.looks.take(now), life.stop).await {
+                return Ok(Ended::Stopped);
             }
-        };
-        life.session.logout().await;
-        Ok(ended)
+        }
+    }
+
+    /// Finds out how much may still be received today, from a Gmail or from another server.
+    async fn begin_allowance(&self, gmail: bool) -> Result<(), FlowError> {
+        let Pipeline { store, clock, .. } = &*self.pipeline;
+        Ok(self.allowance.begin(store, self.account.id, gmail, clock.now()).await?)
+    }
+
+    /// Whether all that may be received today was; then until when.
+    fn spent(&self) -> Option<Timestamp> {
+        self.allowance.spent(Mail::New, self.pipeline.clock.now())
     }
 }
 

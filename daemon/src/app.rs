@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 use triaged_core::config::Config;
+use triaged_core::decision::Labels;
 
 use crate::account::Gate;
 use crate::backfill::Requests;
@@ -92,6 +93,8 @@ pub async fn run(config: Config) -> Result<(), AppError> {
         pipeline: Arc::new(Pipeline {
             store: store.clone(),
             classifier: classifier.clone(),
+            judge: Arc::new(Labels),
+            unreadable: config.keywords.unreadable().clone(),
             history_text: config.history_text,
             metrics: metrics.clone(),
             clock,

@@ -56,7 +56,7 @@ impl Requests {
                 () = stop.cancelled() => return Ok(()),
                 () = tokio::time::sleep(LOOK) => {}
             }
-            let Ok(open) = self.store.accounts_with_backfill().await else { continue };
+            let Ok(open) = self.store.accounts_with_requests().await else { continue };
             self.wake(&open);
         }
     }

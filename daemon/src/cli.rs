@@ -11,6 +11,7 @@ mod model;
 mod moment;
 mod render;
 mod retrain;
+mod retry;
 mod run;
 mod status;
 
@@ -53,6 +54,8 @@ enum Command {
     Status(status::Args),
     /// Give older mail its labels, too, behind new mail
     Backfill(backfill::Args),
+    /// Try messages again that could not be read
+    Retry(retry::Args),
     /// Show what was decided and done
     History(history::Args),
     /// Show model bundles
@@ -127,6 +130,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Render(args) => render::run(&args),
         Command::Status(args) => status::run(&cli.config, &args),
         Command::Backfill(args) => backfill::run(&cli.config, &args),
+        Command::Retry(args) => retry::run(&cli.config, &args),
         Command::History(args) => history::run(&cli.config, &args),
         Command::Model(args) => model::run(&cli.config, &args),
         Command::Retrain(args) => retrain::run(&cli.config, &args),

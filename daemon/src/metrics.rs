@@ -111,6 +111,11 @@ impl Metrics {
         self.families.servers.withheld.inc();
     }
 
+    /// So many bytes came from servers.
+    pub fn received(&self, bytes: u64) {
+        self.families.servers.received.inc_by(bytes);
+    }
+
     /// A connection that was lost or closed is made again.
     pub fn reconnected(&self) {
         self.families.servers.reconnects.inc();

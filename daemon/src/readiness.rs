@@ -27,6 +27,20 @@ pub enum AccountState {
         /// When the next attempt begins.
         retry_at: Timestamp,
     },
+    /// The server is well and wants less of us; it is tried again.
+    Throttled {
+        /// What it wants less of.
+        reason: String,
+        /// When the next attempt begins.
+        retry_at: Timestamp,
+    },
+    /// As much came from the server as may come in a day: new mail waits.
+    OverBudget {
+        /// How much, and what the limit is.
+        reason: String,
+        /// When the next day begins.
+        retry_at: Timestamp,
+    },
     /// The login was refused too often: nothing is tried until somebody has done something.
     Refused {
         /// What was refused, and what to do; never a secret.
@@ -38,8 +52,16 @@ pub enum AccountState {
 
 impl AccountState {
     /// The names of all states, as they stand in /readyz and in metrics.
-    pub const NAMES: [&'static str; 6] =
-        ["starting", "catching_up", "watching", "waiting", "refused", "stopped"];
+    pub const NAMES: [&'static str; 8] = [
+        "starting",
+        "catching_up",
+        "watching",
+        "waiting",
+        "throttled",
+        "over_budget",
+        "refused",
+        "stopped",
+    ];
 
     /// The name of this state.
     pub fn name(&self) -> &'static str {
@@ -48,8 +70,31 @@ impl AccountState {
             Self::CatchingUp => "catching_up",
             Self::Watching => "watching",
             Self::Waiting { .. } => "waiting",
+            Self::Throttled { .. } => "throttled",
+            Self::OverBudget { .. } => "over_budget",
             Self::Refused { .. } => "refused",
             Self::Stopped => "stopped",
+        }
+    }
+
+    /// What is in the way, where something is.
+    pub fn reason(&self) -> Option<&str> {
+        match self {
+            Self::Waiting { reason, .. }
+            | Self::Throttled { reason, .. }
+            | Self::OverBudget { reason, .. }
+            | Self::Refused { reason } => Some(reason),
+            Self::Starting | Self::CatchingUp | Self::Watching | Self::Stopped => None,
+        }
+    }
+
+    /// When it is tried again, where that is known.
+    pub fn retry_at(&self) -> Option<Timestamp> {
+        match self {
+            Self::Waiting { retry_at, .. }
+            | Self::Throttled { retry_at, .. }
+            | Self::OverBudget { retry_at, .. } => Some(*retry_at),
+            _ => None,
         }
     }
 }
@@ -153,7 +198,7 @@ impl Report {
     }
 
     /// The names of the states with the number of accounts in each, in a fixed order.
-    pub fn counts(&self) -> [(&'static str, usize); 6] {
+    pub fn counts(&self) -> [(&'static str, usize); AccountState::NAMES.len()] {
         AccountState::NAMES.map(|name| {
             (name, self.accounts.values().filter(|account| account.state.name() == name).count())
         })
@@ -166,14 +211,10 @@ impl fmt::Display for Report {
         let watching =
             self.accounts.values().filter(|one| one.state == AccountState::Watching).count();
         write!(f, "watching {watching} of {} accounts", self.accounts.len())?;
-        let waiting = self.accounts.iter().find_map(|(name, one)| match &one.state {
-            AccountState::Waiting { reason, .. } | AccountState::Refused { reason } => {
-                Some((name, reason))
-            }
-            _ => None,
-        });
+        let waiting =
+            self.accounts.iter().find_map(|(name, one)| Some((name, one.state.reason()?)));
         let unread =
-            self.lists.iter().find_map(|(name, list)| Some((name, list.problem.as_ref()?)));
+            self.lists.iter().find_map(|(name, list)| Some((name, list.problem.as_deref()?)));
         let trouble = unread.or(waiting);
         trouble.map_or(Ok(()), |(name, reason)| write!(f, "; {name}: {reason}"))
     }

@@ -23,6 +23,39 @@ pub struct Standing {
     pub last_mail: Option<Timestamp>,
     /// The mailboxes that were opened or could not be, by name.
     pub mailboxes: BTreeMap<String, MailboxStanding>,
+    /// What came from its server; absent before the first wait of a connection.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub traffic: Option<TrafficStanding>,
+    /// The request for older mail that is worked on, or is next.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub backfill: Option<BackfillStanding>,
+}
+
+/// What came from an account's server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrafficStanding {
+    /// Bytes on this day in UTC, after TLS.
+    pub received_today: u64,
+    /// The most that there may be in a day; absent where there is no limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u64>,
+}
+
+/// How a request for older mail stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BackfillStanding {
+    /// Of this mailbox.
+    pub mailbox: String,
+    /// Mail that was received earlier is left alone.
+    pub since: Timestamp,
+    /// Messages in all; absent before the server was asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub found: Option<u64>,
+    /// Of these, looked at.
+    pub looked_at: u64,
+    /// Why it does not go on for now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub held: Option<String>,
 }
 
 /// How new mail is noticed.
@@ -60,9 +93,20 @@ pub struct MailboxStanding {
     pub unreadable: Option<String>,
     /// Whether the server lets us change nothing in it.
     pub read_only: bool,
+    /// Why no message can be moved out of it, where any is to be.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub keeps_all: Option<String>,
+    /// Messages in it that can not be read, and are left alone until `triaged retry`.
+    #[serde(skip_serializing_if = "is_zero", default)]
+    pub quarantined: u64,
     /// Keywords that are not written to it for now, with the reason.
     #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
     pub disabled_keywords: BTreeMap<String, String>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands it in so")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// The board of all accounts; clones share it.

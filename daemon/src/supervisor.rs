@@ -17,7 +17,7 @@ use triaged_core::config::AccountConfig;
 use crate::account::{self, Door, Gate, Master, Places, Watcher};
 use crate::backfill::Requests;
 use crate::clock::Jumps;
-use crate::pipeline::{Caution, Pipeline};
+use crate::pipeline::{Allowance, Caution, Pipeline};
 use crate::pulse::Pulse;
 use crate::readiness::{AccountState, Readiness};
 use crate::secret::Credentials;
@@ -211,6 +211,7 @@ fn watcher(ground: Ground, entrance: Entrance, config: AccountConfig, account: A
         heart: ground.pulse.heart(&config.name, account::STEP),
         asked: ground.requests.enter(account.id),
         account,
+        allowance: Allowance::new(config.daily_mebibytes),
         config,
         pipeline: ground.pipeline,
         readiness: ground.readiness,
@@ -220,6 +221,5 @@ fn watcher(ground: Ground, entrance: Entrance, config: AccountConfig, account: A
         gave_way: false,
         jumps: ground.jumps,
         listing: Caution::default(),
-        reading: Caution::default(),
     }
 }

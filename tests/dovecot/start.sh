@@ -3,6 +3,8 @@
 #
 #   start.sh DIR FORMAT IMAP IMAPS LMTP PASSWORD
 #
+# A folder in which one has run before keeps its mail, rights and certificate.
+#
 # FORMAT is sdbox or maildir; IMAP, IMAPS and LMTP are free ports on loopback; any user name
 # logs in with PASSWORD. DIR/ca.pem signs the server's certificate (localhost, 127.0.0.1).
 # The process that this becomes is Dovecot's master: it ends on SIGTERM, and gets one when
@@ -14,8 +16,8 @@ here=$(dirname "$0")
 umask 022
 
 mkdir -p "$dir/run" "$dir/state" "$dir/home"
-: >"$dir/acl"
-: >"$dir/dovecot.log"
+: >>"$dir/acl"
+: >>"$dir/dovecot.log"
 sh "$here/../certificate.sh" "$dir"
 
 user=$(id -un) group=$(id -gn) become=

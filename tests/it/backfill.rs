@@ -1,13 +1,19 @@
 //! `triaged backfill`: older mail, behind new mail, once each, whatever happens meanwhile.
 
-use jiff::{SignedDuration, Timestamp};
+use std::time::Duration;
 
-use crate::harness::{Installation, Mail, Mailserver, Settings, User, on_each_format, until};
+use jiff::{SignedDuration, Timestamp};
+use triaged::readiness::AccountState;
+
+use crate::harness::{
+    FIXTURE, Format, Installation, Mail, Mailserver, Proxy, Settings, User, on_each_format, until,
+};
 
 on_each_format!(
     older_mail_gets_its_labels_and_mail_before_that_is_left_alone,
     a_backfill_that_is_killed_goes_on_and_does_nothing_twice,
     new_mail_does_not_wait_for_a_backfill,
+    mail_that_came_during_a_step_was_not_withheld,
     what_can_not_be_asked_for_is_refused,
 );
 
@@ -118,6 +124,59 @@ fn new_mail_does_not_wait_for_a_backfill(mail: &Mailserver) {
 
     let (code, said) = backfill(&installation, &["--cancel"]);
     assert!(code == Some(0) && said.contains("requests ended: 1"), "{said}");
+    daemon.stop();
+}
+
+/// Commit 00a3434: steps that follow on each other were taken for waits that nothing had ended, and
+/// what came during a long one for mail that the server had not announced.
+fn mail_that_came_during_a_step_was_not_withheld(mail: &Mailserver) {
+    let anna = mail.user("anna");
+    let mut client = anna.client();
+    for _ in 0..300 {
+        client.append("INBOX", Mail::newsletter().bytes(), "", Some(days_ago(3)));
+    }
+    let proxy = Proxy::to(anna.plain_port());
+    // A step has a handful of round trips: the mail comes during one of them.
+    proxy.round_trip(Duration::from_millis(200));
+    let account = anna.account().in_clear(proxy.port());
+    let installation = Installation::new(&Settings::label().bundle(FIXTURE).with(account));
+    let daemon = installation.start_ready();
+    let (code, said) =
+        backfill(&installation, &["--since", "7d", "--per-minute", "60000", "--no-wait"]);
+    assert_eq!(code, Some(0), "{said}");
+    until("a step is in work", || (!proxy.said("BODY.PEEK").is_empty()).then_some(()));
+    // As if the step had lasted for five minutes.
+    let received = Timestamp::now() - SignedDuration::from_mins(5);
+    let during = client.append("INBOX", Mail::outage().bytes(), "", Some(received));
+    installation.wait_recorded(&anna, "INBOX", during);
+    assert!(installation.history().len() < 301, "it came in between");
+    let (code, said) = backfill(&installation, &["--since", "7d"]);
+    assert_eq!(code, Some(0), "{said}");
+    let found = installation.wait_status("anna", "all is done", |anna| {
+        anna.state == AccountState::Watching && anna.standing.backfill.is_none()
+    });
+    let watching = found.standing.watching.unwrap();
+    assert_eq!((watching.withheld, watching.push == "failing"), (0, false));
+    assert!(daemon.metric("triaged_push_withheld_total", &[]) < 0.5);
+    daemon.stop();
+}
+
+/// A server's error that passes does not end a request.
+#[test]
+fn a_search_that_fails_is_tried_again() {
+    let mail = Mailserver::start(Format::Sdbox);
+    let anna = mail.user("anna");
+    old_mails(&anna, 3);
+    let proxy = Proxy::to(anna.plain_port());
+    let account = anna.account().in_clear(proxy.port());
+    let installation = Installation::new(&Settings::label().bundle(FIXTURE).with(account));
+    let mut daemon = installation.start_ready();
+    proxy.spoil_once("* SEARCH ", "* SEARCH (X) ");
+    let (code, said) = backfill(&installation, &["--since", "7d"]);
+    assert!(code == Some(0) && said.contains("INBOX: done, "), "{code:?} {said}");
+    assert_eq!(installation.history().len(), 3);
+    assert!(daemon.log().contains("an answer to UID SEARCH that can not be parsed"));
+    daemon.wait_ready();
     daemon.stop();
 }
 

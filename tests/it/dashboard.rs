@@ -51,6 +51,7 @@ fn exported() -> String {
     metrics.push_withheld();
     metrics.login_refused();
     metrics.reconnected();
+    metrics.received(1);
     metrics.accounts([("watching", 1)]);
     let _waiting = metrics.waiting_for_model(1);
     metrics.model("default", "1", "cpu");

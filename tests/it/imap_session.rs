@@ -8,6 +8,7 @@ use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 use triaged::imap::{Endpoint, ImapError, Login, Session, Woken};
 use triaged_core::config::Tls;
+use triaged_core::decision::{Flag, MailboxChange};
 use triaged_core::label::Keyword;
 use triaged_core::mailbox::{Uid, UidSet};
 
@@ -48,6 +49,11 @@ async fn log_in(user: &User) -> Session {
 
 fn uid(number: u32) -> Uid {
     Uid::new(number).unwrap()
+}
+
+fn adding(keywords: &[Keyword], uids: &UidSet) -> MailboxChange {
+    let flags = keywords.iter().cloned().map(Flag::Keyword).collect();
+    MailboxChange { adds: true, flags, uids: uids.clone() }
 }
 
 fn keywords(words: &[&str]) -> Vec<Keyword> {
@@ -100,7 +106,8 @@ fn a_mailbox_is_found_by_the_name_that_people_write(mail: &Mailserver) {
         assert_eq!((open.exists, open.read_only), (1, false));
         assert_eq!(open.status.uid_validity, status.uid_validity);
         assert_eq!(open.status.uid_next, Some(uid(before).next()));
-        assert!(open.can_store(&keywords(&["triaged-urgent"])[0]));
+        let urgent = Flag::Keyword(keywords(&["triaged-urgent"])[0].clone());
+        assert!(open.can_store(&urgent));
         assert_eq!(session.highest_uid().await, Ok(Some(uid(before))));
 
         let gone = session.select("Not there").await.unwrap_err();
@@ -129,9 +136,9 @@ fn a_message_is_read_byte_by_byte_and_stays_unseen(mail: &Mailserver) {
             fetched.iter().map(|fetched| fetched.content.as_deref().unwrap()).collect();
         assert_eq!(read, mails.iter().map(Mail::bytes).collect::<Vec<_>>());
         assert_eq!(fetched.iter().map(|fetched| fetched.uid).collect::<UidSet>(), uids);
-        let flags = session.flags(&asked).await.unwrap();
+        let flags = session.look(&asked).await.unwrap().messages;
         assert_eq!(flags.len(), mails.len());
-        assert!(flags.iter().all(|(_, flags)| !flags.contains(&"\\Seen".to_owned())));
+        assert!(flags.values().all(|flags| !flags.contains(&"\\Seen".to_owned())));
     });
 }
 
@@ -177,11 +184,11 @@ fn keywords_are_added_beside_those_that_are_there(mail: &Mailserver) {
         let ours = keywords(&["triaged-urgent", "triaged-billing"]);
         let asked: UidSet = uids.iter().chain([uid(999)]).collect();
         for _ in 0..2 {
-            let stored = session.add_keywords(&asked, &ours).await.unwrap();
+            let stored = session.change(&adding(&ours, &asked), None).await.unwrap();
             assert!(stored.is_ok(), "{stored:?}");
         }
-        let flags = session.flags(&asked).await.unwrap();
-        assert_eq!(flags.iter().map(|(uid, _)| *uid).collect::<UidSet>(), uids);
+        let flags = session.look(&asked).await.unwrap().messages;
+        assert_eq!(flags.keys().copied().collect::<UidSet>(), uids);
         for (uid, flags) in &flags {
             let has = |keyword: &Keyword| flags.iter().any(|flag| keyword.matches(flag));
             assert!(ours.iter().all(has), "{uid}: {flags:?}");
@@ -207,12 +214,12 @@ fn a_read_only_mailbox_takes_no_keyword(mail: &Mailserver) {
         let mut session = log_in(&anna).await;
         let open = session.select("INBOX").await.unwrap();
         let ours = keywords(&["triaged-urgent"]);
-        assert!(!open.can_store(&ours[0]), "{open:?}");
+        assert!(!open.can_store(&Flag::Keyword(ours[0].clone())), "{open:?}");
         assert!(open.read_only, "{open:?}");
-        let refused = session.add_keywords(&outage_uid.into(), &ours).await;
+        let refused = session.change(&adding(&ours, &outage_uid.into()), None).await;
         assert_eq!(refused.unwrap_err().kind(), "not_permitted");
-        let flags = session.flags(&outage_uid.into()).await.unwrap();
-        assert!(flags.iter().flat_map(|(_, flags)| flags).all(|flag| flag == "\\Recent"));
+        let flags = session.look(&outage_uid.into()).await.unwrap().messages;
+        assert!(flags.values().flatten().all(|flag| flag == "\\Recent"));
     });
     assert!(anna.find(&outage).unwrap().flags.is_empty());
 }

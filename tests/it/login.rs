@@ -127,6 +127,7 @@ fn a_master_user_reads_the_mail_of_others_in_both_spellings() {
     }
 }
 
+/// Row 19, where the refresh succeeds.
 #[test]
 fn a_token_that_is_withdrawn_in_mid_session_is_replaced_once() {
     let scene = Scene::new();
@@ -161,6 +162,44 @@ fn a_token_that_is_withdrawn_in_mid_session_is_replaced_once() {
     proxy.cut();
     until("it asks before it tries", || (scene.authority.granted() >= 4).then_some(()));
     until("it is in", || (scene.authority.introspected() > refused).then_some(()));
+    daemon.stop();
+}
+
+/// Row 19: a token ends in mid-session, and the refresh fails: for a while, then for good.
+#[test]
+fn a_token_that_ends_in_mid_session_and_can_not_be_refreshed_is_waited_for_and_then_said() {
+    let scene = Scene::new();
+    let anna = scene.anna();
+    let proxy = Proxy::to(anna.tls_port());
+    let settings = Settings::label().with(scene.account().port(proxy.port()));
+    let installation = Installation::new(&settings);
+    let mut daemon = installation.start_ready();
+    labels_a_mail(&installation, &anna);
+
+    scene.authority.withdraw();
+    scene.authority.token_status(Some(503));
+    proxy.cut();
+    daemon.wait_until("the endpoint is not there", |daemon| {
+        let state = state_of(daemon, "anna");
+        state.contains("\"waiting\"") && state.contains("not available")
+    });
+    let outage = Mail::outage();
+    anna.deliver(&outage);
+    scene.authority.token_status(None);
+    daemon.hang_up();
+    assert_eq!(installation.wait_decided(&anna, &outage).outcome, "labelled");
+    daemon.wait_ready();
+
+    scene.authority.withdraw();
+    scene.authority.takes("another");
+    proxy.cut();
+    wait_refused(&mut daemon);
+    let state = state_of(&daemon, "anna");
+    assert!(state.contains("invalid_grant") && state.contains("refresh has changed"), "{state}");
+    scene.write("refresh", "another");
+    daemon.wait_ready();
+    labels_a_mail(&installation, &anna);
+    assert_eq!(installation.history().len(), 3);
     daemon.stop();
 }
 
@@ -219,6 +258,7 @@ fn a_token_endpoint_that_is_down_is_waited_for_and_one_that_refuses_is_not() {
     daemon.stop();
 }
 
+/// Row 20: a Dovecot whose back-end for logins is down says UNAVAILABLE.
 #[test]
 fn a_back_end_that_is_down_is_no_wrong_password() {
     let scene = Scene::new();
@@ -238,6 +278,7 @@ fn a_back_end_that_is_down_is_no_wrong_password() {
     daemon.stop();
 }
 
+/// Row 20: a password that is wrong.
 #[test]
 fn three_wrong_passwords_stop_an_account_until_the_file_changes() {
     let mail = Mailserver::start(Format::Sdbox);

@@ -73,6 +73,7 @@ fn a_pinned_key_is_enough_whatever_the_certificate_says() {
     }
 }
 
+/// Row 21: a new certificate on the disk of a real Dovecot, which reads it anew, while we wait in IDLE.
 #[test]
 fn a_certificate_that_expires_while_idle_is_said_and_one_that_replaces_it_is_taken() {
     let mail = Mailserver::start(Format::Sdbox);

@@ -1,30 +1,22 @@
 //! `triaged status`: what stands in the way is said, with its reason, by the running daemon.
+//!
+//! Whoever asks for it in a test has it validated against the schema; throttled accounts are in
+//! `trouble`, spent ones and running backfills in `traffic`.
 
 use jiff::{SignedDuration, Timestamp};
-use triaged::http::{AccountStatus, Status};
+use triaged::readiness::AccountState;
 use triaged::standing::WatchMode;
 
-use crate::harness::{Installation, Mail, Mailserver, Proxy, Settings, on_each_format, until};
+use crate::harness::{
+    Format, Installation, Mail, Mailserver, Proxy, Settings, free_port, on_each_format,
+    status_schema, until,
+};
 
 on_each_format!(
     status_tells_how_each_account_is_watched,
     mail_that_was_not_announced_shows_until_some_is,
     what_a_mailbox_refuses_is_shown_with_the_reason,
 );
-
-fn status(installation: &Installation) -> Status {
-    let output = installation.triaged(&["status", "--json"]);
-    assert_eq!(output.status.code(), Some(0), "{output:?}");
-    serde_json::from_slice(&output.stdout).unwrap()
-}
-
-fn wait_status(
-    installation: &Installation,
-    what: &str,
-    holds: impl Fn(&AccountStatus) -> bool,
-) -> AccountStatus {
-    until(what, || status(installation).accounts.remove("anna").filter(&holds))
-}
 
 fn status_tells_how_each_account_is_watched(mail: &Mailserver) {
     let (anna, bert) = (mail.user("anna"), mail.user("bert"));
@@ -37,11 +29,11 @@ fn status_tells_how_each_account_is_watched(mail: &Mailserver) {
 
     let daemon = installation.start();
     until("the daemon answers", || daemon.get("/status"));
-    wait_status(&installation, "anna is watched", |anna| anna.standing.watching.is_some());
+    installation.wait_status("anna", "anna is watched", |anna| anna.standing.watching.is_some());
     let outage = Mail::outage();
     anna.deliver(&outage);
     installation.wait_decided(&anna, &outage);
-    let found = wait_status(&installation, "the push is verified", |anna| {
+    let found = installation.wait_status("anna", "the push is verified", |anna| {
         anna.standing.watching.as_ref().is_some_and(|watching| watching.push == "verified")
     });
     let watching = found.standing.watching.unwrap();
@@ -70,7 +62,7 @@ fn mail_that_was_not_announced_shows_until_some_is(mail: &Mailserver) {
     let silent = Mail::outage();
     anna.append("INBOX", &silent, "", Some(received));
     assert_eq!(installation.wait_decided(&anna, &silent).outcome, "labelled");
-    let found = wait_status(&installation, "the push is failing", |anna| {
+    let found = installation.wait_status("anna", "the push is failing", |anna| {
         anna.standing.watching.as_ref().is_some_and(|watching| watching.push == "failing")
     });
     assert!(found.standing.watching.unwrap().withheld >= 1);
@@ -81,7 +73,7 @@ fn mail_that_was_not_announced_shows_until_some_is(mail: &Mailserver) {
     let loud = Mail::outage();
     anna.deliver(&loud);
     installation.wait_decided(&anna, &loud);
-    wait_status(&installation, "the push is verified again", |anna| {
+    installation.wait_status("anna", "the push is verified again", |anna| {
         anna.standing.watching.as_ref().is_some_and(|watching| watching.push == "verified")
     });
     daemon.stop();
@@ -96,13 +88,12 @@ fn what_a_mailbox_refuses_is_shown_with_the_reason(mail: &Mailserver) {
     let daemon = installation.start();
     let outage = Mail::outage();
     until("the daemon answers", || daemon.get("/status"));
-    wait_status(&installation, "INBOX is open", |anna| {
-        anna.standing.mailboxes.contains_key("INBOX")
-    });
+    installation
+        .wait_status("anna", "INBOX is open", |anna| anna.standing.mailboxes.contains_key("INBOX"));
     anna.deliver(&outage);
     let record = installation.wait_decided(&anna, &outage);
     assert_eq!(record.outcome, "not-permitted", "{record:?}");
-    let found = wait_status(&installation, "the keyword is disabled", |anna| {
+    let found = installation.wait_status("anna", "the keyword is disabled", |anna| {
         anna.standing.mailboxes["INBOX"].disabled_keywords.contains_key("triaged-urgent")
     });
     let inbox = &found.standing.mailboxes["INBOX"];
@@ -114,4 +105,90 @@ fn what_a_mailbox_refuses_is_shown_with_the_reason(mail: &Mailserver) {
     let nowhere = found.standing.mailboxes["Nowhere"].unreadable.as_deref();
     assert!(nowhere.is_some_and(|reason| reason.contains("does not exist")), "{nowhere:?}");
     daemon.stop();
+}
+
+#[test]
+fn an_account_that_catches_up_or_waits_says_so() {
+    let mail = Mailserver::start(Format::Sdbox);
+    let (anna, bert) = (mail.user("anna"), mail.user("bert"));
+    let proxy = Proxy::to(anna.plain_port());
+    let nowhere = bert.account().in_clear(free_port());
+    let account = anna.account().in_clear(proxy.port());
+    let installation = Installation::new(&Settings::label().with(account).with(nowhere));
+    let daemon = installation.start();
+    until("the daemon answers", || daemon.get("/status"));
+    let found = installation.wait_status("bert", "bert waits", |bert| {
+        matches!(bert.state, AccountState::Waiting { .. })
+    });
+    assert!(
+        found.state.reason().is_some_and(|reason| reason.contains("cannot reach")),
+        "{found:?}"
+    );
+    installation
+        .wait_status("anna", "anna is watched", |anna| anna.state == AccountState::Watching);
+    proxy.refuse();
+    anna.append("INBOX", &Mail::outage(), "", None);
+    proxy.pass();
+    proxy.swallow_from("BODY.PEEK");
+    let found = installation.wait_status("anna", "anna catches up", |anna| {
+        anna.state == AccountState::CatchingUp && anna.standing.backlog == 1
+    });
+    assert_eq!((found.state.reason(), found.state.retry_at()), (None, None));
+    proxy.refuse();
+    daemon.stop();
+}
+
+#[test]
+fn a_server_without_idle_is_polled_and_a_read_only_mailbox_named() {
+    let capabilities = "protocol imap {\n  imap_capability = IMAP4rev1 UIDPLUS MOVE\n}\n";
+    let mail = Mailserver::start_with(Format::Sdbox, capabilities);
+    let anna = mail.user("anna");
+    anna.may_only_read();
+    let settings = Settings::label().with(anna.account().and("poll_seconds = 1"));
+    let installation = Installation::new(&settings);
+    let daemon = installation.start();
+    until("the daemon answers", || daemon.get("/status"));
+    let found = installation.wait_status("anna", "anna is polled", |anna| {
+        anna.standing.watching.as_ref().is_some_and(|watching| watching.mode == WatchMode::Poll)
+    });
+    assert!(found.standing.mailboxes["INBOX"].read_only, "{found:?}");
+    let text = String::from_utf8(installation.triaged(&["status"]).stdout).unwrap();
+    for said in ["polled: the server has no IDLE", "INBOX: read-only for this login"] {
+        assert!(text.contains(said), "no {said} in {text}");
+    }
+    let outage = Mail::outage();
+    anna.deliver(&outage);
+    assert_eq!(installation.wait_decided(&anna, &outage).outcome, "read-only");
+    daemon.stop();
+}
+
+#[test]
+fn the_schema_is_printed_and_refuses_what_is_no_status() {
+    let nowhere = Installation::new(&Settings::label().with_nobody());
+    let printed = nowhere.triaged(&["status", "--schema"]);
+    assert_eq!(printed.status.code(), Some(0));
+    let printed: serde_json::Value = serde_json::from_slice(&printed.stdout).unwrap();
+    assert_eq!(printed["title"], "triaged status --json");
+
+    let account = |more: &str| {
+        let json = format!(
+            r#"{{"version": "1", "ready": true, "model": {{"serves": "default-1"}}, "accounts":
+                {{"anna": {{"since": "2026-11-22T00:00:00Z", "backlog": 0, "mailboxes": {{}}, {more}}}}}}}"#
+        );
+        status_schema().is_valid(&serde_json::from_str(&json).unwrap())
+    };
+    assert!(account(r#""state": "watching""#));
+    assert!(account(r#""state": "refused", "reason": "no""#));
+    for wrong in [
+        r#""state": "sleeping""#,
+        r#""state": "watching", "reason": "none""#,
+        r#""state": "waiting", "reason": "no route""#,
+        r#""state": "throttled", "retry_at": "2026-11-22T00:00:00Z""#,
+        r#""state": "over_budget", "reason": "spent", "retry_at": "tomorrow""#,
+        r#""state": "refused", "reason": """#,
+        r#""state": "watching", "surprise": 1"#,
+        r#""state": "watching", "watching": {"mode": "idle", "push": "perhaps", "withheld": 0}"#,
+    ] {
+        assert!(!account(wrong), "{wrong}");
+    }
 }

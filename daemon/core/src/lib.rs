@@ -4,6 +4,7 @@
 //! and whatever can fail returns a value that says so. The manifest and `clippy.toml` hold this.
 
 pub mod backoff;
+pub mod budget;
 pub mod choice;
 pub mod config;
 pub mod decision;

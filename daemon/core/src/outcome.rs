@@ -9,6 +9,8 @@ pub enum Outcome {
     Pending,
     /// All its keywords are on the server: they were read back.
     Labelled,
+    /// It is in the mailbox that it was to go to, with all its keywords.
+    Moved,
     /// Nothing to write: the normal case, an abstention, or answered by somebody before.
     Unlabelled,
     /// Shadow mode: what would have been written was not.
@@ -17,6 +19,8 @@ pub enum Outcome {
     Known,
     /// The model gave no usable answer.
     Failed,
+    /// It can not be read, and is left alone until somebody asks for another attempt.
+    Quarantined,
     /// It left the mailbox before the write.
     Gone,
     /// The mailbox is read-only for us.
@@ -29,13 +33,15 @@ pub enum Outcome {
 
 impl Outcome {
     /// All outcomes.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::Pending,
         Self::Labelled,
+        Self::Moved,
         Self::Unlabelled,
         Self::Shadow,
         Self::Known,
         Self::Failed,
+        Self::Quarantined,
         Self::Gone,
         Self::ReadOnly,
         Self::NotPermitted,
@@ -47,10 +53,12 @@ impl Outcome {
         match self {
             Self::Pending => "pending",
             Self::Labelled => "labelled",
+            Self::Moved => "moved",
             Self::Unlabelled => "unlabelled",
             Self::Shadow => "shadow",
             Self::Known => "known",
             Self::Failed => "failed",
+            Self::Quarantined => "quarantined",
             Self::Gone => "gone",
             Self::ReadOnly => "read-only",
             Self::NotPermitted => "not-permitted",

@@ -41,12 +41,13 @@ impl MailboxState {
     /// Whether mail may have come since the mailbox stood like that. A server that does not say its
     /// next UID gives itself away by other numbers, or leaves it open.
     pub fn may_have_mail_since(&self, before: &Self) -> bool {
-        if self.status.uid_validity != before.status.uid_validity {
+        let (now, then) = (self.highest_mod_seq, before.highest_mod_seq);
+        if self.status.uid_validity != before.status.uid_validity || went_back(then, now) {
             return true;
         }
         match (self.status.uid_next, before.status.uid_next) {
             (Some(now), Some(before)) => now != before,
-            _ => match self.highest_mod_seq.zip(before.highest_mod_seq) {
+            _ => match now.zip(then) {
                 Some((now, before)) => now != before,
                 None => true,
             },
@@ -59,10 +60,17 @@ impl MailboxState {
     }
 }
 
+/// Whether a server has fewer mod-sequences than before, or none any more: they only grow (RFC 7162
+/// §3.1.2.2), so it stands as it stood earlier, or is another one.
+pub fn went_back(before: Option<u64>, now: Option<u64>) -> bool {
+    before.is_some_and(|before| now.is_none_or(|now| now < before))
+}
+
 /// How much of the mail that was there before the first start is classified too.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Backfill {
     /// Only what arrives from now on.
+    #[default]
     None,
     /// What arrived in so many days before.
     Days(u16),
@@ -216,6 +224,8 @@ mod tests {
         };
         let since = |now: MailboxState, before| now.may_have_mail_since(&before);
         assert!(!since(state(1, Some(5), Some(9)), state(1, Some(5), Some(8))), "flags only");
+        assert!(since(state(1, Some(5), Some(7)), state(1, Some(5), Some(8))), "all went back");
+        assert!(since(state(1, Some(5), None), state(1, Some(5), Some(8))), "none is kept now");
         assert!(since(state(1, Some(6), None), state(1, Some(5), None)));
         assert!(since(state(1, Some(4), None), state(1, Some(5), None)), "it went back");
         assert!(since(state(2, Some(5), None), state(1, Some(5), None)));

@@ -2,19 +2,25 @@
 
 use std::time::{Duration, Instant};
 
-use triaged_core::mailbox::UidSet;
+use triaged_core::budget::Mail;
 
-use super::look::concerns_mailbox_only;
 use super::{Life, Watcher};
+use crate::imap::ImapError;
 use crate::metrics::ConnectionState;
-use crate::pipeline::{FlowError, Step};
+use crate::pipeline::{FlowError, Rest, Step};
 use crate::store::{Backfill, BackfillState};
+
+/// How often in a row a step may fail before the request is given up. A message on which the server
+/// hangs up is found, and passed over, within ten connections.
+const MOST_ATTEMPTS: u64 = 20;
+/// Where a day is about to begin, it has begun after this.
+const LEAST_PAUSE: Duration = Duration::from_secs(1);
 
 /// What is left of the request in work, as the server said on this connection.
 #[derive(Debug, Default)]
 pub(super) struct Left {
     request: i64,
-    uids: Option<UidSet>,
+    rest: Rest,
     /// When the next step may be taken.
     due: Option<Instant>,
 }
@@ -26,10 +32,15 @@ impl Watcher {
         &self,
         life: &mut Life<'_>,
     ) -> Result<Option<Duration>, FlowError> {
-        let Some(request) = self.pipeline.store.next_backfill(self.account.id).await? else {
-            return Ok(None);
-        };
+        let request = self.pipeline.store.next_backfill(self.account.id).await?;
         let clock = self.pipeline.clock;
+        let spent = self.allowance.spent(Mail::Old, clock.now());
+        self.show_backfill(request.as_ref(), spent);
+        let Some(request) = request else { return Ok(None) };
+        if let Some(until) = spent {
+            let rest = until.duration_since(clock.now());
+            return Ok(Some(Duration::try_from(rest).unwrap_or_default().max(LEAST_PAUSE)));
+        }
         let began = clock.monotonic();
         // New mail or another request has cut the pause short.
         if let Some(rest) = life.left.due.and_then(|due| due.checked_duration_since(began)) {
@@ -40,18 +51,34 @@ impl Watcher {
         }
         life.gauge.becomes(ConnectionState::Working);
         let step = match self.step(life, &request).await {
-            Err(FlowError::Imap(error)) if concerns_mailbox_only(&error) => {
-                let reason = error.to_string();
-                let store = &self.pipeline.store;
-                store.end_backfill(request.id, BackfillState::Failed, Some(&reason)).await?;
-                tracing::warn!(account = %self.config.name, mailbox = request.mailbox, %error, "a backfill can not be done");
-                Step::Ended
-            }
+            Err(FlowError::Imap(error)) => self.failed(&request, error).await?,
             step => step?,
         };
-        let pause = step.pause(request.per_minute, clock.monotonic().duration_since(began));
+        let took = clock.monotonic().duration_since(began);
+        life.left.rest.learn(took);
+        let pause = step.pause(request.per_minute, took);
         life.left.due = Some(clock.monotonic() + pause);
         Ok(Some(pause))
+    }
+
+    /// A step met an error. One that can not pass, or did not time and again, ends the request; else
+    /// the step is taken again, on another connection where this one has ended.
+    async fn failed(&self, request: &Backfill, error: ImapError) -> Result<Step, FlowError> {
+        let later = matches!(
+            error,
+            ImapError::Throttled(_) | ImapError::Unavailable(_) | ImapError::Bye(_)
+        );
+        let never = matches!(
+            error,
+            ImapError::MailboxGone(_) | ImapError::NotPermitted(_) | ImapError::BadName
+        );
+        let store = &self.pipeline.store;
+        if !later && (never || store.count_attempt(request.id).await? >= MOST_ATTEMPTS) {
+            let reason = error.to_string();
+            store.end_backfill(request.id, BackfillState::Failed, Some(&reason)).await?;
+            tracing::warn!(account = %self.config.name, mailbox = request.mailbox, reason, "a backfill can not be done");
+        }
+        if later || error.ends_connection() { Err(error.into()) } else { Ok(Step::Failed) }
     }
 
     async fn step(&self, life: &mut Life<'_>, request: &Backfill) -> Result<Step, FlowError> {
@@ -62,7 +89,7 @@ impl Watcher {
         }
         let Some(mailbox) = other.as_mut().or(life.main.as_mut()) else { return Ok(Step::Stopped) };
         let pace = self.pace(life.stop, &life.backlog);
-        let uids = &mut life.left.uids;
-        self.pipeline.backfill(&mut life.session, mailbox, request, uids, &pace).await
+        let rest = &mut life.left.rest;
+        self.pipeline.backfill(&mut life.session, mailbox, request, rest, &pace).await
     }
 }

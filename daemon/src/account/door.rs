@@ -12,7 +12,7 @@ use triaged_core::config::AccountConfig;
 
 use super::STEP;
 use super::master::{Leave, Master};
-use crate::imap::{Endpoint, ImapError, Login, Session};
+use crate::imap::{Endpoint, ImapError, Login, Meter, Session};
 use crate::pipeline::FlowError;
 use crate::pulse::Heart;
 use crate::secret::{Credentials, Mark};
@@ -51,20 +51,22 @@ impl Door {
         Self { master: Some(master), ..self }
     }
 
-    /// Connects and logs in. An access token that the server refuses is replaced once.
+    /// Connects, counted by `meter`, and logs in. An access token that the server refuses is
+    /// replaced once.
     pub(super) async fn enter(
         &mut self,
         config: &AccountConfig,
         heart: &Heart,
+        meter: &Meter,
     ) -> Result<Session, FlowError> {
-        let Some(master) = self.master.clone() else { return self.open(config).await };
+        let Some(master) = self.master.clone() else { return self.open(config, meter).await };
         let probes = std::mem::take(&mut self.probes);
         let Some(mut turn) = master.turn(probes, heart).await else {
             self.refused = self.credentials.mark();
             return Err(FlowError::MasterShut);
         };
         heart.beat(STEP);
-        let opened = turn.during(self.open(config)).await;
+        let opened = turn.during(self.open(config, meter)).await;
         match &opened {
             Ok(_) => master.accepted(),
             Err(error) if is_refusal(error) => master.refused(&config.name, &self.tried),
@@ -73,11 +75,11 @@ impl Door {
         opened
     }
 
-    async fn open(&mut self, config: &AccountConfig) -> Result<Session, FlowError> {
+    async fn open(&mut self, config: &AccountConfig, meter: &Meter) -> Result<Session, FlowError> {
         self.tried = self.credentials.mark();
-        let session = match self.attempt(config).await {
+        let session = match self.attempt(config, meter).await {
             Err(FlowError::Imap(ImapError::LoginRefused(_))) if self.credentials.refused() => {
-                self.attempt(config).await?
+                self.attempt(config, meter).await?
             }
             session => session?,
         };
@@ -85,10 +87,14 @@ impl Door {
         Ok(session)
     }
 
-    async fn attempt(&mut self, config: &AccountConfig) -> Result<Session, FlowError> {
+    async fn attempt(
+        &mut self,
+        config: &AccountConfig,
+        meter: &Meter,
+    ) -> Result<Session, FlowError> {
         let secret = self.credentials.read().await?;
         let login = Login::of(config, &secret);
-        Ok(Session::connect(&Endpoint::of(config), &login).await?)
+        Ok(Session::connect_metered(&Endpoint::of(config), &login, meter).await?)
     }
 
     /// Takes notice of how a connection ended; whether it was one refusal too many.
@@ -129,9 +135,20 @@ impl Door {
         )
     }
 
+    /// From now on somebody may ask for an attempt (SIGHUP); what was asked for before is done.
+    pub(super) fn listen(&mut self) {
+        self.hangup.mark_unchanged();
+    }
+
+    /// Waits until somebody asks for an attempt.
+    pub(super) async fn called(&mut self) {
+        if self.hangup.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
     /// Waits until the credential has changed or somebody asks for another attempt.
     pub(super) async fn opened(&mut self, heart: &Heart) {
-        self.hangup.mark_unchanged();
         loop {
             heart.beat(STEP);
             tokio::select! {

@@ -3,6 +3,8 @@
 //!
 //! It does not wait and does not come back from failures of the connection.
 
+use std::collections::BTreeSet;
+
 use jiff::SignedDuration;
 use tokio_util::sync::CancellationToken;
 use triaged_core::choice::canonical;
@@ -12,7 +14,7 @@ use triaged_core::sync::{Backfill, MailboxState};
 use super::{Life, STEP, There, Watcher};
 use crate::imap::{ImapError, Survey, Surveyed, Woken};
 use crate::metrics::Backlog;
-use crate::pipeline::{Caught, FlowError, OpenMailbox, Pace};
+use crate::pipeline::{Caught, FlowError, OpenMailbox, Pace, Terms};
 
 /// Mail of a mailbox that has just appeared is taken from so long before the look at which it was
 /// not there: clocks differ, and what is older was moved there.
@@ -23,7 +25,6 @@ impl Watcher {
     /// selected and IDLE watches it.
     pub(super) async fn look_at_all(&self, life: &mut Life<'_>) -> Result<(), FlowError> {
         let mut found = There { at: self.pipeline.clock.now(), names: [].into() };
-        life.passed_over.clear();
         self.heart.beat(STEP);
         let survey = life.session.survey(&self.config.mailboxes).await?;
         let watched = self.let_go(life, survey);
@@ -34,6 +35,11 @@ impl Watcher {
             return Ok(());
         };
         life.session.listen_for(others.iter().map(|other| other.name.clone()).collect());
+        if self.spent().is_some() {
+            self.look_at_main(life, main, others.is_empty()).await?;
+            return Ok(());
+        }
+        life.passed_over.clear();
         for other in others {
             self.heart.beat(STEP);
             if self.look_at(life, other).await? {
@@ -50,8 +56,9 @@ impl Watcher {
     /// The mailboxes to look at; those that are not there any more are forgotten.
     fn let_go(&self, life: &mut Life<'_>, survey: Survey) -> Vec<Surveyed> {
         let Survey { mut watched, whole } = survey;
-        let missing = |name: &String| watched.iter().all(|one| one.name != *name);
-        let missing: Vec<String> = life.seen.keys().filter(|name| missing(name)).cloned().collect();
+        let there: BTreeSet<&String> = watched.iter().map(|one| &one.name).collect();
+        let missing = life.seen.keys().filter(|name| !there.contains(name));
+        let missing: Vec<String> = missing.cloned().collect();
         if whole {
             for name in &missing {
                 life.seen.remove(name);
@@ -86,6 +93,9 @@ impl Watcher {
                 mailbox => life.main = Some(mailbox?),
             }
             life.main_name = Some(main.name.clone());
+        }
+        if self.spent().is_some() {
+            return Ok(true);
         }
         let Some(mailbox) = &mut life.main else { return Ok(false) };
         let pace = self.pace(life.stop, &life.backlog);
@@ -136,7 +146,11 @@ impl Watcher {
             let caught = self.pipeline.catch_up(&mut life.session, &mut mailbox, &pace).await?;
             self.show_mailbox(name, &mailbox, caught);
         }
-        life.seen.insert(name.clone(), state);
+        // What had to be left for tomorrow is looked at again.
+        if self.spent().is_none() {
+            life.seen.insert(name.clone(), state);
+        }
+        self.show_readable(name);
         Ok(())
     }
 
@@ -159,8 +173,8 @@ impl Watcher {
         stop: &'a CancellationToken,
         backlog: &'a Backlog,
     ) -> Pace<'a> {
-        let Self { heart, listing, reading, .. } = self;
-        Pace { stop, heart, backlog, listing, reading }
+        let Self { heart, listing, allowance, .. } = self;
+        Pace { stop, heart, backlog, listing, allowance }
     }
 
     pub(super) async fn open(
@@ -169,10 +183,12 @@ impl Watcher {
         name: &str,
     ) -> Result<OpenMailbox, FlowError> {
         self.heart.beat(STEP);
-        let mode = self.config.mode;
-        let backfill = self.backfill_of(life, name);
-        let session = &mut life.session;
-        let mailbox = self.pipeline.open(session, self.account, name, backfill, mode).await?;
+        let terms = Terms {
+            backfill: self.backfill_of(life, name),
+            mode: self.config.mode,
+            without_keywords: self.config.without_keywords.clone(),
+        };
+        let mailbox = self.pipeline.open(&mut life.session, self.account, name, &terms).await?;
         if mailbox.read_only() && life.said.insert((name.to_owned(), "read-only")) {
             tracing::warn!(account = %self.config.name, mailbox = name, "the mailbox is read-only for this login: its mail is classified and gets no keywords; grant the right to set flags (the ACL rights s and w)");
         }

@@ -1,15 +1,17 @@
 //! What an account's flow tells of itself: to the boards of `readiness` and `standing`, to metrics and
 //! to the log. It decides nothing.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{Life, Watcher, door};
+use super::{Life, Watcher, door, pause};
 use crate::imap::{ImapError, Surveyed};
-use crate::pipeline::{Caught, FlowError, OpenMailbox};
+use crate::pipeline::{Caught, FlowError, OpenMailbox, Traffic};
 use crate::readiness::AccountState;
-use crate::standing::{MailboxStanding, WatchMode, Watching};
+use crate::standing::{BackfillStanding, MailboxStanding, TrafficStanding, WatchMode, Watching};
+use crate::store::Backfill;
 
 impl Watcher {
     /// A mailbox could not be read, and the others are. One that only a pattern had found is no
@@ -33,6 +35,13 @@ impl Watcher {
         }
     }
 
+    /// A mailbox stands well, whether or not it was opened.
+    pub(super) fn show_readable(&self, mailbox: &str) {
+        self.standings.note(&self.config.name, |standing| {
+            standing.mailboxes.entry(mailbox.to_owned()).or_default().unreadable = None;
+        });
+    }
+
     /// No mailbox of the server is meant by the configuration.
     pub(super) fn nothing_to_watch(&self, life: &mut Life<'_>) {
         const REASON: &str = "no mailbox of the server is among those of `mailboxes`";
@@ -48,11 +57,8 @@ impl Watcher {
             tracing::info!(account = %self.config.name, mailbox, "the mailbox is not there any more");
         }
         self.standings.note(&self.config.name, |standing| {
-            let is_watched = |name: &String| watched.iter().any(|one| one.name == *name);
-            standing.mailboxes.retain(|name, _| is_watched(name));
-            for one in watched.iter().filter(|one| one.state.is_some()) {
-                standing.mailboxes.entry(one.name.clone()).or_default();
-            }
+            let watched: BTreeSet<&String> = watched.iter().map(|one| &one.name).collect();
+            standing.mailboxes.retain(|name, _| watched.contains(name));
         });
     }
 
@@ -82,12 +88,41 @@ impl Watcher {
     pub(super) fn report(&self, error: &FlowError, attempt: u32, delay: Duration) {
         self.count(error);
         tracing::warn!(account = %self.config.name, %error, attempt, retry_in_seconds = delay.as_secs_f64(), "the account is not watched for now");
-        let retry_at = later(self.pipeline.clock.now(), delay);
-        self.show(AccountState::Waiting { reason: error.to_string(), retry_at });
+        let (reason, retry_at) = (error.to_string(), later(self.pipeline.clock.now(), delay));
+        self.show(if pause::trouble(error).is_too_much() {
+            AccountState::Throttled { reason, retry_at }
+        } else {
+            AccountState::Waiting { reason, retry_at }
+        });
     }
 
-    /// Watching, if every mailbox could be read.
-    pub(super) fn standing(&self, life: &Life<'_>) -> AccountState {
+    /// All was looked at, and the connection was given up for others; the next one comes after
+    /// `away`.
+    pub(super) fn report_visit(&self, away: Duration) {
+        let retry_at = later(self.pipeline.clock.now(), away);
+        tracing::info!(account = %self.config.name, next_in_seconds = away.as_secs(), "the server had no room for another connection within the last hour: mail is looked at now and then, and no connection is kept");
+        let reason = "the server had no room for another connection within the last hour (LIMIT): \
+                      mail is looked at now and then, and no connection is kept; close others, or \
+                      raise the server's limit for a user and address";
+        self.show(AccountState::Throttled { reason: reason.to_owned(), retry_at });
+    }
+
+    /// Shows what servers wish to be shown.
+    pub(super) fn tell_alerts(&self) {
+        for alert in self.allowance.meter().take_alerts() {
+            tracing::warn!(account = %self.config.name, alert, "the server has something to say");
+        }
+    }
+
+    /// Watching, if every mailbox could be read, and more may be read today.
+    pub(super) fn standing(&self, life: &mut Life<'_>) -> AccountState {
+        if let Some(retry_at) = self.spent() {
+            let reason = self.why_spent();
+            if life.said.insert((retry_at.to_string(), "over budget")) {
+                tracing::warn!(account = %self.config.name, reason, "no more mail is read today");
+            }
+            return AccountState::OverBudget { reason, retry_at };
+        }
         if life.passed_over.is_empty() {
             return AccountState::Watching;
         }
@@ -118,7 +153,37 @@ impl Watcher {
             announced: life.push.announced,
             withheld: life.push.withheld,
         };
-        self.standings.note(&self.config.name, |standing| standing.watching = Some(watching));
+        let Traffic { received, limit } = self.allowance.traffic(self.pipeline.clock.now());
+        self.standings.note(&self.config.name, |standing| {
+            standing.watching = Some(watching);
+            standing.traffic = Some(TrafficStanding { received_today: received, limit });
+        });
+    }
+
+    fn why_spent(&self) -> String {
+        let Traffic { received, limit } = self.allowance.traffic(self.pipeline.clock.now());
+        let mebibytes = |bytes: u64| bytes / (1024 * 1024);
+        format!(
+            "{} MiB came from the server today, and the limit is {} (daily_mebibytes): new mail waits \
+             for the next day in UTC",
+            mebibytes(received),
+            mebibytes(limit.unwrap_or_default())
+        )
+    }
+
+    /// The request for older mail that is next, and whether it has to wait for another day.
+    pub(super) fn show_backfill(&self, request: Option<&Backfill>, until: Option<Timestamp>) {
+        let held = until.map(|until| {
+            format!("most of what may come from the server in a day did: it goes on at {until}")
+        });
+        let shown = request.map(|request| BackfillStanding {
+            mailbox: request.mailbox.clone(),
+            since: request.since,
+            found: request.progress.map(|progress| progress.found),
+            looked_at: request.looked_at,
+            held,
+        });
+        self.standings.note(&self.config.name, |standing| standing.backfill = shown);
     }
 
     /// What a mailbox lets us do, after it was looked at.
@@ -127,6 +192,8 @@ impl Watcher {
         let shown = MailboxStanding {
             unreadable: None,
             read_only: mailbox.read_only(),
+            keeps_all: mailbox.keeps_all().filter(|_| self.moves()).map(str::to_owned),
+            quarantined: mailbox.quarantined(),
             disabled_keywords: disabled
                 .map(|(keyword, reason)| (keyword.to_string(), reason.to_owned()))
                 .collect(),
@@ -138,6 +205,11 @@ impl Watcher {
                 standing.last_mail = Some(now);
             }
         });
+    }
+
+    /// Whether any message may be to be moved.
+    fn moves(&self) -> bool {
+        self.pipeline.judge.moves() || self.config.without_keywords.moves()
     }
 
     /// The state that /readyz and systemd show.

@@ -82,8 +82,10 @@ fn as_json(row: &HistoryRow) -> Value {
         "model": row.model,
         "defects": row.defects,
     });
-    if let (Some(subject), Some(object)) = (&row.subject, object.as_object_mut()) {
-        object.insert("subject".to_owned(), json!(subject));
+    for (name, value) in [("subject", &row.subject), ("moved_to", &row.moved_to)] {
+        if let (Some(value), Some(object)) = (value, object.as_object_mut()) {
+            object.insert(name.to_owned(), json!(value));
+        }
     }
     object
 }
@@ -110,6 +112,10 @@ fn as_line(row: &HistoryRow) -> String {
     for part in [row.model.as_deref(), row.subject.as_deref()].into_iter().flatten() {
         line.push_str("  ");
         line.push_str(&printable(part));
+    }
+    if let Some(target) = &row.moved_to {
+        line.push_str("  to: ");
+        line.push_str(&printable(target));
     }
     let unsure = [None, Some(Abstention::Unsure)];
     let reason = row.heads.iter().find(|answer| !unsure.contains(&answer.abstained));

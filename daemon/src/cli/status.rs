@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use triaged::http::{self, AccountStatus, Status};
 use triaged::readiness::AccountState;
-use triaged::standing::{MailboxStanding, WatchMode, Watching};
+use triaged::standing::{BackfillStanding, MailboxStanding, TrafficStanding, WatchMode, Watching};
 
 use super::{Exit, Failure, OrExit};
 use choice::Choice;
@@ -20,9 +20,7 @@ use choice::Choice;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Exit codes: 0 the daemon answered, however its accounts stand; 69 no daemon answers; 78 the
-configuration. The JSON object has \"ready\" and, of each account, \"state\" (starting, catching_up,
-watching, waiting, refused, stopped), \"since\", \"reason\" and \"retry_at\" where it waits, \"watching\" (mode
-idle or poll; push unproven, verified or failing), \"backlog\", \"last_mail\" and \"mailboxes\".")]
+configuration. --schema explains each key of the JSON object.")]
 pub(super) struct Args {
     /// One JSON object, with every account
     #[arg(long)]
@@ -33,10 +31,20 @@ pub(super) struct Args {
     /// Only this account
     #[arg(long, value_name = "NAME")]
     account: Option<String>,
+    /// Print the JSON schema of that object, and ask nobody
+    #[arg(long, conflicts_with = "json")]
+    schema: bool,
 }
+
+/// What `--json` prints, for programs; a test validates every state against it.
+const SCHEMA: &str = include_str!("../../status.schema.json");
 
 /// Prints how the daemon stands.
 pub(super) fn run(config: &Path, args: &Args) -> Result<Exit, Failure> {
+    if args.schema {
+        print(SCHEMA);
+        return Ok(Exit::Ok);
+    }
     let config = super::load(config)?;
     let status = super::block_on(http::ask(config.http.listen))?.or_exit(Exit::Unavailable)?;
     let text = if args.json {
@@ -45,9 +53,13 @@ pub(super) fn run(config: &Path, args: &Args) -> Result<Exit, Failure> {
         let choice = Choice { all: args.all, account: args.account.as_deref() };
         as_text(&status, choice, &TimeZone::system())
     };
+    print(&text);
+    Ok(Exit::Ok)
+}
+
+fn print(text: &str) {
     // A reader that went away has seen what it wanted.
     let _ = io::stdout().lock().write_all(text.as_bytes());
-    Ok(Exit::Ok)
 }
 
 fn as_text(status: &Status, choice: Choice<'_>, zone: &TimeZone) -> String {
@@ -79,18 +91,18 @@ fn account_lines(name: &str, account: &AccountStatus, zone: &TimeZone) -> Vec<St
         account.state.name().replace('_', " "),
         at(account.since, zone)
     )];
-    match &account.state {
-        AccountState::Waiting { reason, retry_at } => {
-            lines.push(format!("  {reason}; next attempt {}", at(*retry_at, zone)));
-        }
-        AccountState::Refused { reason } => lines.push(format!("  {reason}")),
-        _ => {}
+    if let Some(reason) = account.state.reason() {
+        let next = account.state.retry_at();
+        let next = next.map(|next| format!("; next attempt {}", at(next, zone)));
+        lines.push(format!("  {reason}{}", next.unwrap_or_default()));
     }
     if let Some(watching) = &standing.watching {
         lines.push(format!("  {}", watched_how(watching, zone)));
     }
     let last = standing.last_mail.map_or("none since the start".to_owned(), |last| at(last, zone));
     lines.push(format!("  last mail {last}; backlog {}", standing.backlog));
+    lines.extend(standing.traffic.and_then(traffic_line));
+    lines.extend(standing.backfill.as_ref().map(backfill_line));
     for (mailbox, found) in &standing.mailboxes {
         lines.extend(mailbox_lines(found).into_iter().map(|line| format!("  {mailbox}: {line}")));
     }
@@ -116,6 +128,22 @@ fn watched_how(watching: &Watching, zone: &TimeZone) -> String {
     }
 }
 
+/// How much came today; nothing where there is no limit.
+fn traffic_line(traffic: TrafficStanding) -> Option<String> {
+    const MEBIBYTE: u64 = 1024 * 1024;
+    let (received, limit) = (traffic.received_today / MEBIBYTE, traffic.limit? / MEBIBYTE);
+    Some(format!("  received today {received} MiB, of at most {limit}"))
+}
+
+fn backfill_line(backfill: &BackfillStanding) -> String {
+    let found = backfill.found.map_or("not counted yet".to_owned(), |found| found.to_string());
+    let held = backfill.held.as_ref().map(|held| format!("; {held}")).unwrap_or_default();
+    format!(
+        "  backfill of {}: {} of {found} messages looked at{held}",
+        backfill.mailbox, backfill.looked_at
+    )
+}
+
 /// What a mailbox does not let us do; nothing where all is well.
 fn mailbox_lines(found: &MailboxStanding) -> Vec<String> {
     let mut lines = Vec::new();
@@ -124,6 +152,15 @@ fn mailbox_lines(found: &MailboxStanding) -> Vec<String> {
     }
     if found.read_only {
         lines.push("read-only for this login: no keyword is written".to_owned());
+    }
+    if let Some(reason) = &found.keeps_all {
+        lines.push(format!("nothing is moved out of it: {reason}"));
+    }
+    if found.quarantined > 0 {
+        lines.push(format!(
+            "{} can not be read and left alone: `triaged retry` tries again",
+            found.quarantined
+        ));
     }
     let disabled = found.disabled_keywords.iter();
     lines.extend(disabled.map(|(keyword, reason)| format!("{keyword} is not written: {reason}")));
@@ -149,7 +186,14 @@ mod tests {
                     "last_mail": "2026-11-21T10:09:00Z",
                     "mailboxes": {"INBOX": {"read_only": false,
                         "disabled_keywords": {"triaged-urgent": "its table may be full"}},
-                        "Lists": {"read_only": true}}},
+                        "Lists": {"read_only": true, "quarantined": 2,
+                            "keeps_all": "it is read-only for this login"}}},
+                "carl": {"state": "over_budget", "since": "2026-11-21T10:00:00Z", "backlog": 7,
+                    "reason": "1200 MiB came today", "retry_at": "2026-11-22T00:00:00Z",
+                    "traffic": {"received_today": 1258291200, "limit": 1258291200},
+                    "backfill": {"mailbox": "INBOX", "since": "2026-10-21T10:00:00Z",
+                        "found": 900, "looked_at": 100, "held": "it goes on tomorrow"},
+                    "mailboxes": {}},
                 "bert": {"state": "waiting", "since": "2026-11-21T10:00:00Z", "backlog": 3,
                     "reason": "the server refused the login", "retry_at": "2026-11-21T10:10:00Z",
                     "mailboxes": {}}
@@ -157,17 +201,25 @@ mod tests {
         }"#;
         let status: Status = serde_json::from_str(json).expect("a status");
         insta::assert_snapshot!(as_text(&status, Choice::default(), &TimeZone::UTC), @r"
-        triaged 0.1.0, model default-1; 1 of 2 accounts are watched
+        triaged 0.1.0, model default-1; 1 of 3 accounts are watched
 
         anna: watching since 2026-11-21 10:00:00
           by IDLE, push failing; mail last announced 2026-11-21 10:05:00; 2 times mail had come unannounced
           last mail 2026-11-21 10:09:00; backlog 0
           INBOX: triaged-urgent is not written: its table may be full
           Lists: read-only for this login: no keyword is written
+          Lists: nothing is moved out of it: it is read-only for this login
+          Lists: 2 can not be read and left alone: `triaged retry` tries again
 
         bert: waiting since 2026-11-21 10:00:00
           the server refused the login; next attempt 2026-11-21 10:10:00
           last mail none since the start; backlog 3
+
+        carl: over budget since 2026-11-21 10:00:00
+          1200 MiB came today; next attempt 2026-11-22 00:00:00
+          last mail none since the start; backlog 7
+          received today 1200 MiB, of at most 1200
+          backfill of INBOX: 100 of 900 messages looked at; it goes on tomorrow
         ");
     }
 }

@@ -4,9 +4,12 @@
 //! The human text itself is not kept: a server may put anything into it.
 
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use async_imap::imap_proto::rfc4315::UidSetMember;
 use async_imap::imap_proto::{Outcome, ResponseCode as Parsed};
+use triaged_core::mailbox::{Uid, UidSet, UidValidity};
 
 use super::capabilities::Capabilities;
 
@@ -21,11 +24,13 @@ pub enum ResponseCode {
     Alert,
     AuthenticationFailed,
     AuthorizationFailed,
+    /// No code of any RFC: Gmail says in words that an account took too many bytes.
+    Bandwidth,
     Cannot,
     Capability(Capabilities),
     ClientBug,
     Closed,
-    CopyUid,
+    CopyUid(CopyUid),
     Corruption,
     Expired,
     ExpungeIssued,
@@ -34,7 +39,7 @@ pub enum ResponseCode {
     Limit,
     /// What a mailbox is called wherever it is moved (RFC 8474).
     MailboxId(String),
-    Modified,
+    Modified(UidRanges),
     NoModSeq,
     NoPerm,
     NonExistent,
@@ -54,20 +59,74 @@ pub enum ResponseCode {
     Other(String),
 }
 
-const WORDS: [(&str, ResponseCode); 22] = [
+/// Where messages are that were copied or moved (RFC 4315 §3).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CopyUid {
+    /// The generation of the UIDs there.
+    pub uid_validity: UidValidity,
+    from: Vec<RangeInclusive<u32>>,
+    to: Vec<RangeInclusive<u32>>,
+}
+
+impl CopyUid {
+    /// Which of the messages that were asked for are where now. A server may say anything here:
+    /// what it says of others is passed over.
+    pub fn pairs<'a>(&'a self, asked: &'a UidSet) -> impl Iterator<Item = (Uid, Uid)> + 'a {
+        let flat = |ranges: &'a [RangeInclusive<u32>]| ranges.iter().cloned().flatten();
+        let pairs = flat(&self.from).zip(flat(&self.to)).take(MOST_PAIRS);
+        pairs
+            .filter_map(|(from, to)| Some((Uid::new(from)?, Uid::new(to)?)))
+            .filter(|(from, _)| asked.contains(*from))
+    }
+}
+
+/// More messages are never copied at once here.
+const MOST_PAIRS: usize = 20_000;
+
+/// UIDs as a server lists them: ranges that may be of any size.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct UidRanges(Vec<RangeInclusive<u32>>);
+
+impl UidRanges {
+    /// Whether a UID is among them.
+    pub fn contains(&self, uid: Uid) -> bool {
+        self.0.iter().any(|range| range.contains(&uid.get()))
+    }
+
+    /// Reads `1:3,7`; what is no such set is empty.
+    fn parse(text: &str) -> Self {
+        let number = |text: &str| text.parse::<u32>().ok();
+        let range = |part: &str| match part.split_once(':') {
+            Some((one, other)) => {
+                let (one, other) = (number(one)?, number(other)?);
+                Some(one.min(other)..=one.max(other))
+            }
+            None => number(part).map(|one| one..=one),
+        };
+        Self(text.split(',').map_while(range).take(MOST_PAIRS).collect())
+    }
+}
+
+fn ranges(members: &[UidSetMember]) -> Vec<RangeInclusive<u32>> {
+    let range = |member: &UidSetMember| match member {
+        UidSetMember::UidRange(range) => range.clone(),
+        UidSetMember::Uid(uid) => *uid..=*uid,
+    };
+    members.iter().map(range).collect()
+}
+
+const WORDS: [(&str, ResponseCode); 20] = [
     ("ALERT", ResponseCode::Alert),
     ("AUTHENTICATIONFAILED", ResponseCode::AuthenticationFailed),
     ("AUTHORIZATIONFAILED", ResponseCode::AuthorizationFailed),
     ("CANNOT", ResponseCode::Cannot),
     ("CLIENTBUG", ResponseCode::ClientBug),
     ("CLOSED", ResponseCode::Closed),
-    ("COPYUID", ResponseCode::CopyUid),
     ("CORRUPTION", ResponseCode::Corruption),
     ("EXPIRED", ResponseCode::Expired),
     ("EXPUNGEISSUED", ResponseCode::ExpungeIssued),
     ("INUSE", ResponseCode::InUse),
     ("LIMIT", ResponseCode::Limit),
-    ("MODIFIED", ResponseCode::Modified),
     ("NOMODSEQ", ResponseCode::NoModSeq),
     ("NONEXISTENT", ResponseCode::NonExistent),
     ("NOPERM", ResponseCode::NoPerm),
@@ -101,7 +160,11 @@ impl ResponseCode {
             Parsed::TryCreate => Self::TryCreate,
             Parsed::UidNext(n) => Self::UidNext(*n),
             Parsed::UidValidity(n) => Self::UidValidity(*n),
-            Parsed::CopyUid(..) => Self::CopyUid,
+            Parsed::CopyUid(validity, from, to) => Self::CopyUid(CopyUid {
+                uid_validity: UidValidity::new(*validity)?,
+                from: ranges(from),
+                to: ranges(to),
+            }),
             _ => return None,
         })
     }
@@ -111,6 +174,9 @@ impl ResponseCode {
         let inside = text.strip_prefix('[').and_then(|rest| rest.split_once(']'));
         let leading = inside.and_then(|(inside, _)| {
             let (word, rest) = inside.split_once(' ').unwrap_or((inside, ""));
+            if word.eq_ignore_ascii_case("MODIFIED") {
+                return Some(Self::Modified(UidRanges::parse(rest)));
+            }
             mailbox_id(word, rest).or_else(|| Self::from_word(word))
         });
         let throttled = || text.trim_end().to_ascii_uppercase().ends_with("[THROTTLED]");
@@ -130,7 +196,10 @@ impl ResponseCode {
     /// The code as a word, without its numbers.
     pub fn as_str(&self) -> &str {
         match self {
+            Self::Bandwidth => "bandwidth",
             Self::Capability(_) => "CAPABILITY",
+            Self::CopyUid(_) => "COPYUID",
+            Self::Modified(_) => "MODIFIED",
             Self::HighestModSeq(_) => "HIGHESTMODSEQ",
             Self::MailboxId(_) => "MAILBOXID",
             Self::PermanentFlags(_) => "PERMANENTFLAGS",
@@ -165,6 +234,18 @@ fn mailbox_id(word: &str, rest: &str) -> Option<ResponseCode> {
 pub(super) fn says_too_many(text: &str) -> bool {
     let text = text.to_ascii_lowercase();
     text.contains("too many simultaneous") || text.contains("maximum number of connections")
+}
+
+/// Whether the text says that the account took too many bytes or commands for the day (Gmail, under
+/// more than one code).
+pub(super) fn says_bandwidth(text: &str) -> bool {
+    text.to_ascii_lowercase().contains("exceeded command or bandwidth limits")
+}
+
+/// Whether the text says that the login was good and the mailboxes behind it can not be reached
+/// (Exchange, in answer to the login or to any later command).
+pub(super) fn says_not_connected(text: &str) -> bool {
+    text.to_ascii_lowercase().contains("authenticated but not connected")
 }
 
 /// Whether the text says, without a code, that it will pass: a password was not even looked at.
@@ -209,17 +290,45 @@ mod tests {
         assert_eq!(code("a NO [TRYCREATE] x"), Some(ResponseCode::TryCreate));
         for (word, expected) in WORDS {
             let read = code(&format!("a NO [{word}] human text"));
-            match word {
-                "COPYUID" | "MODIFIED" => {}
-                _ => assert_eq!(read, Some(expected), "{word}"),
-            }
+            assert_eq!(read, Some(expected), "{word}");
         }
-        assert_eq!(code("a OK [COPYUID 1 2 3] x"), Some(ResponseCode::CopyUid));
-        assert_eq!(code("a OK [MODIFIED 5] x"), Some(ResponseCode::Modified));
         assert_eq!(code("a NO [authenticationfailed] x"), Some(ResponseCode::AuthenticationFailed));
         assert_eq!(code("a NO [X-NEW 5] x"), Some(ResponseCode::Other("X-NEW".into())));
         assert_eq!(code("a NO nothing to see"), None);
         assert_eq!(code("a NO [unclosed"), None);
+    }
+
+    fn uid(n: u32) -> Uid {
+        Uid::new(n).expect("not zero")
+    }
+
+    #[test]
+    fn where_copies_are_is_read_and_only_of_what_was_asked_for() {
+        let Some(ResponseCode::CopyUid(told)) = code("a OK [COPYUID 7 4,6:7 20:21,30] x") else {
+            panic!("it is a COPYUID");
+        };
+        let asked: UidSet = [6, 7, 9].map(uid).into_iter().collect();
+        let pairs: Vec<_> = told.pairs(&asked).collect();
+        assert_eq!(
+            (told.uid_validity.get(), pairs),
+            (7, vec![(uid(6), uid(21)), (uid(7), uid(30))])
+        );
+        let all = "a OK [COPYUID 7 1:4294967295 1:4294967295] x";
+        let Some(ResponseCode::CopyUid(told)) = code(all) else { panic!("it is a COPYUID") };
+        assert_eq!(told.pairs(&asked).count(), 3, "and it comes to an end");
+        assert_eq!(code("a OK [COPYUID 0 1 1] x"), None);
+    }
+
+    #[test]
+    fn what_was_modified_is_read_in_any_form() {
+        let Some(ResponseCode::Modified(told)) = code("a OK [MODIFIED 5,9:7] x") else {
+            panic!("it is a MODIFIED");
+        };
+        let among: Vec<u32> = (1..12).filter(|n| told.contains(uid(*n))).collect();
+        assert_eq!(among, [5, 7, 8, 9]);
+        for none in ["a OK [MODIFIED] x", "a OK [MODIFIED *] x", "a OK [MODIFIED a,b] x"] {
+            assert_eq!(code(none), Some(ResponseCode::Modified(UidRanges::default())), "{none}");
+        }
     }
 
     #[test]
@@ -240,6 +349,9 @@ mod tests {
         assert_eq!(suggested_delay("Suggested Backoff Time: soon"), None);
         assert!(says_too_many("Too many simultaneous connections. (Failure)"));
         assert!(!says_too_many("Invalid credentials"));
+        assert!(says_bandwidth("Account exceeded command or bandwidth limits. (Failure)"));
+        assert!(says_not_connected("User is authenticated but not connected."));
+        assert!(!says_not_connected("User is not authenticated"));
         assert!(says_no_mailbox("Mailbox doesn't exist: Not there (0.001 + 0.000 secs)."));
         assert!(!says_no_mailbox("Unable to open this mailbox"));
     }

@@ -23,6 +23,10 @@ pub(super) enum Verb {
     Fetch,
     Search,
     Store,
+    Move,
+    Copy,
+    Expunge,
+    Create,
     Noop,
     Idle,
     Logout,
@@ -42,10 +46,20 @@ impl Verb {
             Self::Fetch => "UID FETCH",
             Self::Search => "UID SEARCH",
             Self::Store => "UID STORE",
+            Self::Move => "UID MOVE",
+            Self::Copy => "UID COPY",
+            Self::Expunge => "UID EXPUNGE",
+            Self::Create => "CREATE",
             Self::Noop => "NOOP",
             Self::Idle => "IDLE",
             Self::Logout => "LOGOUT",
         }
+    }
+
+    /// Whether it changes mail, so that what the server says of limits is about the change and not
+    /// about us.
+    pub(super) const fn writes(self) -> bool {
+        matches!(self, Self::Store | Self::Move | Self::Copy | Self::Create)
     }
 }
 

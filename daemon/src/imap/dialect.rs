@@ -66,7 +66,8 @@ fn with_email_id(frame: &[u8]) -> Option<Vec<u8>> {
     let at = outside_of_strings(frame, X_GUID)?;
     let (before, from) = frame.split_at_checked(at)?;
     let value = from.get(X_GUID.len()..)?;
-    let plain = |byte: &&u8| byte.is_ascii_alphanumeric() || b"-_".contains(byte);
+    // In Maildir it is the name of a file.
+    let plain = |byte: &&u8| byte.is_ascii_graphic() && !b"()\"\\{%*]".contains(byte);
     let length = value.iter().take_while(plain).count();
     let (value, behind) = value.split_at_checked(length)?;
     let ended = behind.first().is_some_and(|byte| b" )".contains(byte));
@@ -123,7 +124,10 @@ mod tests {
             said("* 2 FETCH (UID 9 X-GUID 5e884898da28 FLAGS ())\r\n"),
             "* 2 FETCH (UID 9 EMAILID (5e884898da28) FLAGS ())\r\n"
         );
-        assert_eq!(said("* 2 FETCH (x-guid a-1)\r\n"), "* 2 FETCH (EMAILID (a-1))\r\n");
+        assert_eq!(
+            said("* 2 FETCH (x-guid 1763774417.M12P3.host,S=4)\r\n"),
+            "* 2 FETCH (EMAILID (1763774417.M12P3.host,S=4))\r\n"
+        );
         for same in [
             "* 1 FETCH (INTERNALDATE \" X-GUID a \" UID 1)\r\n",
             "* 1 FETCH (UID 1 X-GUID \"\")\r\n",

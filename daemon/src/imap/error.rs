@@ -7,6 +7,7 @@ use std::fmt;
 use std::time::Duration;
 
 use async_imap::imap_proto::{Outcome, Status};
+use triaged_core::backoff::Trouble;
 
 use super::code::{self, ResponseCode};
 use super::command::Verb;
@@ -32,16 +33,19 @@ impl Reply {
     }
 
     fn with(code: Option<ResponseCode>, text: &str) -> Self {
+        let retry_after = code::suggested_delay(text);
         // An alert asks to be shown and says nothing of the reason.
+        let silent = matches!(code, None | Some(ResponseCode::Alert));
         let code = match code {
-            None | Some(ResponseCode::Alert) if code::says_too_many(text) => {
-                Some(ResponseCode::Limit)
-            }
+            _ if code::says_bandwidth(text) => Some(ResponseCode::Bandwidth),
+            _ if silent && code::says_too_many(text) => Some(ResponseCode::Limit),
+            _ if silent && code::says_not_connected(text) => Some(ResponseCode::Unavailable),
+            _ if silent && retry_after.is_some() => Some(ResponseCode::Throttled),
             None if code::says_no_mailbox(text) => Some(ResponseCode::NonExistent),
             None if code::says_temporary(text) => Some(ResponseCode::Unavailable),
             code => code,
         };
-        Self { code, retry_after: code::suggested_delay(text) }
+        Self { code, retry_after }
     }
 }
 
@@ -146,9 +150,14 @@ impl ImapError {
             return Self::Rejected { verb: verb_name, reply };
         }
         match (&reply.code, verb) {
-            // On a STORE it says that the mailbox or the message has enough keywords (RFC 5530).
-            (Some(Code::Limit), Verb::Store) => Self::Refused { verb: verb_name, reply },
-            (Some(Code::Limit | Code::Throttled | Code::OverQuota), _) => Self::Throttled(reply),
+            // Of a command that writes they speak of what it writes (RFC 5530): the mailbox or the
+            // message has enough keywords, or the target of a move is full, and it may stay so.
+            (Some(Code::Limit | Code::OverQuota), verb) if verb.writes() => {
+                Self::Refused { verb: verb_name, reply }
+            }
+            (Some(Code::Limit | Code::Throttled | Code::OverQuota | Code::Bandwidth), _) => {
+                Self::Throttled(reply)
+            }
             (Some(Code::Unavailable | Code::InUse), _)
             | (
                 Some(Code::ServerBug | Code::Corruption),
@@ -213,6 +222,23 @@ impl ImapError {
         self.reply().and_then(|reply| reply.retry_after)
     }
 
+    /// What it means for the time until the next attempt.
+    pub fn trouble(&self) -> Trouble {
+        use ResponseCode as Code;
+        match (self, self.code()) {
+            (Self::Throttled(_) | Self::Bye(_), Some(Code::Limit)) => Trouble::Crowded,
+            (Self::Throttled(_) | Self::Bye(_), Some(Code::Bandwidth | Code::OverQuota)) => {
+                Trouble::Bandwidth
+            }
+            (Self::Throttled(_), _) | (Self::Bye(_), Some(Code::Throttled)) => Trouble::Throttled,
+            (Self::Unavailable(_), Some(Code::InUse)) => Trouble::InUse,
+            (Self::Unavailable(_), _) | (Self::Bye(_), Some(Code::Unavailable)) => {
+                Trouble::Unavailable
+            }
+            _ => Trouble::Lost,
+        }
+    }
+
     /// Whether there is no connection any more: drop the session and connect again, later.
     pub fn ends_connection(&self) -> bool {
         !matches!(
@@ -246,9 +272,51 @@ mod tests {
         assert_eq!(no(Verb::Store, Some(ResponseCode::NoPerm)), "not_permitted");
         assert_eq!(no(Verb::Store, Some(ResponseCode::Limit)), "refused");
         assert_eq!(no(Verb::Store, Some(ResponseCode::InUse)), "unavailable");
+        assert_eq!(no(Verb::Store, Some(ResponseCode::OverQuota)), "refused");
+        assert_eq!(no(Verb::Fetch, Some(ResponseCode::OverQuota)), "throttled");
         assert_eq!(no(Verb::Fetch, Some(ResponseCode::ServerBug)), "refused");
         let bad = ImapError::refusal(Verb::Store, &Status::Bad, Reply::default());
         assert_eq!(bad.to_string(), "the server said BAD to UID STORE");
         assert!(!bad.ends_connection() && ImapError::Closed.ends_connection());
+    }
+
+    #[test]
+    fn what_servers_say_in_words_tells_how_long_to_stay_away() {
+        let said = |verb, text: &str| {
+            let error = ImapError::refusal(verb, &Status::No, Reply::of_text(text));
+            (error.kind(), error.trouble())
+        };
+        let of_login = [
+            ("Too many simultaneous connections. (Failure)", "throttled", Trouble::Crowded),
+            ("[LIMIT] Maximum number of connections exceeded", "throttled", Trouble::Crowded),
+            (
+                "[OVERQUOTA] Account exceeded command or bandwidth limits",
+                "throttled",
+                Trouble::Bandwidth,
+            ),
+            (
+                "[ALERT] Account exceeded command or bandwidth limits.",
+                "throttled",
+                Trouble::Bandwidth,
+            ),
+            (
+                "Server busy. Suggested Backoff Time: 300 milliseconds",
+                "throttled",
+                Trouble::Throttled,
+            ),
+            ("[THROTTLED] slower", "throttled", Trouble::Throttled),
+            ("User is authenticated but not connected.", "unavailable", Trouble::Unavailable),
+            ("[UNAVAILABLE] back-end is down", "unavailable", Trouble::Unavailable),
+            ("[INUSE] locked", "unavailable", Trouble::InUse),
+            ("[AUTHENTICATIONFAILED] wrong", "login_refused", Trouble::Lost),
+        ];
+        for (text, kind, trouble) in of_login {
+            assert_eq!(said(Verb::Login, text), (kind, trouble), "{text}");
+        }
+        let not_connected = "User is authenticated but not connected.";
+        assert_eq!(said(Verb::Select, not_connected), ("unavailable", Trouble::Unavailable));
+        assert_eq!(said(Verb::Store, "[OVERQUOTA] full").0, "refused", "of this command alone");
+        let bye = ImapError::Bye(Reply::of_text("[LIMIT] too many"));
+        assert_eq!((bye.trouble(), ImapError::Closed.trouble()), (Trouble::Crowded, Trouble::Lost));
     }
 }

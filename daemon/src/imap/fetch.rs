@@ -19,9 +19,9 @@ use super::wire::Heard;
 /// Most messages that one listing returns, the lowest UIDs first: memory is bounded whatever the
 /// server sends. Who gets so many asks again from behind the last one.
 pub const MAX_LISTED: usize = 20_000;
-/// What a listing asks for, and what it asks for where a date can not be parsed.
-const DATED: &str = "UID RFC822.SIZE INTERNALDATE FLAGS";
-const UNDATED: &str = "UID RFC822.SIZE FLAGS";
+/// What a listing asks for beside flags, and what where a date can not be parsed.
+const DATED: &str = "UID RFC822.SIZE INTERNALDATE";
+const UNDATED: &str = "UID RFC822.SIZE";
 /// IMAP's `date-time` (RFC 9051 §9); the day may be padded with a space.
 const INTERNAL_DATE: &str = "%d-%b-%Y %H:%M:%S %z";
 
@@ -34,10 +34,30 @@ pub struct Listed {
     pub size: u64,
     /// When the server received it; `None` where it does not say.
     pub received: Option<Timestamp>,
-    /// Flags and keywords as the server spells them.
+    /// Flags and keywords as the server spells them; on Gmail its labels, too.
     pub flags: Vec<String>,
+    /// Its mod-sequence (RFC 7162), where the mailbox keeps them and the whole list is of one
+    /// moment: what is changed later gets a higher one than all of the list.
+    pub mod_seq: Option<u64>,
     /// What the server calls the message wherever it is moved or copied, where it does.
     pub email: Option<String>,
+}
+
+impl Listed {
+    /// A message of which nothing is known but that it is there.
+    pub fn unseen(uid: Uid) -> Self {
+        Self { uid, size: 0, received: None, flags: Vec::new(), mod_seq: None, email: None }
+    }
+}
+
+/// How messages are at one moment; those that are gone are absent.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// The flags of each as the server spells them, and on Gmail its labels.
+    pub messages: BTreeMap<Uid, Vec<String>>,
+    /// A change to any of them from then on gets a higher mod-sequence than this one; `None` where
+    /// the mailbox keeps none.
+    pub mod_seq: Option<u64>,
 }
 
 impl Session {
@@ -67,17 +87,19 @@ impl Session {
     /// What the server refuses, and what ends the connection.
     pub async fn fetch_envelopes(&mut self, from: Uid, to: Uid) -> Result<Vec<Listed>, ImapError> {
         let mut entries = BTreeMap::new();
-        let unparsed = match self.list_range(from, to, DATED, &mut entries).await {
+        let marks = self.marks();
+        let dated = format!("{DATED} {marks}");
+        let unparsed = match self.list_range(from, to, &dated, &mut entries).await {
             // Nobody promised that it has a name for messages.
             Err(ImapError::Rejected { .. }) if self.emails != Emails::Unnamed => {
                 self.emails = Emails::Unnamed;
-                self.list_range(from, to, DATED, &mut entries).await?
+                self.list_range(from, to, &dated, &mut entries).await?
             }
             unparsed => unparsed?,
         };
         if unparsed > 0 {
             // Most likely a message without a date, which imap-proto can not parse.
-            self.list_range(from, to, UNDATED, &mut entries).await?;
+            self.list_range(from, to, &format!("{UNDATED} {marks}"), &mut entries).await?;
         }
         Ok(entries.into_iter().filter_map(|(uid, entry)| entry.listed(uid)).collect())
     }
@@ -88,9 +110,12 @@ impl Session {
     /// What the server refuses, and what ends the connection.
     pub async fn fetch_listed(&mut self, uids: &UidSet) -> Result<Vec<Listed>, ImapError> {
         let mut entries: BTreeMap<Uid, Entry> = BTreeMap::new();
-        for piece in uids.pieces() {
+        // In more than one piece it is not of one moment.
+        let pieces = uids.pieces();
+        let marks = if pieces.len() > 1 { self.marks_alone() } else { self.marks() };
+        for piece in pieces {
             for items in [DATED, UNDATED] {
-                let line = format!("UID FETCH {piece} ({items}{})", self.emails.item());
+                let line = format!("UID FETCH {piece} ({items} {marks}{})", self.emails.item());
                 let command = Command::new(Verb::Fetch, line);
                 let done = self.exec(&command, |response| match fetched(response) {
                     Some((uid, attributes)) if piece.contains(uid) => {
@@ -142,20 +167,36 @@ impl Session {
     ///
     /// # Errors
     /// What the server refuses, and what ends the connection.
-    pub async fn flags(&mut self, uids: &UidSet) -> Result<Vec<(Uid, Vec<String>)>, ImapError> {
+    pub async fn look(&mut self, uids: &UidSet) -> Result<Seen, ImapError> {
         let mut found: BTreeMap<Uid, Entry> = BTreeMap::new();
-        for piece in uids.pieces() {
-            let command = Command::new(Verb::Fetch, format!("UID FETCH {piece} (UID FLAGS)"));
+        let pieces = uids.pieces();
+        let one_moment = pieces.len() == 1;
+        let marks = if one_moment { self.marks() } else { self.marks_alone() };
+        for piece in pieces {
+            let command = Command::new(Verb::Fetch, format!("UID FETCH {piece} (UID {marks})"));
             self.exec(&command, |response| match fetched(response) {
-                Some((uid, attributes)) if uids.contains(uid) => {
+                Some((uid, attributes)) if piece.contains(uid) => {
                     found.entry(uid).or_default().hear(attributes)
                 }
                 _ => Heard::Foreign,
             })
             .await?;
         }
-        let flags = |(uid, entry): (Uid, Entry)| entry.flags.map(|flags| (uid, flags));
-        Ok(found.into_iter().filter_map(flags).collect())
+        let mod_seqs: Option<Vec<u64>> = found.values().map(|entry| entry.mod_seq).collect();
+        let mod_seq = mod_seqs.and_then(|all| all.into_iter().max()).filter(|_| one_moment);
+        let flags = |(uid, entry): (Uid, Entry)| entry.all_flags().map(|flags| (uid, flags));
+        Ok(Seen { messages: found.into_iter().filter_map(flags).collect(), mod_seq })
+    }
+
+    /// The items that show flags, on Gmail also labels, and mod-sequences where the mailbox keeps
+    /// them.
+    fn marks(&self) -> &'static str {
+        let counted = self.selected().is_some_and(|selected| selected.highest_mod_seq.is_some());
+        if counted && !self.has_labels() { "FLAGS MODSEQ" } else { self.marks_alone() }
+    }
+
+    fn marks_alone(&self) -> &'static str {
+        if self.has_labels() { "FLAGS X-GM-LABELS" } else { "FLAGS" }
     }
 
     /// The messages of the selected mailbox that have a keyword.
@@ -197,7 +238,9 @@ impl Session {
             Heard::Foreign
         });
         if done.await?.unparsed > 0 {
-            return Err(ImapError::Protocol("an answer to UID SEARCH that can not be parsed"));
+            return Err(ImapError::Protocol(
+                "an answer to UID SEARCH that can not be parsed, or is too long: ask for less at once",
+            ));
         }
         Ok(found.into_iter().collect())
     }
@@ -222,6 +265,8 @@ struct Entry {
     size: Option<u64>,
     received: Option<Timestamp>,
     flags: Option<Vec<String>>,
+    labels: Option<Vec<String>>,
+    mod_seq: Option<u64>,
     email: Option<String>,
 }
 
@@ -235,6 +280,13 @@ impl Entry {
                 AttributeValue::Flags(flags) => {
                     self.flags = Some(flags.iter().map(ToString::to_string).collect());
                 }
+                AttributeValue::GmailLabels(labels) => {
+                    self.labels = Some(labels.iter().map(ToString::to_string).collect());
+                }
+                // A change that is told of later is not of the moment of the list.
+                AttributeValue::ModSeq(mod_seq) => {
+                    self.mod_seq = Some(self.mod_seq.unwrap_or(*mod_seq).min(*mod_seq));
+                }
                 AttributeValue::EmailId(id) => self.email = Some(id.to_string()),
                 _ => {}
             }
@@ -244,8 +296,16 @@ impl Entry {
 
     /// `None` without a size: then it was no answer, but a flag that changed meanwhile.
     fn listed(self, uid: Uid) -> Option<Listed> {
-        let Self { size, received, flags, email } = self;
-        size.map(|size| Listed { uid, size, received, flags: flags.unwrap_or_default(), email })
+        let Self { size, received, flags, labels, mod_seq, email } = self;
+        let flags = flags.into_iter().chain(labels).flatten().collect();
+        Some(Listed { uid, size: size?, received, flags, mod_seq, email })
+    }
+
+    /// Flags, and behind them labels.
+    fn all_flags(self) -> Option<Vec<String>> {
+        let mut flags = self.flags?;
+        flags.extend(self.labels.unwrap_or_default());
+        Some(flags)
     }
 }
 
@@ -256,7 +316,7 @@ fn internal_date(date: &str) -> Option<Timestamp> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::imap::scripted::selected;
+    use crate::imap::scripted::{selected, selected_with};
 
     fn uid(n: u32) -> Uid {
         Uid::new(n).expect("not zero")
@@ -289,7 +349,9 @@ mod tests {
         let listed = session.fetch_envelopes(uid(5), Uid::LAST).await.expect("a listing");
         let flags = vec!["\\Seen".to_owned(), "triaged-urgent".to_owned()];
         let received = internal_date("17-Jul-1996 02:44:25 -0700");
-        assert_eq!(listed, [Listed { uid: uid(5), size: 20, received, flags, email: None }]);
+        let listed_here =
+            Listed { uid: uid(5), size: 20, received, flags, ..Listed::unseen(uid(5)) };
+        assert_eq!(listed, [listed_here]);
         assert!(session.view.arrived, "mail that arrived meanwhile is not forgotten");
     }
 
@@ -347,10 +409,34 @@ mod tests {
         )
         .await;
         let asked: UidSet = [5, 6, 9].into_iter().map(uid).collect();
-        assert_eq!(session.flags(&asked).await, Ok(vec![(uid(5), vec![])]));
+        let seen = session.look(&asked).await.expect("an answer");
+        assert_eq!(seen, Seen { messages: [(uid(5), vec![])].into(), mod_seq: None });
         let keyword = "triaged-urgent".parse().expect("valid");
         let found = session.search_keyword(&keyword).await.expect("an answer");
         assert_eq!(found.to_string(), "6,9");
+    }
+
+    #[tokio::test]
+    async fn the_moment_of_a_look_is_told_where_the_mailbox_counts_changes() {
+        let mut session = selected_with(
+            "CONDSTORE",
+            3,
+            "C: UID FETCH 5:6 (UID FLAGS MODSEQ)
+             S: * 1 FETCH (UID 5 FLAGS () MODSEQ (7))
+             S: * 2 FETCH (UID 6 FLAGS (k) MODSEQ (12345678901))
+             S: * 1 FETCH (UID 5 FLAGS (\\Seen) MODSEQ (12345678902))
+             S: %t OK done
+             C: UID FETCH 5:6 (UID FLAGS MODSEQ)
+             S: * 1 FETCH (UID 5 FLAGS () MODSEQ (7))
+             S: * 2 FETCH (UID 6 FLAGS ())
+             S: %t OK done
+             HANG",
+        )
+        .await;
+        let asked: UidSet = [5, 6].into_iter().map(uid).collect();
+        let seen = session.look(&asked).await.expect("an answer");
+        assert_eq!(seen.mod_seq, Some(12_345_678_901));
+        assert_eq!(session.look(&asked).await.expect("an answer").mod_seq, None, "one is missing");
     }
 
     #[tokio::test]

@@ -19,6 +19,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::dialect::translated;
 use super::frame::{Framer, is_status};
+use super::meter::Meter;
 
 /// A connection, with TLS or without.
 pub(super) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
@@ -40,10 +41,12 @@ pub(super) struct Guard {
     given: usize,
     unparsed: u64,
     fault: Option<&'static str>,
+    meter: Meter,
 }
 
 impl Guard {
-    pub(super) fn new(inner: impl Stream + 'static) -> Self {
+    /// A guard that counts in `meter` what it receives.
+    pub(super) fn new(inner: impl Stream + 'static, meter: Meter) -> Self {
         Self {
             inner: Box::new(inner),
             framer: Framer::default(),
@@ -52,6 +55,7 @@ impl Guard {
             given: 0,
             unparsed: 0,
             fault: None,
+            meter,
         }
     }
 
@@ -154,6 +158,7 @@ impl AsyncRead for Guard {
                     Err(io::ErrorKind::UnexpectedEof.into())
                 });
             }
+            this.meter.count(chunk.filled().len());
             this.held.extend_from_slice(chunk.filled());
         }
         Poll::Ready(Ok(()))
@@ -194,9 +199,11 @@ mod tests {
     /// What comes out of a guard for what goes in, and how many responses were replaced.
     async fn through(bytes: &[u8]) -> (io::Result<String>, u64) {
         let input = tokio::io::join(io::Cursor::new(bytes.to_vec()), tokio::io::sink());
-        let mut guard = Guard::new(input);
+        let meter = Meter::default();
+        let mut guard = Guard::new(input, meter.clone());
         let mut out = Vec::new();
         let read = guard.read_to_end(&mut out).await;
+        assert_eq!(meter.received(), bytes.len() as u64);
         (read.map(|_| String::from_utf8_lossy(&out).into_owned()), guard.unparsed())
     }
 

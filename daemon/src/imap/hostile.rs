@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use tokio::io::AsyncReadExt as _;
 use tokio_util::sync::CancellationToken;
+use triaged_core::decision::{Flag, MailboxChange};
 use triaged_core::mailbox::{Uid, UidSet};
 
 use super::guard::Stream;
 use super::transport::Line;
-use super::{ImapError, Login, Session, Woken, wire};
+use super::{ImapError, Login, Meter, MoveWay, Session, Woken, wire};
 
 /// All that a server says to [`converse`]; the tags are those that the wire counts.
 const SAID: &str = "* OK [CAPABILITY IMAP4rev1 AUTH=PLAIN] hi\r
@@ -32,9 +33,13 @@ t5 OK [MODIFIED 1] stored\r
 * 1 FETCH (UID 1 FLAGS (\\Seen k))\r
 * 2 FETCH (UID 2 FLAGS (k))\r
 t6 OK verified\r
+* OK [COPYUID 8 1:2 5:6] moved\r
+* 1 EXPUNGE\r
+* 1 EXPUNGE\r
+t7 OK moved\r
 + idling\r
 * 3 EXISTS\r
-t7 OK woken\r
+t8 OK woken\r
 ";
 
 /// A stream that says all of this at once, whatever it is told, and then ends or falls silent.
@@ -55,14 +60,18 @@ fn says(bytes: &[u8], silent: bool) -> Box<dyn Stream> {
 async fn converse(stream: Box<dyn Stream>) -> Result<Woken, ImapError> {
     let until = wire::deadline(Duration::from_secs(20));
     let line = Line { stream, greeted: false };
-    let mut session =
-        Session::log_in(line, until, &Login::with_password("bob", &"pw".into())).await?;
+    let password = "pw".into();
+    let login = Login::with_password("bob", &password);
+    let mut session = Session::log_in(line, until, &login, &Meter::default()).await?;
     session.select("INBOX").await?;
     let listed = session.fetch_envelopes(Uid::FIRST, Uid::LAST).await?;
     let uids: UidSet = listed.iter().map(|listed| listed.uid).collect();
     session.fetch_messages(&uids).await?;
-    session.add_keywords(&uids, &["k".parse().expect("valid")]).await?;
-    session.flags(&uids).await?;
+    let flags = vec![Flag::Keyword("k".parse().expect("valid"))];
+    let change = MailboxChange { adds: true, flags, uids: uids.clone() };
+    session.change(&change, None).await?;
+    session.look(&uids).await?;
+    session.take_to(MoveWay::Move, &uids, "Work").await?;
     session.idle(Duration::from_mins(4), &CancellationToken::new()).await
 }
 

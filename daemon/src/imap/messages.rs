@@ -91,10 +91,45 @@ impl Session {
         Ok(found.into_iter().map(|(uid, content)| Fetched { uid, content }).collect())
     }
 
+    /// Reads only the header of each message, for those whose text is not to be had. A set that is
+    /// refused is asked for message by message; messages that are gone are absent.
+    ///
+    /// # Errors
+    /// What ends the connection or concerns the whole mailbox.
+    pub async fn fetch_headers(&mut self, uids: &UidSet) -> Result<Vec<Fetched>, ImapError> {
+        let mut waiting = uids.pieces();
+        let mut found = BTreeMap::new();
+        while let Some(piece) = waiting.pop() {
+            let mut parts = Parts::default();
+            let items = format!("UID BODY.PEEK[HEADER]<0.{HEADER_BYTES}>");
+            match self.fetch_items(&piece, &items, &mut parts).await {
+                Ok(unparsed) => {
+                    parts.without_text();
+                    parts.finish(&piece, unparsed > 0, &mut found);
+                }
+                Err(ImapError::Refused { .. }) if piece.len() > 1 => {
+                    waiting.extend(piece.iter().map(UidSet::from));
+                }
+                Err(ImapError::Refused { reply, .. }) => refused(&piece, &reply, &mut found),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(found.into_iter().map(|(uid, content)| Fetched { uid, content }).collect())
+    }
+
     async fn fetch_parts(&mut self, uids: &UidSet, parts: &mut Parts) -> Result<u64, ImapError> {
-        let line = format!(
-            "UID FETCH {uids} (UID BODY.PEEK[HEADER]<0.{HEADER_BYTES}> BODY.PEEK[TEXT]<0.{TEXT_BYTES}>)"
-        );
+        let items =
+            format!("UID BODY.PEEK[HEADER]<0.{HEADER_BYTES}> BODY.PEEK[TEXT]<0.{TEXT_BYTES}>");
+        self.fetch_items(uids, &items, parts).await
+    }
+
+    async fn fetch_items(
+        &mut self,
+        uids: &UidSet,
+        items: &str,
+        parts: &mut Parts,
+    ) -> Result<u64, ImapError> {
+        let line = format!("UID FETCH {uids} ({items})");
         let command = Command::new(Verb::Fetch, line);
         let done = self.exec(&command, |response| match fetched(response) {
             Some((uid, attributes)) if uids.contains(uid) => parts.hear(uid, attributes),
@@ -149,6 +184,13 @@ impl Parts {
             }
         }
         heard
+    }
+
+    /// Where only headers were asked for, no text is missing.
+    fn without_text(&mut self) {
+        for part in self.0.values_mut() {
+            part.text = Section::Nil;
+        }
     }
 
     /// After an OK: what has no answer is gone, unless answers were lost on the way.
@@ -252,6 +294,7 @@ mod tests {
         );
     }
 
+    /// Row 8: NO to FETCH, of one message of several.
     #[tokio::test]
     async fn one_message_that_is_refused_does_not_cost_its_neighbours() {
         let one = |uid: u32| {
@@ -280,6 +323,26 @@ mod tests {
         let found: Vec<_> = fetched.iter().map(|f| (f.uid.get(), f.content.is_ok())).collect();
         assert_eq!(found, [(1, true), (2, false), (3, true)]);
         assert_eq!(session.fetch_messages(&set(&[5])).await, Ok(vec![]));
+    }
+
+    /// Row 9 of the issue's table, as far as the adapter goes.
+    #[tokio::test]
+    async fn of_messages_whose_text_is_not_to_be_had_the_header_may_be() {
+        let mut session = selected(
+            9,
+            "C: UID FETCH 1:2 (UID BODY.PEEK[HEADER]<0.262144>)
+             S: %t NO [SERVERBUG] internal error
+             C: UID FETCH 2 (UID BODY.PEEK[HEADER]<0.262144>)
+             S: %t NO [SERVERBUG] internal error
+             C: UID FETCH 1 (UID BODY.PEEK[HEADER]<0.262144>)
+             S: * 1 FETCH (UID 1 BODY[HEADER]<0> \"Subject: x\")
+             S: %t OK done
+             HANG",
+        )
+        .await;
+        let fetched = session.fetch_headers(&set(&[1, 2])).await.expect("messages");
+        let found: Vec<_> = fetched.iter().map(|one| one.content.as_deref().ok()).collect();
+        assert_eq!(found, [Some(&b"Subject: x\r\n\r\n"[..]), None]);
     }
 
     #[tokio::test]

@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream};
 
 use super::transport::Line;
-use super::{ImapError, Login, Session, wire};
+use super::{ImapError, Login, Meter, Session, wire};
 
 /// How every script of [`session`] begins.
 const LOGIN: &str = "S: * OK [CAPABILITY IMAP4rev1 AUTH=PLAIN] hi
@@ -69,7 +69,7 @@ pub(super) async fn login(script: &str, password: &str) -> Result<Session, ImapE
 pub(super) async fn login_as(script: &str, login: &Login<'_>) -> Result<Session, ImapError> {
     let until = wire::deadline(Duration::from_secs(20));
     let line = Line { stream: Box::new(server(script)), greeted: false };
-    Session::log_in(line, until, login).await
+    Session::log_in(line, until, login, &Meter::default()).await
 }
 
 /// A session on a server that follows `script` after the login.
@@ -79,7 +79,7 @@ pub(super) async fn session(script: &str) -> Session {
 
 /// The same on a server that can do more.
 pub(super) async fn session_with(capabilities: &str, script: &str) -> Session {
-    let login = LOGIN.replace("IDLE", &format!("IDLE {capabilities}"));
+    let login = LOGIN.replace("IDLE", format!("IDLE {capabilities}").trim_end());
     login_script(&format!("{login}\n{script}")).await
 }
 
@@ -89,16 +89,24 @@ async fn login_script(script: &str) -> Session {
 
 /// A session with a mailbox of `exists` messages open.
 pub(super) async fn selected(exists: u32, script: &str) -> Session {
+    selected_with("", exists, script).await
+}
+
+/// The same on a server that can do more; one with CONDSTORE keeps mod-sequences.
+pub(super) async fn selected_with(capabilities: &str, exists: u32, script: &str) -> Session {
+    let counts = capabilities.contains("CONDSTORE");
+    let mod_seq = if counts { "S: * OK [HIGHESTMODSEQ 12] x" } else { "" };
     let open = format!(
         "C: SELECT \"INBOX\"
          S: * {exists} EXISTS
          S: * OK [UIDVALIDITY 7] x
          S: * OK [UIDNEXT 100] x
+         {mod_seq}
          S: * OK [PERMANENTFLAGS (\\Seen \\*)] x
          S: %t OK [READ-WRITE] done
          {script}"
     );
-    let mut session = session(&open).await;
+    let mut session = session_with(capabilities, &open).await;
     session.select("INBOX").await.expect("the script opens it");
     session
 }

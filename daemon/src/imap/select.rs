@@ -2,7 +2,7 @@
 
 use async_imap::imap_proto::{MailboxDatum, Response, Status};
 use triaged_core::choice::canonical;
-use triaged_core::label::Keyword;
+use triaged_core::decision::Flag;
 use triaged_core::mailbox::{Uid, UidValidity};
 use triaged_core::sync::{MailboxState, MailboxStatus};
 
@@ -35,10 +35,22 @@ pub struct Selected {
 }
 
 impl Selected {
-    /// Whether the server says that it will keep this keyword. It may be wrong: verify.
-    pub fn can_store(&self, keyword: &Keyword) -> bool {
-        let listed = |flag: &String| flag == "\\*" || keyword.matches(flag);
-        !self.read_only && self.permanent_flags.iter().any(listed)
+    /// Whether the server says that it will keep this flag. It may be wrong: verify.
+    pub fn can_store(&self, flag: &Flag) -> bool {
+        let any = self.takes_new_keywords() && flag.keyword().is_some();
+        !self.read_only && (any || self.permanent_flags.iter().any(|one| flag.matches(one)))
+    }
+
+    /// Whether the server says that it keeps keywords that it does not know yet (`\*`).
+    pub fn takes_new_keywords(&self) -> bool {
+        self.permanent_flags.iter().any(|flag| flag == "\\*")
+    }
+
+    /// Whether messages can be marked as deleted, without which none is taken out.
+    pub fn can_delete(&self) -> bool {
+        // A server that does not say which flags it keeps has said `\*` here, and keeps all.
+        let said = |flag: &String| flag.eq_ignore_ascii_case("\\Deleted");
+        !self.read_only && self.permanent_flags.iter().any(said)
     }
 }
 
@@ -50,7 +62,19 @@ impl Session {
     /// [`ImapError::MailboxGone`], [`ImapError::NotPermitted`], [`ImapError::BadName`], and what
     /// ends a connection; [`ImapError::Protocol`] for a server without UIDs.
     pub async fn select(&mut self, mailbox: &str) -> Result<Selected, ImapError> {
-        let command = Command::new(Verb::Select, format!("SELECT {}", name::argument(mailbox)?));
+        self.open("SELECT", mailbox).await
+    }
+
+    /// The same only to look: nothing can be changed in it.
+    ///
+    /// # Errors
+    /// As [`Session::select`].
+    pub async fn examine(&mut self, mailbox: &str) -> Result<Selected, ImapError> {
+        self.open("EXAMINE", mailbox).await
+    }
+
+    async fn open(&mut self, word: &str, mailbox: &str) -> Result<Selected, ImapError> {
+        let command = Command::new(Verb::Select, format!("{word} {}", name::argument(mailbox)?));
         self.view.leave();
         let mut opening = Opening::default();
         let done = self.exec(&command, |response| opening.hear(response)).await?;
@@ -130,7 +154,7 @@ impl Opening {
             status: MailboxStatus { uid_validity, uid_next: self.uid_next },
             read_only: read_only || none_permanent,
             // A server that does not say takes all of them (RFC 9051 §7.1, PERMANENTFLAGS).
-            permanent_flags: self.permanent_flags.unwrap_or_else(|| vec!["\\*".to_owned()]),
+            permanent_flags: self.permanent_flags.unwrap_or_else(all_flags),
             flags: self.flags,
             exists: self.exists,
             highest_mod_seq: self.highest_mod_seq,
@@ -139,10 +163,20 @@ impl Opening {
     }
 }
 
+/// What the protocol has, and new keywords.
+fn all_flags() -> Vec<String> {
+    ["\\Answered", "\\Flagged", "\\Deleted", "\\Seen", "\\Draft", "\\*"].map(str::to_owned).to_vec()
+}
+
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
     use crate::imap::scripted::session;
+
+    /// One of our keywords.
+    pub(in crate::imap) fn urgent() -> Flag {
+        Flag::Keyword("triaged-urgent".parse().expect("valid"))
+    }
 
     /// An open mailbox with `exists` messages that takes new keywords.
     pub(in crate::imap) fn selected(exists: u32) -> Selected {
@@ -179,7 +213,7 @@ pub(super) mod tests {
         assert_eq!((open.exists, open.read_only), (17, false));
         assert_eq!(open.highest_mod_seq, Some(715_194_045_007));
         assert_eq!(open.object_id.as_deref(), Some("F2212ea87-6097"));
-        assert!(open.can_store(&"triaged-urgent".parse().expect("valid")));
+        assert!(open.can_store(&urgent()));
     }
 
     #[tokio::test]
@@ -193,7 +227,7 @@ pub(super) mod tests {
         )
         .await;
         let open = session.select("INBOX").await.expect("it opens");
-        assert!(open.read_only && !open.can_store(&"triaged-urgent".parse().expect("valid")));
+        assert!(open.read_only && !open.can_store(&urgent()));
     }
 
     #[tokio::test]
@@ -208,6 +242,25 @@ pub(super) mod tests {
         )
         .await;
         assert!(session.select("INBOX").await.expect("it opens").read_only);
+    }
+
+    /// Row 14 of the table: a fixed list of flags, as Exchange has it.
+    #[test]
+    fn a_fixed_list_of_flags_takes_no_keyword_and_may_take_a_star() {
+        let open = |flags: Option<&[&str]>| {
+            let list = flags.map(|flags| flags.iter().map(|&flag| flag.to_owned()).collect());
+            let opening = Opening { permanent_flags: list, ..Opening::default() };
+            let opening = Opening { uid_validity: UidValidity::new(7), ..opening };
+            opening.finish(false).expect("it has a UIDVALIDITY")
+        };
+        let can = |open: &Selected| {
+            (open.can_store(&urgent()), open.can_store(&Flag::Flagged), open.can_delete())
+        };
+        assert_eq!(can(&open(Some(&["\\Seen", "\\Flagged", "$MDNSent"]))), (false, true, false));
+        assert_eq!(can(&open(Some(&["\\Deleted", "Triaged-Urgent"]))), (true, false, true));
+        assert_eq!(can(&open(Some(&["\\Deleted", "\\*"]))), (true, false, true));
+        assert_eq!(can(&open(None)), (true, true, true), "it does not say");
+        assert_eq!(can(&open(Some(&[]))), (false, false, false));
     }
 
     #[tokio::test]

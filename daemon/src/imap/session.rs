@@ -7,8 +7,9 @@ use super::auth;
 use super::capabilities::Capabilities;
 use super::code::ResponseCode;
 use super::command::{Command, Verb};
-use super::error::ImapError;
+use super::error::{ImapError, Reply};
 use super::login::Login;
+use super::meter::Meter;
 use super::transport::{self, Endpoint, Line};
 use super::view::View;
 use super::wire::{self, Done, Heard, Wire};
@@ -26,6 +27,8 @@ pub struct Session {
     pub(super) lists_states: bool,
     /// By what this server recognises a message wherever it is.
     pub(super) emails: Emails,
+    /// An OK that asked for less, until somebody heeds it.
+    slower: Option<Reply>,
 }
 
 /// A name that a message keeps when it is moved or copied.
@@ -57,9 +60,21 @@ impl Session {
     /// [`ImapError::Unreachable`], [`ImapError::Tls`], [`ImapError::LoginRefused`] and its
     /// neighbours; see there.
     pub async fn connect(endpoint: &Endpoint, login: &Login<'_>) -> Result<Self, ImapError> {
+        Self::connect_metered(endpoint, login, &Meter::default()).await
+    }
+
+    /// The same, with what comes from the server counted in `meter`.
+    ///
+    /// # Errors
+    /// As [`Session::connect`].
+    pub async fn connect_metered(
+        endpoint: &Endpoint,
+        login: &Login<'_>,
+        meter: &Meter,
+    ) -> Result<Self, ImapError> {
         let until = wire::deadline(endpoint.connect_limit);
         let line = transport::dial(endpoint, until).await?;
-        Self::log_in(line, until, login).await
+        Self::log_in(line, until, login, meter).await
     }
 
     /// Waits for the greeting of a server until `until`, where it is still to come, then logs in.
@@ -67,8 +82,9 @@ impl Session {
         line: Line,
         until: Instant,
         login: &Login<'_>,
+        meter: &Meter,
     ) -> Result<Self, ImapError> {
-        let mut wire = Wire::over(line.stream);
+        let mut wire = Wire::over(line.stream, meter);
         let told = if line.greeted { None } else { wire.greeting(until).await? };
         let offered = match told {
             Some(capabilities) => capabilities,
@@ -92,7 +108,7 @@ impl Session {
         let mechanism = login.way(&offered)?.as_str();
         let lists_states = capabilities.has("LIST-STATUS");
         let view = View::default();
-        Ok(Self { wire, view, capabilities, mechanism, lists_states, emails })
+        Ok(Self { wire, view, capabilities, mechanism, lists_states, emails, slower: None })
     }
 
     /// What the server can do for this user.
@@ -113,6 +129,15 @@ impl Session {
     /// How many responses of this server could not be parsed and were passed over so far.
     pub fn unparsed(&self) -> u64 {
         self.wire.unparsed()
+    }
+
+    /// Whether the server has asked to slow down since this was asked last, with an OK: what was
+    /// asked for is done, and the next command had better wait.
+    ///
+    /// # Errors
+    /// [`ImapError::Throttled`], if so.
+    pub fn heed(&mut self) -> Result<(), ImapError> {
+        self.slower.take().map_or(Ok(()), |reply| Err(ImapError::Throttled(reply)))
     }
 
     /// Says goodbye, waits a moment for the answer and closes.
@@ -138,7 +163,11 @@ impl Session {
             self.wire.close();
             return Err(ImapError::Regenerated);
         }
-        done
+        let done = done?;
+        if done.reply.code == Some(ResponseCode::Throttled) {
+            self.slower = Some(done.reply.clone());
+        }
+        Ok(done)
     }
 }
 
@@ -298,6 +327,12 @@ mod tests {
             ("%t NO Temporary authentication failure.", "unavailable"),
             ("%t NO Too many simultaneous connections. (Failure)", "throttled"),
             ("%t NO [ALERT] Too many simultaneous connections. (Failure)", "throttled"),
+            (
+                "%t NO [OVERQUOTA] Account exceeded command or bandwidth limits. (Failure)",
+                "throttled",
+            ),
+            ("%t NO Server Busy. Suggested Backoff Time: 30000 milliseconds", "throttled"),
+            ("%t NO User is authenticated but not connected.", "unavailable"),
             ("%t BAD what", "rejected"),
             ("* BYE [UNAVAILABLE] maintenance", "bye"),
             ("t99 OK in", "protocol"),
@@ -322,6 +357,21 @@ mod tests {
         for (script, kind) in cases {
             assert_eq!(kind_of_login(&format!("{script}\n")).await, kind, "{script}");
         }
+    }
+
+    #[tokio::test]
+    async fn an_ok_that_asks_for_less_is_done_and_heeded_once() {
+        let script = "C: NOOP
+             S: %t OK Success [THROTTLED]
+             C: NOOP
+             S: %t OK Success
+             HANG";
+        let mut session = scripted::session(script).await;
+        assert_eq!(session.noop().await, Ok(false));
+        let asked = session.heed().expect_err("it asks for less");
+        assert_eq!((asked.kind(), session.is_open()), ("throttled", true));
+        assert_eq!(session.noop().await, Ok(false));
+        assert_eq!(session.heed(), Ok(()));
     }
 
     #[tokio::test(start_paused = true)]

@@ -103,7 +103,7 @@ impl View {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::imap::select::tests::selected;
+    use crate::imap::select::tests::{selected, urgent};
 
     fn hear(view: &mut View, line: &str) {
         let line = format!("{line}\r\n");
@@ -159,7 +159,7 @@ mod tests {
     #[test]
     fn a_full_keyword_table_is_noticed() {
         let mut view = View { selected: Some(selected(3)), ..View::default() };
-        let keyword = "triaged-urgent".parse().expect("valid");
+        let keyword = urgent();
         assert!(view.selected.as_ref().expect("selected").can_store(&keyword));
         hear(&mut view, "* OK [PERMANENTFLAGS (\\Seen $Junk)] no more");
         assert!(!view.selected.as_ref().expect("selected").can_store(&keyword));

@@ -21,6 +21,7 @@ use super::code::ResponseCode;
 use super::command::{Command, Verb};
 use super::error::{ImapError, Reply};
 use super::guard::{Guard, Stream};
+use super::meter::Meter;
 
 /// What a command's listener says of a response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,11 +56,15 @@ pub(super) struct Wire {
     client: Option<Client<Guard>>,
     tag: u32,
     unparsed: u64,
+    meter: Meter,
 }
 
 impl Wire {
-    pub(super) fn over(stream: impl Stream + 'static) -> Self {
-        Self { client: Some(Client::new(Guard::new(stream))), tag: 0, unparsed: 0 }
+    /// A connection that begins, counted in `meter`.
+    pub(super) fn over(stream: impl Stream + 'static, meter: &Meter) -> Self {
+        meter.begin();
+        let client = Some(Client::new(Guard::new(stream, meter.clone())));
+        Self { client, tag: 0, unparsed: 0, meter: meter.clone() }
     }
 
     /// Whether commands can still be sent.
@@ -83,7 +88,8 @@ impl Wire {
         until: Instant,
     ) -> Result<Option<Capabilities>, ImapError> {
         let mut client = self.client.take().ok_or(ImapError::Closed)?;
-        let greeting = read(&mut client, until, "the greeting", |response| match response {
+        let meter = &self.meter;
+        let greeting = read(&mut client, until, "the greeting", meter, |response| match response {
             Response::Data { status: Status::Ok, outcome } => Ok(ResponseCode::of(outcome)),
             Response::Data { status: Status::PreAuth, .. } => Err(ImapError::Preauth),
             Response::Data { status: Status::Bye, outcome } => {
@@ -157,8 +163,8 @@ impl Exchange<'_> {
         until: Instant,
         hear: impl FnOnce(&Response<'_>) -> R,
     ) -> Result<Turn<R>, ImapError> {
-        let tag = self.tag.as_str();
-        read(&mut self.client, until, self.verb.as_str(), |response| match response {
+        let (tag, meter, verb) = (self.tag.as_str(), &self.wire.meter, self.verb.as_str());
+        read(&mut self.client, until, verb, meter, |response| match response {
             Response::Done { tag: theirs, status, outcome } if theirs.0 == tag => {
                 let status = match status {
                     Status::Ok => Status::Ok,
@@ -210,11 +216,15 @@ async fn read<R>(
     client: &mut Client<Guard>,
     until: Instant,
     waiting_for: &'static str,
+    meter: &Meter,
     hear: impl FnOnce(&Response<'_>) -> R,
 ) -> Result<R, ImapError> {
     match timeout_at(until, client.read_response()).await {
         Err(_) => Err(ImapError::Deadline(waiting_for)),
-        Ok(Ok(Some(response))) => Ok(hear(response.parsed())),
+        Ok(Ok(Some(response))) => {
+            meter.hear(response.parsed());
+            Ok(hear(response.parsed()))
+        }
         Ok(Ok(None)) => Err(ImapError::Closed),
         Ok(Err(error)) => Err(match client.get_ref().fault() {
             Some(fault) => ImapError::Protocol(fault),
@@ -301,7 +311,7 @@ mod tests {
         let script = format!("C: UID FETCH 1:3 (UID FLAGS)\n{answers}S: %t OK done\nHANG");
         let mut session = selected(3, &script).await;
         let asked = (1..=3).filter_map(triaged_core::mailbox::Uid::new).collect();
-        assert_eq!(session.flags(&asked).await.map(|flags| flags.len()), Ok(3));
+        assert_eq!(session.look(&asked).await.map(|seen| seen.messages.len()), Ok(3));
     }
 
     #[tokio::test]

@@ -8,11 +8,44 @@ use std::time::Duration;
 use triaged_core::mailbox::UidSet;
 
 use super::{FlowError, Mail, OpenMailbox, Pace, Pipeline};
-use crate::imap::{ImapError, Listed, Session};
+use crate::imap::{Listed, Session};
 use crate::store::{Backfill, BackfillState};
 
-/// Messages of one step: a chunk, after which new mail comes first again.
-const STEP: usize = 100;
+/// Most messages of one step: a chunk, after which new mail comes first again.
+const LARGEST: usize = 100;
+/// Fewest: below, each command would be for next to nothing.
+const SMALLEST: usize = 10;
+/// How long new mail may wait for a step: a third of what it may wait in all.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// How long to wait before a step is taken again.
+const AFTER_FAILURE: Duration = Duration::from_secs(5);
+
+/// What is left of a request, and how much of it a step takes.
+#[derive(Debug)]
+pub struct Rest {
+    /// The messages; `None` until the server was asked.
+    uids: Option<UidSet>,
+    size: usize,
+}
+
+impl Default for Rest {
+    fn default() -> Self {
+        Self { uids: None, size: LARGEST }
+    }
+}
+
+impl Rest {
+    /// A step took so long: the next one is smaller where that was too long, and larger again where
+    /// it was short.
+    pub fn learn(&mut self, took: Duration) {
+        self.size = match took {
+            _ if took > PATIENCE => (self.size / 2).max(SMALLEST),
+            _ if took < PATIENCE / 3 => (self.size * 2).min(LARGEST),
+            _ => self.size,
+        };
+    }
+}
 
 /// What a step came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,43 +54,36 @@ pub enum Step {
     Read(usize),
     /// The request is at its end, one way or the other.
     Ended,
-    /// A stop was heard.
+    /// A stop was heard, or nothing more may be received today.
     Stopped,
+    /// It met an error, and is taken again.
+    Failed,
 }
 
 impl Pipeline {
-    /// Takes the next older messages of a selected mailbox through the pipe. `waiting`: what is left
-    /// of the request, asked of the server where it is `None`.
+    /// Takes the next older messages of a selected mailbox through the pipe, of those that are left.
     pub async fn backfill(
         &self,
         session: &mut Session,
         mailbox: &mut OpenMailbox,
         request: &Backfill,
-        waiting: &mut Option<UidSet>,
+        left: &mut Rest,
         pace: &Pace<'_>,
     ) -> Result<Step, FlowError> {
         let validity = mailbox.stored.cursor.uid_validity;
         if request.progress.is_some_and(|progress| progress.uid_validity != validity) {
             return self.give_up(request, "the mailbox was made anew meanwhile").await;
         }
-        let left = match waiting.take() {
-            Some(left) => left,
-            None => match self.find(session, mailbox, request).await? {
-                Some(found) => found,
-                None => return self
-                    .give_up(
-                        request,
-                        "the server does not say which messages there are: ask for a shorter time",
-                    )
-                    .await,
-            },
+        let uids = match left.uids.take() {
+            Some(uids) => uids,
+            None => self.find(session, mailbox, request).await?,
         };
-        if left.is_empty() {
+        if uids.is_empty() {
             self.store.end_backfill(request.id, BackfillState::Done, None).await?;
             tracing::info!(mailbox = request.mailbox, "the backfill is done");
             return Ok(Step::Ended);
         }
-        let (rest, newest) = left.split_at(left.len().saturating_sub(STEP));
+        let (rest, newest) = uids.split_at(uids.len().saturating_sub(left.size));
         let listed = self.old_mail(session, mailbox, request, &newest).await?;
         if !self.chunks(session, mailbox, &listed, pace, Mail::Old).await? {
             return Ok(Step::Stopped);
@@ -65,30 +91,26 @@ impl Pipeline {
         if let Some(below) = newest.first() {
             self.store.advance_backfill(request.id, below, newest.len() as u64).await?;
         }
-        *waiting = Some(rest);
+        left.uids = Some(rest);
         Ok(Step::Read(listed.len()))
     }
 
-    /// The messages of a request that are still to be looked at; `None` where the server's answer is
-    /// of no use.
+    /// The messages of a request that are still to be looked at.
     async fn find(
         &self,
         session: &mut Session,
         mailbox: &OpenMailbox,
         request: &Backfill,
-    ) -> Result<Option<UidSet>, FlowError> {
+    ) -> Result<UidSet, FlowError> {
         let cursor = mailbox.stored.cursor;
         let below = request.progress.map_or(cursor.next, |progress| progress.below);
-        let found = match session.search_since(request.since, below).await {
-            Err(ImapError::Protocol(_) | ImapError::Rejected { .. }) => return Ok(None),
-            found => found?,
-        };
+        let found = session.search_since(request.since, below).await?;
         if request.progress.is_none() {
             let count = found.len() as u64;
             self.store.begin_backfill(request.id, cursor.uid_validity, below, count).await?;
             tracing::info!(mailbox = request.mailbox, messages = count, "a backfill begins");
         }
-        Ok(Some(found))
+        Ok(found)
     }
 
     /// Those of the messages that concern the request and are not decided yet.
@@ -123,7 +145,11 @@ impl Step {
     /// How long to wait after a step that took so long, so that no more than `per_minute` messages
     /// are read.
     pub fn pause(self, per_minute: u32, took: Duration) -> Duration {
-        let Self::Read(messages) = self else { return Duration::ZERO };
+        let messages = match self {
+            Self::Read(messages) => messages,
+            Self::Failed => return AFTER_FAILURE,
+            Self::Ended | Self::Stopped => return Duration::ZERO,
+        };
         let due = Duration::from_millis(messages as u64 * 60_000 / u64::from(per_minute.max(1)));
         due.saturating_sub(took)
     }
@@ -132,6 +158,20 @@ impl Step {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn steps_are_as_large_as_new_mail_can_wait_for() {
+        let mut rest = Rest::default();
+        let mut sizes = |took| {
+            rest.learn(Duration::from_millis(took));
+            rest.size
+        };
+        assert_eq!(
+            [2_000, 2_000, 900, 2_000, 2_000, 2_000].map(&mut sizes),
+            [50, 25, 25, 12, 10, 10]
+        );
+        assert_eq!([300, 300, 300, 300].map(&mut sizes), [20, 40, 80, 100]);
+    }
 
     #[test]
     fn the_pause_keeps_the_rate_and_counts_the_work() {

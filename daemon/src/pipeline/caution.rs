@@ -1,8 +1,10 @@
-//! What to do about messages that cost us the connection: some servers hang up on a mail that they
-//! can not read. Asked for again and again with its neighbours, it would stop them all.
+//! What to do about listings that cost us the connection: some servers hang up on a mail whose size
+//! they can not tell. Asked for again and again with its neighbours, it would stop them all.
 //!
-//! Each time that a chunk does not come through, the next attempt asks for half as much; a single
-//! message that fails time and again is given up. It is kept in memory only: a restart begins anew.
+//! Each time that a range does not come through, the next attempt asks for half as much; a single
+//! message that fails time and again is given up. It is kept in memory only: a listing can end a
+//! connection and never the process, so a restart that begins anew loses nothing. How often messages
+//! were read stands in the store, see `groups`.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -34,16 +36,6 @@ pub(super) enum Attempt {
     AtMost(usize),
     /// Nothing: the first message has failed too often.
     GiveUpFirst,
-}
-
-impl Attempt {
-    /// How many messages it is about.
-    pub(super) fn most(self) -> usize {
-        match self {
-            Self::AtMost(most) => most,
-            Self::GiveUpFirst => 1,
-        }
-    }
 }
 
 impl Caution {
@@ -86,7 +78,8 @@ mod tests {
         let caution = Caution::default();
         let (mut next, mut connections, mut given_up) = (1, 1, Vec::new());
         while let Some(attempt) = begin(&caution, next) {
-            let end = next + u32::try_from(attempt.most()).expect("small");
+            let most = if let Attempt::AtMost(most) = attempt { most } else { 1 };
+            let end = next + u32::try_from(most).expect("small");
             match attempt {
                 Attempt::GiveUpFirst => given_up.push(next),
                 Attempt::AtMost(_) if (next..end).contains(&60) => {

@@ -1,7 +1,5 @@
 //! Recognises messages that were decided before and were only moved or copied since.
 
-use std::collections::HashSet;
-
 use triaged_core::mailbox::UidSet;
 
 use super::read::Draft;
@@ -32,9 +30,8 @@ impl Pipeline {
         };
         let places: UidSet =
             earlier.values().flatten().filter(here).map(|earlier| earlier.uid).collect();
-        let still_here: HashSet<_> =
-            session.flags(&places).await?.into_iter().map(|(uid, _)| uid).collect();
-        let is_twin = |place: &&Earlier| here(place) && still_here.contains(&place.uid);
+        let still_here = session.look(&places).await?.messages;
+        let is_twin = |place: &&Earlier| here(place) && still_here.contains_key(&place.uid);
         Ok(drafts
             .iter()
             .filter(|draft| {

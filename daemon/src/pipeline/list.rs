@@ -73,16 +73,18 @@ impl Page {
     }
 
     fn without(uid: Uid) -> Self {
-        let given_up =
-            Some(Listed { uid, size: 0, received: None, flags: Vec::new(), email: None });
+        let given_up = Some(Listed::unseen(uid));
         Self { listed: Vec::new(), empty: false, given_up, next: Some(uid.next()) }
     }
 }
 
 /// Mail from before the moment that the cursor names is passed over, and what is deleted already.
+/// Servers say when mail came in whole seconds: what came in the second of that moment is not older.
 fn concerns_us(listed: &Listed, mailbox: &OpenMailbox) -> bool {
     let not_before = mailbox.stored.cursor.not_before;
-    let old = not_before.zip(listed.received).is_some_and(|(oldest, at)| at < oldest);
+    let old = not_before
+        .zip(listed.received)
+        .is_some_and(|(oldest, at)| at.as_second() < oldest.as_second());
     let deleted = listed.flags.iter().any(|flag| flag.eq_ignore_ascii_case("\\Deleted"));
     !old && !deleted
 }

@@ -4,11 +4,16 @@
 //! UIDs of one mailbox; a stop is heard between two chunks. Nothing here knows a protocol, a
 //! database or a model: those are behind `imap`, `store` and `model`.
 
+mod allowance;
 mod backfill;
 mod caution;
 mod error;
+mod groups;
 mod known;
+mod landed;
 mod list;
+mod mark;
+mod moves;
 mod open;
 mod read;
 mod refused;
@@ -21,30 +26,33 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
-use triaged_core::config::{HistoryText, Mode};
-use triaged_core::decision::decide;
+use triaged_core::budget::Mail;
+use triaged_core::config::{HistoryText, Mode, WithoutKeywords};
+use triaged_core::decision::{Considered, Decision, Flag, Judge, Mark};
 use triaged_core::label::Keyword;
 use triaged_core::mailbox::UidSet;
-use triaged_core::outcome::Outcome;
 use triaged_core::score::Prediction;
-use triaged_core::sync;
+use triaged_core::sync::Backfill;
 
 use crate::clock::Clock;
-use crate::imap::{Listed, Selected, Session};
+use crate::imap::{Listed, MoveWay, Selected, Session};
 use crate::metrics::{Backlog, Metrics, Stage};
 use crate::model::{Answers, Classifier, ServedModel};
 use crate::pulse::Heart;
 use crate::store::{Action, PlannedMessage, Store, StoredMailbox};
 
-pub use backfill::Step;
-use caution::Attempt;
+pub use allowance::{Allowance, Traffic};
+pub use backfill::{Rest, Step};
 pub use caution::Caution;
 pub use error::FlowError;
+use groups::{Group, Manner, groups};
 use list::WINDOW;
+use mark::Basis;
 use read::Draft;
 use refused::Refused;
 pub use turn::TURNS;
 use turn::give_way;
+use write::Chunk;
 
 /// What every account's flow works with; clones are cheap.
 #[derive(Clone)]
@@ -53,6 +61,10 @@ pub struct Pipeline {
     pub store: Store,
     /// The model's queue; its answers name the model that gave them, with its keywords.
     pub classifier: Classifier,
+    /// Who decides what follows from the model's answers.
+    pub judge: Arc<dyn Judge>,
+    /// What is put on a message that can not be read.
+    pub unreadable: Keyword,
     /// Whether subjects may be stored.
     pub history_text: HistoryText,
     /// What is counted and timed.
@@ -65,19 +77,29 @@ pub struct Pipeline {
 
 /// A mailbox that the session has selected.
 pub struct OpenMailbox {
+    name: String,
     stored: StoredMailbox,
     selected: Selected,
     mode: Mode,
+    without_keywords: WithoutKeywords,
     refused: Refused,
+    /// Whether keywords are labels there, which every mailbox takes.
+    has_labels: bool,
+    /// How messages can be taken out of it.
+    way: Option<MoveWay>,
+    /// Messages in it that can not be read.
+    quarantined: u64,
 }
 
-/// Which mail goes through the pipe.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Mail {
-    /// From the cursor on.
-    New,
-    /// From before the cursor, because somebody asked for it.
-    Old,
+/// What is to be done in a mailbox.
+#[derive(Debug, Clone, Default)]
+pub struct Terms {
+    /// How much older mail is classified at the first start.
+    pub backfill: Backfill,
+    /// Whether decisions are written.
+    pub mode: Mode,
+    /// What is done where it stores no keywords.
+    pub without_keywords: WithoutKeywords,
 }
 
 /// What a catch-up found.
@@ -99,12 +121,9 @@ pub struct Pace<'a> {
     pub backlog: &'a Backlog,
     /// Which listings earlier connections died of.
     pub listing: &'a Caution,
-    /// Which messages earlier connections died of.
-    pub reading: &'a Caution,
+    /// How much may still be received today.
+    pub allowance: &'a Allowance,
 }
-
-/// Why a message was given up.
-const GIVEN_UP: &str = "each attempt to read it ended the connection";
 
 /// How long one chunk may take: its commands at their deadlines, and the model on a busy machine.
 const CHUNK_TIME: Duration = Duration::from_mins(15);
@@ -115,8 +134,13 @@ impl OpenMailbox {
         self.selected.read_only
     }
 
+    /// How many messages in it can not be read, as of the last look.
+    pub fn quarantined(&self) -> u64 {
+        self.quarantined
+    }
+
     /// The keywords that are not written to it for now, with the reason.
-    pub fn disabled_keywords(&self) -> impl Iterator<Item = (&Keyword, &'static str)> {
+    pub fn disabled_keywords(&self) -> impl Iterator<Item = (&Flag, &'static str)> {
         self.refused.all()
     }
 }
@@ -131,7 +155,7 @@ impl Caught {
 
 impl Pipeline {
     /// Takes all new messages of a selected mailbox through the pipe, or as many as are done when
-    /// a stop is heard.
+    /// a stop is heard or nothing more may be received today.
     pub async fn catch_up(
         &self,
         session: &mut Session,
@@ -141,19 +165,25 @@ impl Pipeline {
         let decided = self.store.decided_uids(&mailbox.stored).await?;
         let mut caught = Caught::default();
         let mut window = WINDOW;
+        if !self.take_up(session, mailbox, pace).await? {
+            return Ok(caught);
+        }
         loop {
             pace.heart.beat(CHUNK_TIME);
             let range = self.list(session, mailbox, &decided, window, pace).await?;
             window = range.window_after(window);
             caught.add(&range.listed);
             if let Some(given_up) = &range.given_up {
-                let drafts = vec![read::unreadable(given_up, &GIVEN_UP)];
+                let drafts = vec![self.given_up(given_up)];
                 self.chunk(session, mailbox, &[], &given_up.uid.into(), drafts, Mail::New).await?;
             }
             if !self.chunks(session, mailbox, &range.listed, pace, Mail::New).await? {
                 return Ok(caught);
             }
-            let Some(next) = range.next else { return Ok(caught) };
+            let Some(next) = range.next else {
+                mailbox.quarantined = self.store.quarantined(&mailbox.stored).await?;
+                return Ok(caught);
+            };
             if pace.stop.is_cancelled() {
                 return Ok(caught);
             }
@@ -161,7 +191,8 @@ impl Pipeline {
         }
     }
 
-    /// Takes the listed messages through the pipe, chunk by chunk; `false` when a stop was heard.
+    /// Takes the listed messages through the pipe, chunk by chunk; `false` when a stop was heard, or
+    /// nothing more may be received today.
     async fn chunks(
         &self,
         session: &mut Session,
@@ -170,46 +201,111 @@ impl Pipeline {
         pace: &Pace<'_>,
         mail: Mail,
     ) -> Result<bool, FlowError> {
+        if listed.is_empty() {
+            return Ok(true);
+        }
+        let attempts = self.store.attempts(&mailbox.stored).await?;
+        let sizes = listed.iter().map(|listed| (listed.uid, listed.fetch_size()));
         let mut waiting = listed.len();
-        for chunk in sync::chunks(listed.iter().map(|listed| (listed.uid, listed.fetch_size()))) {
-            let mut rest = chunk;
-            while let Some(first) = rest.first() {
-                pace.backlog.set(waiting);
-                let Some(turn) = self.turn(pace).await else { return Ok(false) };
-                let Some(attempt) = pace.reading.begin(mailbox.stored.id, first, rest.len()) else {
-                    break;
-                };
-                let (uids, later) = rest.split_at(attempt.most());
-                let drafts = self.drafts(session, listed, &uids, attempt);
-                let (drafts, kept) = give_way(drafts, turn).await;
-                let drafts = drafts?;
-                pace.reading.came_through();
-                let Some(_turn) = self.again(kept, pace).await else { return Ok(false) };
-                self.chunk(session, mailbox, listed, &uids, drafts, mail).await?;
-                waiting = waiting.saturating_sub(uids.len());
-                rest = later;
+        for group in groups(sizes, &attempts) {
+            pace.backlog.set(waiting);
+            if pace.allowance.spent(mail, self.clock.now()).is_some() {
+                return Ok(false);
             }
+            waiting = waiting.saturating_sub(group.uids.len());
+            if !self.group(session, mailbox, Some(listed), &group, pace, mail).await? {
+                return Ok(false);
+            }
+            self.count_traffic(pace.allowance, mailbox.stored.account).await?;
+            session.heed()?;
         }
         pace.backlog.set(0);
         Ok(true)
     }
 
-    /// Fetches and reads messages, unless they were given up.
+    /// Takes up what lies behind the cursor and is not decided: messages that failed and let others
+    /// go first, and those from quarantine that somebody wants to be tried again.
+    async fn take_up(
+        &self,
+        session: &mut Session,
+        mailbox: &mut OpenMailbox,
+        pace: &Pace<'_>,
+    ) -> Result<bool, FlowError> {
+        let mut attempts = self.store.attempts(&mailbox.stored).await?;
+        attempts.retain(|uid, _| *uid < mailbox.stored.cursor.next);
+        // Their sizes are not known, and a listing may be what they fail at.
+        for group in groups(attempts.keys().map(|uid| (*uid, 0)), &attempts) {
+            if !self.group(session, mailbox, None, &group, pace, Mail::Old).await? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Takes messages through the pipe that are read together; `listed` where they were listed
+    /// already. `false` when a stop was heard.
+    async fn group(
+        &self,
+        session: &mut Session,
+        mailbox: &mut OpenMailbox,
+        listed: Option<&[Listed]>,
+        group: &Group,
+        pace: &Pace<'_>,
+        mail: Mail,
+    ) -> Result<bool, FlowError> {
+        let Some(turn) = self.turn(pace).await else { return Ok(false) };
+        if group.manner != Manner::GiveUp {
+            self.store.begin_reading(&mailbox.stored, &group.uids).await?;
+        }
+        let listed = match listed {
+            Some(listed) => listed.to_vec(),
+            None if group.manner == Manner::GiveUp => {
+                group.uids.iter().map(Listed::unseen).collect()
+            }
+            None => session.fetch_listed(&group.uids).await?,
+        };
+        let drafts = self.drafts(session, &listed, group);
+        let (drafts, kept) = give_way(drafts, turn).await;
+        let drafts = drafts?;
+        let Some(_turn) = self.again(kept, pace).await else { return Ok(false) };
+        let read: UidSet = drafts.iter().map(|draft| draft.uid).collect();
+        self.chunk(session, mailbox, &listed, &group.uids, drafts, mail).await?;
+        let gone: UidSet = group.uids.iter().filter(|uid| !read.contains(*uid)).collect();
+        if !gone.is_empty() {
+            self.store.forget_attempts(&mailbox.stored, &gone).await?;
+        }
+        Ok(true)
+    }
+
+    /// Fetches and reads messages, unless they are given up. Of those that the server does not give
+    /// the header is asked for; who has not even that is given up.
     async fn drafts(
         &self,
         session: &mut Session,
         listed: &[Listed],
-        uids: &UidSet,
-        attempt: Attempt,
+        group: &Group,
     ) -> Result<Vec<Draft>, FlowError> {
-        if attempt == Attempt::GiveUpFirst {
-            let given_up = listed.iter().filter(|listed| uids.contains(listed.uid));
-            return Ok(given_up.map(|listed| read::unreadable(listed, &GIVEN_UP)).collect());
+        let of_group = |uids: &UidSet| -> Vec<Listed> {
+            listed.iter().filter(|listed| uids.contains(listed.uid)).cloned().collect()
+        };
+        if group.manner == Manner::GiveUp {
+            return Ok(of_group(&group.uids).iter().map(|listed| self.given_up(listed)).collect());
         }
         let timer = self.metrics.stage(Stage::Fetch);
-        let fetched = session.fetch_messages(uids).await?;
+        let (mut fetched, without_text) = if group.manner == Manner::HeaderOnly {
+            (Vec::new(), group.uids.clone())
+        } else {
+            let all = session.fetch_messages(&group.uids).await?;
+            let (whole, refused): (Vec<_>, Vec<_>) =
+                all.into_iter().partition(|fetched| fetched.content.is_ok());
+            (whole, refused.iter().map(|fetched| fetched.uid).collect())
+        };
+        if !without_text.is_empty() {
+            fetched.extend(session.fetch_headers(&without_text).await?);
+            fetched.sort_by_key(|fetched| fetched.uid);
+        }
         timer.done(fetched.len());
-        self.read(listed, fetched).await
+        self.read(listed, fetched, without_text).await
     }
 
     /// Decides about messages, writes the decisions down, and does and settles what follows.
@@ -227,9 +323,7 @@ impl Pipeline {
         let planned: Vec<PlannedMessage> = drafts
             .into_iter()
             .zip(predictions)
-            .map(|(draft, prediction)| {
-                self.planned(draft, prediction, &model, &known, mailbox.mode)
-            })
+            .map(|(draft, prediction)| self.planned(draft, prediction, &model, &known, mailbox))
             .collect();
         let timer = self.metrics.stage(Stage::Plan);
         let effects = self.store.plan(&mailbox.stored, &planned, self.clock.now()).await?;
@@ -239,10 +333,14 @@ impl Pipeline {
         // The cursor tells how far new mail is settled; older mail lies behind it. Nor does it say
         // how quick we are.
         let (next, fresh) = match mail {
-            Mail::New => (last.next(), listed),
+            // Messages that failed come behind later ones.
+            Mail::New => (last.next().max(mailbox.stored.cursor.next), listed),
             Mail::Old => (mailbox.stored.cursor.next, &[][..]),
         };
-        self.write(session, mailbox, effects, next, fresh, &model).await
+        let mod_seqs: Option<Vec<u64>> = listed.iter().map(|listed| listed.mod_seq).collect();
+        let basis = Basis::Fresh(mod_seqs.and_then(|all| all.into_iter().max()));
+        let chunk = Chunk { next, listed: fresh, basis };
+        self.write(session, mailbox, effects, &chunk, &model).await
     }
 
     /// The model's answers for the drafts that are not known, in the order of the drafts; and the
@@ -283,17 +381,35 @@ impl Pipeline {
         prediction: Option<Prediction>,
         model: &ServedModel,
         known: &UidSet,
-        mode: Mode,
+        mailbox: &OpenMailbox,
     ) -> PlannedMessage {
-        let action = match mode {
+        let action = match mailbox.mode {
             _ if known.contains(draft.uid) => Action::Skip,
             Mode::Label => Action::Label,
             Mode::Shadow => Action::Shadow,
         };
-        let add = prediction
-            .as_ref()
-            .map(|prediction| decide(draft.uid, prediction, &model.keywords, &draft.flags).add)
-            .unwrap_or_default();
+        let decision = prediction.as_ref().map(|prediction| {
+            self.judge.judge(&Considered {
+                mailbox: &mailbox.name,
+                flags: &draft.flags,
+                prediction,
+                keywords: &model.keywords,
+            })
+        });
+        let mut decision = decision.unwrap_or_default();
+        if let Some(prediction) = &prediction
+            && mailbox.stores_none_of(model.keywords.all())
+        {
+            let instead = &mailbox.without_keywords;
+            decision = instead.instead_of(decision, prediction, &draft.flags);
+        }
+        decision.move_to.take_if(|target| target.mailbox == mailbox.name);
+        let is_marked = draft.flags.iter().any(|flag| self.unreadable.matches(flag));
+        if draft.given_up {
+            decision = Decision::adding([self.unreadable.clone()]);
+        } else if is_marked && action != Action::Skip {
+            decision.marks.push(Mark::Remove(self.unreadable.clone()));
+        }
         PlannedMessage {
             uid: draft.uid,
             identity: draft.identity,
@@ -303,7 +419,8 @@ impl Pipeline {
             model: prediction.is_some().then(|| model.version.clone()),
             prediction,
             defects: draft.defects,
-            add,
+            decision,
+            quarantined: draft.given_up,
         }
     }
 
@@ -315,7 +432,9 @@ impl Pipeline {
             for head in message.prediction.iter().flat_map(|prediction| &prediction.heads) {
                 self.metrics.answered(&head.head, &head.label, head.abstained);
             }
-            if message.outcome() != Outcome::Pending {
+            // What is still to be done is counted when it is settled.
+            let settled = message.action == Action::Label && !message.decision.is_empty();
+            if !settled {
                 self.metrics.message(message.outcome());
             }
         }

@@ -3,13 +3,12 @@
 
 use std::collections::HashMap;
 
-use triaged_core::config::Mode;
 use triaged_core::mailbox::{Uid, UidSet};
-use triaged_core::sync::{self, Backfill, Cursor, MailboxState, SyncPlan};
+use triaged_core::sync::{self, Cursor, MailboxState, SyncPlan};
 
 use super::refused::Refused;
-use super::{FlowError, OpenMailbox, Pipeline};
-use crate::imap::{ImapError, Selected, Session};
+use super::{Draft, FlowError, OpenMailbox, Pipeline, Terms};
+use crate::imap::{ImapError, Listed, Selected, Session};
 use crate::store::{Account, Marks, Remarks, StoredMailbox};
 
 /// Messages by which a mailbox with another name is recognised.
@@ -25,8 +24,7 @@ impl Pipeline {
         session: &mut Session,
         account: Account,
         name: &str,
-        backfill: Backfill,
-        mode: Mode,
+        terms: &Terms,
     ) -> Result<OpenMailbox, FlowError> {
         let selected = session.select(name).await?;
         let stored = match self.store.mailbox(account.id, name).await? {
@@ -34,10 +32,13 @@ impl Pipeline {
             stored => stored,
         };
         let cursor = stored.map(|mailbox| mailbox.cursor);
-        let plan = sync::plan_sync(cursor, selected.status, backfill, account.first_start);
+        let plan = sync::plan_sync(cursor, selected.status, terms.backfill, account.first_start);
         let stored = match (plan, stored) {
             (SyncPlan::Continue(_), Some(stored)) => {
                 self.still_true(session, name, stored, &selected).await?
+            }
+            (SyncPlan::Begin(cursor), Some(stored)) if same_generation(&stored, cursor) => {
+                self.gone_back(session, name, stored, cursor.next).await?
             }
             (SyncPlan::Continue(cursor) | SyncPlan::Begin(cursor), _) => {
                 self.store.begin_mailbox(account.id, name, cursor).await?
@@ -51,7 +52,17 @@ impl Pipeline {
         };
         let Selected { object_id, highest_mod_seq, .. } = selected.clone();
         self.store.remark(stored.id, &Remarks { object_id, highest_mod_seq }).await?;
-        let mut mailbox = OpenMailbox { stored, selected, mode, refused: Refused::default() };
+        let mut mailbox = OpenMailbox {
+            name: name.to_owned(),
+            stored,
+            selected,
+            mode: terms.mode,
+            without_keywords: terms.without_keywords.clone(),
+            refused: Refused::default(),
+            has_labels: session.has_labels(),
+            way: session.move_way(),
+            quarantined: 0,
+        };
         self.finish_pending(session, &mut mailbox).await?;
         Ok(mailbox)
     }
@@ -65,10 +76,11 @@ impl Pipeline {
     ) -> Result<bool, FlowError> {
         let Some(stored) = self.store.mailbox(account.id, name).await? else { return Ok(false) };
         let before = self.store.remarks(stored.id).await?.highest_mod_seq;
-        let went_back = went_back(before, state.highest_mod_seq);
+        let went_back = sync::went_back(before, state.highest_mod_seq);
         Ok(!went_back
             && state.is_settled(&stored.cursor)
-            && self.store.pending(&stored).await?.is_empty())
+            && self.store.pending(&stored).await?.is_empty()
+            && self.store.attempts(&stored).await?.is_empty())
     }
 
     /// A mailbox that was known under a name that is gone: it keeps what was settled in it. The
@@ -109,12 +121,11 @@ impl Pipeline {
             return Ok(false);
         }
         let latest = self.store.latest(stored, TO_RECOGNISE).await?;
-        Ok(self.first_other(session, &latest).await?.is_none())
+        Ok(self.compare(session, &latest).await?.iter().all(|(_, same)| *same))
     }
 
-    /// The mailbox as it is known, unless the server went back to an earlier state and has given
-    /// UIDs out again that were decided: mod-sequences only grow (RFC 7162 §3.1.2.2). Then all is
-    /// looked at anew from the first message on that is another one.
+    /// The mailbox as it is known, unless its mod-sequences say that the server went back to an
+    /// earlier state: it may have given UIDs out again that were decided.
     async fn still_true(
         &self,
         session: &mut Session,
@@ -123,39 +134,51 @@ impl Pipeline {
         selected: &Selected,
     ) -> Result<StoredMailbox, FlowError> {
         let before = self.store.remarks(stored.id).await?.highest_mod_seq;
-        if !went_back(before, selected.highest_mod_seq) {
-            return Ok(stored);
+        if sync::went_back(before, selected.highest_mod_seq) {
+            return self.gone_back(session, name, stored, stored.cursor.next).await;
         }
+        Ok(stored)
+    }
+
+    /// The server has gone back to an earlier state, and `next` is where it goes on. From the first
+    /// message on that is another one than was decided under its UID, all is looked at anew; what
+    /// is as it was stays decided, also where the server's numbers say otherwise.
+    async fn gone_back(
+        &self,
+        session: &mut Session,
+        name: &str,
+        stored: StoredMailbox,
+        next: Uid,
+    ) -> Result<StoredMailbox, FlowError> {
         let latest = self.store.latest(&stored, TO_COMPARE).await?;
-        let other = self.first_other(session, &latest).await?;
+        let compared = self.compare(session, &latest).await?;
+        let other = compared.iter().find(|(_, same)| !same).map(|(uid, _)| *uid);
+        let same = compared.iter().take_while(|(_, same)| *same).last().map(|(uid, _)| uid.next());
+        let next = other.unwrap_or_else(|| same.map_or(next, |same| same.max(next)));
         tracing::warn!(
             mailbox = name,
-            from_uid = other.map(Uid::get),
-            "the server has gone back to an earlier state of the mailbox; what was decided is compared with what is there"
+            from_uid = next.get(),
+            "the server has gone back to an earlier state of the mailbox: it is looked at anew from there on"
         );
-        let Some(next) = other else { return Ok(stored) };
         let cursor = Cursor { next, ..stored.cursor };
         Ok(self.store.begin_mailbox(stored.account, name, cursor).await?)
     }
 
-    /// The first of these messages in the selected mailbox that is not the one that is known under
-    /// its UID. Those that are gone say nothing.
-    async fn first_other(
+    /// Which of these messages of the selected mailbox are the ones that are known under their UIDs.
+    /// Those that are gone, or by which nothing can be told, are left out.
+    async fn compare(
         &self,
         session: &mut Session,
         known: &[(Uid, Marks)],
-    ) -> Result<Option<Uid>, FlowError> {
+    ) -> Result<Vec<(Uid, bool)>, FlowError> {
         let uids: UidSet = known.iter().map(|(uid, _)| *uid).collect();
         let found = self.marks(session, &uids).await?;
-        let other = known.iter().find(|(uid, then)| {
-            let differ =
-                |now: &Marks| match (then.email.zip(now.email), then.identity.zip(now.identity)) {
-                    (Some((then, now)), _) | (None, Some((then, now))) => then != now,
-                    (None, None) => false,
-                };
-            found.get(uid).is_some_and(differ)
-        });
-        Ok(other.map(|(uid, _)| *uid))
+        let same = |(uid, then): &(Uid, Marks)| {
+            let now = found.get(uid)?;
+            let pair = then.email.zip(now.email).or(then.identity.zip(now.identity));
+            pair.map(|(then, now)| (*uid, then == now))
+        };
+        Ok(known.iter().filter_map(same).collect())
     }
 
     /// By what these messages are recognised, those that are still there.
@@ -166,24 +189,23 @@ impl Pipeline {
     ) -> Result<HashMap<Uid, Marks>, FlowError> {
         let listed = session.fetch_listed(uids).await?;
         if listed.iter().all(|one| one.email.is_some()) {
-            let mark = |one: &crate::imap::Listed| Marks {
+            let mark = |one: &Listed| Marks {
                 identity: None,
                 email: one.email.as_deref().map(|email| self.store.email(email)),
             };
             return Ok(listed.iter().map(|one| (one.uid, mark(one))).collect());
         }
         let fetched = session.fetch_messages(uids).await?;
-        let drafts = self.read(&listed, fetched).await?;
-        let marks = |draft: super::Draft| {
-            (draft.uid, Marks { identity: draft.identity, email: draft.email })
-        };
+        let drafts = self.read(&listed, fetched, UidSet::default()).await?;
+        let marks =
+            |draft: Draft| (draft.uid, Marks { identity: draft.identity, email: draft.email });
         Ok(drafts.into_iter().map(marks).collect())
     }
 }
 
-/// Whether a server has fewer mod-sequences than before, or none any more.
-fn went_back(before: Option<u64>, now: Option<u64>) -> bool {
-    before.is_some_and(|before| now.is_none_or(|now| now < before))
+/// Whether a cursor is about the UIDs that are known.
+fn same_generation(stored: &StoredMailbox, cursor: Cursor) -> bool {
+    stored.cursor.uid_validity == cursor.uid_validity
 }
 
 async fn is_gone(session: &mut Session, name: &str) -> Result<bool, ImapError> {
@@ -191,18 +213,5 @@ async fn is_gone(session: &mut Session, name: &str) -> Result<bool, ImapError> {
         Err(ImapError::MailboxGone(_)) => Ok(true),
         Err(error) if error.ends_connection() => Err(error),
         _ => Ok(false),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::went_back;
-
-    #[test]
-    fn mod_sequences_only_grow() {
-        assert!(went_back(Some(9), Some(8)) && went_back(Some(9), None));
-        assert!(
-            !went_back(Some(9), Some(9)) && !went_back(None, None) && !went_back(None, Some(1))
-        );
     }
 }

@@ -1,10 +1,9 @@
 //! From the bytes that the server sent to the text that the model reads.
 
 use std::collections::HashMap;
-use std::fmt;
 
 use triaged_core::document;
-use triaged_core::mailbox::Uid;
+use triaged_core::mailbox::{Uid, UidSet};
 use triaged_core::message::{self, Message};
 
 use super::{FlowError, Pipeline};
@@ -23,14 +22,18 @@ pub(super) struct Draft {
     pub(super) email: Option<Identity>,
     pub(super) flags: Vec<String>,
     pub(super) defects: Vec<&'static str>,
+    /// It can not be read, and was tried often enough.
+    pub(super) given_up: bool,
 }
 
 impl Pipeline {
-    /// Parses and renders a chunk on a thread of its own: a hostile message may take its time.
+    /// Parses and renders a chunk on a thread of its own: a hostile message may take its time. Of
+    /// those `without_text` only the header came.
     pub(super) async fn read(
         &self,
         listed: &[Listed],
         fetched: Vec<Fetched>,
+        without_text: UidSet,
     ) -> Result<Vec<Draft>, FlowError> {
         let listed: HashMap<Uid, Listed> =
             listed.iter().map(|listed| (listed.uid, listed.clone())).collect();
@@ -40,7 +43,11 @@ impl Pipeline {
                 .into_iter()
                 .filter_map(|fetched| {
                     let listed = listed.get(&fetched.uid)?;
-                    Some(pipeline.draft(listed, fetched))
+                    let mut draft = pipeline.draft(listed, fetched);
+                    if without_text.contains(draft.uid) && !draft.given_up {
+                        draft.defects.push("header-only");
+                    }
+                    Some(draft)
                 })
                 .collect()
         });
@@ -50,7 +57,10 @@ impl Pipeline {
     fn draft(&self, listed: &Listed, fetched: Fetched) -> Draft {
         let raw = match fetched.content {
             Ok(raw) => raw,
-            Err(error) => return unreadable(listed, &error),
+            Err(error) => {
+                tracing::warn!(uid = listed.uid.get(), %error, "the server gives neither the text of a message nor its header");
+                return self.given_up(listed);
+            }
         };
         let timer = self.metrics.stage(Stage::Parse);
         let message = message::parse(&raw, listed.size);
@@ -59,28 +69,51 @@ impl Pipeline {
         let text = document::render(&message);
         timer.done(1);
         let Message { subject, message_id, defects, .. } = message;
+        let identity = self.identity(&raw, message_id.as_deref(), listed.size);
         Draft {
             uid: listed.uid,
             text: Some(text),
             subject,
-            identity: message_id.map(|id| self.store.identity(&id, listed.size)),
+            identity,
             email: listed.email.as_deref().map(|email| self.store.email(email)),
             flags: listed.flags.clone(),
             defects: defects.iter().map(|defect| defect.as_str()).collect(),
+            given_up: false,
         }
     }
-}
 
-/// A message that the server shows and does not give: it gets no label, and its neighbours theirs.
-pub(super) fn unreadable(listed: &Listed, error: &dyn fmt::Display) -> Draft {
-    tracing::warn!(uid = listed.uid.get(), %error, "a message can not be read");
-    Draft {
-        uid: listed.uid,
-        text: None,
-        subject: String::new(),
-        identity: None,
-        email: None,
-        flags: listed.flags.clone(),
-        defects: vec!["unreadable"],
+    /// How a message is recognised wherever it is moved: by its Message-ID, else by its whole header.
+    /// `raw` begins with the header. `None` where it has neither.
+    pub(super) fn identity(
+        &self,
+        raw: &[u8],
+        message_id: Option<&str>,
+        size: u64,
+    ) -> Option<Identity> {
+        if let Some(id) = message_id {
+            return Some(self.store.identity(id.as_bytes(), size));
+        }
+        let ends = [&b"\r\n\r\n"[..], b"\n\n"];
+        let end = ends.iter().filter_map(|end| raw.windows(end.len()).position(|at| at == *end));
+        let header = raw.get(..end.min()?)?;
+        (!header.trim_ascii().is_empty()).then(|| self.store.identity(header, size))
+    }
+
+    /// A message that can not be read: it gets the mark that says so, and its neighbours their labels.
+    pub(super) fn given_up(&self, listed: &Listed) -> Draft {
+        tracing::warn!(
+            uid = listed.uid.get(),
+            "a message can not be read and is left alone; `triaged retry` tries it again"
+        );
+        Draft {
+            uid: listed.uid,
+            text: None,
+            subject: String::new(),
+            identity: None,
+            email: listed.email.as_deref().map(|email| self.store.email(email)),
+            flags: listed.flags.clone(),
+            defects: vec!["unreadable"],
+            given_up: true,
+        }
     }
 }

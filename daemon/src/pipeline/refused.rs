@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
-use triaged_core::label::Keyword;
+use triaged_core::decision::Flag;
 
 use crate::store::EffectState;
 
@@ -17,12 +17,12 @@ const PAUSE: SignedDuration = SignedDuration::from_hours(1);
 /// What one mailbox has refused.
 #[derive(Debug, Default)]
 pub(super) struct Refused {
-    keywords: BTreeMap<Keyword, (Timestamp, EffectState)>,
+    keywords: BTreeMap<Flag, (Timestamp, EffectState)>,
 }
 
 impl Refused {
     /// How an effect ends that would write this keyword; `None` where it may be tried.
-    pub(super) fn state_of(&self, keyword: &Keyword) -> Option<EffectState> {
+    pub(super) fn state_of(&self, keyword: &Flag) -> Option<EffectState> {
         let (_, state) = self.keywords.get(keyword)?;
         // What PERMANENTFLAGS say is asked each time, and may have changed.
         (*state == EffectState::Rejected).then_some(*state)
@@ -37,13 +37,13 @@ impl Refused {
     /// least one refused; those that are new here are given back with the reason.
     pub(super) fn learn(
         &mut self,
-        states: &[(&Keyword, EffectState)],
+        states: &[(Flag, EffectState)],
         now: Timestamp,
-    ) -> Vec<(Keyword, &'static str)> {
-        let kept: BTreeSet<&Keyword> = states
+    ) -> Vec<(Flag, &'static str)> {
+        let kept: BTreeSet<&Flag> = states
             .iter()
             .filter(|(_, state)| *state == EffectState::Done)
-            .map(|(keyword, _)| *keyword)
+            .map(|(keyword, _)| keyword)
             .collect();
         for keyword in &kept {
             self.keywords.remove(*keyword);
@@ -52,17 +52,17 @@ impl Refused {
         for (keyword, state) in states {
             if let Some(reason) = reason(*state)
                 && !kept.contains(keyword)
-                && !self.keywords.contains_key(*keyword)
+                && !self.keywords.contains_key(keyword)
             {
-                self.keywords.insert((*keyword).clone(), (now, *state));
-                new.push(((*keyword).clone(), reason));
+                self.keywords.insert(keyword.clone(), (now, *state));
+                new.push((keyword.clone(), reason));
             }
         }
         new
     }
 
     /// The keywords that are left out, with the reason.
-    pub(super) fn all(&self) -> impl Iterator<Item = (&Keyword, &'static str)> {
+    pub(super) fn all(&self) -> impl Iterator<Item = (&Flag, &'static str)> {
         self.keywords.iter().filter_map(|(keyword, (_, state))| Some((keyword, reason(*state)?)))
     }
 }
@@ -86,9 +86,8 @@ mod tests {
         refused: &mut Refused,
         states: &[(&str, EffectState)],
         second: i64,
-    ) -> Vec<(Keyword, &'static str)> {
-        let keywords: Vec<Keyword> = states.iter().map(|(name, _)| keyword(name)).collect();
-        let states: Vec<_> = keywords.iter().zip(states.iter().map(|(_, state)| *state)).collect();
+    ) -> Vec<(Flag, &'static str)> {
+        let states: Vec<_> = states.iter().map(|(name, state)| (keyword(name), *state)).collect();
         refused.learn(&states, at(second))
     }
 
@@ -96,8 +95,8 @@ mod tests {
         Timestamp::from_second(second).expect("in range")
     }
 
-    fn keyword(name: &str) -> Keyword {
-        name.parse().expect("valid")
+    fn keyword(name: &str) -> Flag {
+        Flag::Keyword(name.parse().expect("valid"))
     }
 
     #[test]

@@ -1,18 +1,27 @@
-//! Writing what was planned, and believing only what the server shows afterwards.
-
-use std::collections::{BTreeMap, HashMap};
+//! Doing what was planned and settling it: marks, then moves, then the cursor.
 
 use triaged_core::config::Mode;
-use triaged_core::decision::{Decision, merge};
+use triaged_core::decision::{Flag, Mark};
 use triaged_core::label::{Keyword, KeywordMap};
-use triaged_core::mailbox::{Uid, UidSet};
+use triaged_core::mailbox::Uid;
 use triaged_core::outcome::Outcome;
 
+use super::mark::{Basis, Ended};
 use super::{FlowError, OpenMailbox, Pipeline};
 use crate::imap::{Listed, Session};
 use crate::metrics::Stage;
 use crate::model::ServedModel;
 use crate::store::{EffectState, PendingEffect};
+
+/// What is settled together with effects, and what is known of their messages.
+pub(super) struct Chunk<'a> {
+    /// Where the cursor goes.
+    pub(super) next: Uid,
+    /// New messages as they were listed; they say how quick we are.
+    pub(super) listed: &'a [Listed],
+    /// What the decisions were made on.
+    pub(super) basis: Basis,
+}
 
 impl Pipeline {
     /// Applies what an earlier life planned, as it was decided, without asking the model again.
@@ -39,7 +48,8 @@ impl Pipeline {
         }
         tracing::info!(effects = effects.len(), "finishing what was decided before the restart");
         let model = self.classifier.model();
-        self.write(session, mailbox, effects, next, &[], &model).await
+        let chunk = Chunk { next, listed: &[], basis: Basis::Stale };
+        self.write(session, mailbox, effects, &chunk, &model).await
     }
 
     /// Applies effects, reads back what the server keeps, and settles both with the cursor. What
@@ -49,99 +59,37 @@ impl Pipeline {
         session: &mut Session,
         mailbox: &mut OpenMailbox,
         effects: Vec<PendingEffect>,
-        next: Uid,
-        listed: &[Listed],
+        chunk: &Chunk<'_>,
         model: &ServedModel,
     ) -> Result<(), FlowError> {
-        let timer = self.metrics.stage(Stage::Apply);
         let now = self.clock.now();
         mailbox.refused.forget_old(now);
-        self.apply(session, mailbox, &effects).await?;
-        timer.done(effects.len());
-        let timer = self.metrics.stage(Stage::Verify);
-        let states = self.verify(session, mailbox, effects).await?;
-        let ended: Vec<_> =
-            states.iter().map(|(effect, state)| (&effect.keyword, *state)).collect();
-        for (keyword, reason) in mailbox.refused.learn(&ended, now) {
-            tracing::warn!(%keyword, reason, "a keyword is not written to this mailbox for an hour");
-        }
-        timer.done(states.len());
+        let (marks, moves): (Vec<_>, Vec<_>) =
+            effects.into_iter().partition(|effect| effect.mark().is_some());
+        let mut ended = self.mark(session, mailbox, marks, chunk.basis, &model.keywords).await?;
+        learn(mailbox, &ended, now);
+        let moved = self.move_all(session, mailbox, &ended, moves).await?;
+        ended.extend(moved);
         let timer = self.metrics.stage(Stage::Settle);
         let now = self.clock.now();
-        let outcomes = self.store.settle(&mut mailbox.stored, next, &states, now).await?;
+        let outcomes = self.store.settle(&mut mailbox.stored, chunk.next, &ended, now).await?;
         timer.done(outcomes.len());
         self.metrics.succeeded(now);
-        self.count_settled(&states, &outcomes, listed, &model.keywords);
+        self.count_settled(&ended, &outcomes, chunk.listed, &model.keywords);
         Ok(())
-    }
-
-    async fn apply(
-        &self,
-        session: &mut Session,
-        mailbox: &OpenMailbox,
-        effects: &[PendingEffect],
-    ) -> Result<(), FlowError> {
-        let mut by_uid: BTreeMap<Uid, Vec<Keyword>> = BTreeMap::new();
-        for effect in effects {
-            if permitted(mailbox, &effect.keyword).is_none() {
-                by_uid.entry(effect.uid).or_default().push(effect.keyword.clone());
-            }
-        }
-        let decisions: Vec<Decision> =
-            by_uid.into_iter().map(|(uid, add)| Decision { uid, add }).collect();
-        for change in merge(&decisions) {
-            let accepted = session.add_keywords(&change.uids, &change.add).await?;
-            if !accepted.is_ok() && change.add.len() > 1 {
-                // One keyword that the mailbox can not take must not cost the others.
-                for keyword in change.add {
-                    session.add_keywords(&change.uids, &[keyword]).await?;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// A tagged OK does not mean that a keyword is stored, so each message's flags are read back.
-    async fn verify(
-        &self,
-        session: &mut Session,
-        mailbox: &OpenMailbox,
-        effects: Vec<PendingEffect>,
-    ) -> Result<Vec<(PendingEffect, EffectState)>, FlowError> {
-        let written: UidSet = effects
-            .iter()
-            .filter(|effect| permitted(mailbox, &effect.keyword).is_none())
-            .map(|effect| effect.uid)
-            .collect();
-        let flags: HashMap<Uid, Vec<String>> = session.flags(&written).await?.into_iter().collect();
-        let state = |effect: &PendingEffect| {
-            permitted(mailbox, &effect.keyword).unwrap_or_else(|| match flags.get(&effect.uid) {
-                None => EffectState::Gone,
-                Some(flags) if flags.iter().any(|flag| effect.keyword.matches(flag)) => {
-                    EffectState::Done
-                }
-                Some(_) => EffectState::Rejected,
-            })
-        };
-        Ok(effects
-            .into_iter()
-            .map(|effect| {
-                let state = state(&effect);
-                (effect, state)
-            })
-            .collect())
     }
 
     fn count_settled(
         &self,
-        states: &[(PendingEffect, EffectState)],
+        states: &Ended,
         outcomes: &[(Uid, Outcome)],
         listed: &[Listed],
         keywords: &KeywordMap,
     ) {
         for (effect, state) in states {
             if *state == EffectState::Done
-                && let Some((head, label)) = keywords.label_of(&effect.keyword)
+                && let Some(Mark::Add(Flag::Keyword(keyword))) = effect.mark()
+                && let Some((head, label)) = keywords.label_of(keyword)
             {
                 self.metrics.label_written(head, label);
             }
@@ -150,29 +98,53 @@ impl Pipeline {
         for (uid, outcome) in outcomes {
             self.metrics.message(*outcome);
             let received = listed.iter().find(|listed| listed.uid == *uid).and_then(|l| l.received);
-            if let (Outcome::Labelled, Some(received)) = (outcome, received) {
+            if let (Outcome::Labelled | Outcome::Moved, Some(received)) = (outcome, received) {
                 self.metrics.delivered_to_labelled(received, now);
             }
         }
-        let refused = outcomes.iter().filter(|(_, outcome)| *outcome != Outcome::Labelled);
+        let fine = [Outcome::Labelled, Outcome::Moved, Outcome::Unlabelled];
+        let refused = outcomes.iter().filter(|(_, outcome)| !fine.contains(outcome));
         if let Some((uid, outcome)) = refused.clone().next() {
             tracing::warn!(
                 messages = refused.count(),
                 first_uid = uid.get(),
                 outcome = outcome.as_str(),
-                "messages did not get their keywords"
+                "messages are not as they were to be"
             );
         }
     }
 }
 
-/// Why a keyword must not even be tried in this mailbox; `None` where it may.
-fn permitted(mailbox: &OpenMailbox, keyword: &Keyword) -> Option<EffectState> {
-    if mailbox.selected.read_only {
-        Some(EffectState::ReadOnly)
-    } else if !mailbox.selected.can_store(keyword) {
-        Some(EffectState::NotPermitted)
-    } else {
-        mailbox.refused.state_of(keyword)
+/// Takes notice of flags that the mailbox does not keep.
+fn learn(mailbox: &mut OpenMailbox, marks: &Ended, now: jiff::Timestamp) {
+    let states: Vec<(Flag, EffectState)> = marks
+        .iter()
+        .filter_map(|(effect, state)| {
+            let mark = effect.mark().filter(|mark| mark.adds())?;
+            Some((mark.flag(), *state))
+        })
+        .collect();
+    for (flag, reason) in mailbox.refused.learn(&states, now) {
+        tracing::warn!(%flag, reason, "a keyword is not written to this mailbox for an hour");
+    }
+}
+
+impl OpenMailbox {
+    /// Whether it takes changes to flags, and no keyword of these at all.
+    pub(super) fn stores_none_of<'a>(&self, keywords: impl Iterator<Item = &'a Keyword>) -> bool {
+        let stored = |keyword: &Keyword| self.selected.can_store(&Flag::Keyword(keyword.clone()));
+        !self.has_labels && !self.selected.read_only && !keywords.into_iter().any(stored)
+    }
+
+    /// Why a flag must not even be tried in this mailbox; `None` where it may.
+    pub(super) fn permitted(&self, flag: &Flag) -> Option<EffectState> {
+        let label = self.has_labels && flag.keyword().is_some();
+        if self.selected.read_only {
+            Some(EffectState::ReadOnly)
+        } else if !label && !self.selected.can_store(flag) {
+            Some(EffectState::NotPermitted)
+        } else {
+            self.refused.state_of(flag)
+        }
     }
 }

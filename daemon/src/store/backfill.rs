@@ -18,10 +18,13 @@ const COLUMNS: &str = "backfill.id, mailbox, since, per_minute, uid_validity, be
                        looked_at, state, reason";
 
 impl Store {
-    /// The accounts with an open request that has not begun.
-    pub async fn accounts_with_backfill(&self) -> Result<BTreeSet<AccountId>, StoreError> {
+    /// The accounts with an open request that has not begun, or with mail in quarantine that somebody
+    /// wants to be tried again.
+    pub async fn accounts_with_requests(&self) -> Result<BTreeSet<AccountId>, StoreError> {
         let rows: Vec<i64> = sqlx::query_scalar(
-            "SELECT DISTINCT account FROM backfill WHERE state = 'open' AND below IS NULL",
+            "SELECT account FROM backfill WHERE state = 'open' AND below IS NULL \
+             UNION SELECT account FROM attempt JOIN mailbox ON mailbox.id = attempt.mailbox \
+             WHERE asked = 1",
         )
         .fetch_all(&self.pool)
         .await?;
@@ -65,13 +68,26 @@ impl Store {
         below: Uid,
         looked_at: u64,
     ) -> Result<(), StoreError> {
-        sqlx::query("UPDATE backfill SET below = ?, looked_at = looked_at + ? WHERE id = ?")
-            .bind(below.get())
-            .bind(i64::try_from(looked_at).unwrap_or(i64::MAX))
-            .bind(id)
-            .execute(&self.pool)
-            .await?;
+        sqlx::query(
+            "UPDATE backfill SET below = ?, looked_at = looked_at + ?, attempts = 0 WHERE id = ?",
+        )
+        .bind(below.get())
+        .bind(i64::try_from(looked_at).unwrap_or(i64::MAX))
+        .bind(id)
+        .execute(&self.pool)
+        .await?;
         Ok(())
+    }
+
+    /// A step of a request met an error that may pass; how many in a row did.
+    pub async fn count_attempt(&self, id: i64) -> Result<u64, StoreError> {
+        let attempts: i64 = sqlx::query_scalar(
+            "UPDATE backfill SET attempts = attempts + 1 WHERE id = ? RETURNING attempts",
+        )
+        .bind(id)
+        .fetch_one(&self.pool)
+        .await?;
+        Ok(u64::try_from(attempts).unwrap_or(u64::MAX))
     }
 
     /// A request is at its end; one that was cancelled meanwhile stays so.
@@ -90,7 +106,8 @@ impl Store {
         Ok(())
     }
 
-    /// Which UIDs of a range, both ends included, are decided already.
+    /// Which UIDs of a range, both ends included, are decided already, here or where they were
+    /// before we moved them.
     pub async fn decided_between(
         &self,
         mailbox: &StoredMailbox,
@@ -98,12 +115,17 @@ impl Store {
         last: Uid,
     ) -> Result<BTreeSet<Uid>, StoreError> {
         let rows = sqlx::query(
-            "SELECT uid FROM message WHERE mailbox = ? AND uid_validity = ? AND uid BETWEEN ? AND ?",
+            "SELECT uid FROM message WHERE mailbox = ?1 AND uid_validity = ?2 \
+             AND uid BETWEEN ?3 AND ?4 \
+             UNION SELECT moved_uid FROM message WHERE account = ?5 \
+             AND moved_to = (SELECT name FROM mailbox WHERE id = ?1) \
+             AND moved_validity = ?2 AND moved_uid BETWEEN ?3 AND ?4",
         )
         .bind(mailbox.id.0)
         .bind(mailbox.cursor.uid_validity.get())
         .bind(first.get())
         .bind(last.get())
+        .bind(mailbox.account.0)
         .fetch_all(&self.pool)
         .await?;
         rows.into_iter().map(|row| uid(row.try_get(0)?)).collect()

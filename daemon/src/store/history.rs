@@ -45,7 +45,8 @@ impl History {
     pub async fn page(&mut self) -> Result<Vec<HistoryRow>, StoreError> {
         let rows = sqlx::query(
             "SELECT message.id, decided_at, account.name, mailbox.name, uid, subject, action, \
-             outcome, model, defects FROM message \
+             outcome, model, defects, (SELECT argument FROM effect \
+             WHERE effect.message = message.id AND kind = 'move') FROM message \
              JOIN account ON account.id = message.account \
              JOIN mailbox ON mailbox.id = message.mailbox \
              WHERE decided_at >= ? AND (decided_at, message.id) > (?, ?) \
@@ -126,7 +127,7 @@ impl History {
         .map(|row| answer(&row))
         .collect::<Result<Vec<_>, StoreError>>()?;
         let keywords =
-            sqlx::query("SELECT keyword, state FROM effect WHERE message = ? ORDER BY id")
+            sqlx::query("SELECT argument, state FROM effect WHERE message = ? AND kind IN ('add-keyword', 'flag') ORDER BY id")
                 .bind(message)
                 .fetch_all(&self.pool)
                 .await?
@@ -147,6 +148,7 @@ impl History {
                 .parse()
                 .map_err(|()| StoreError::Row("an outcome of another name".to_owned()))?,
             model: row.try_get(8)?,
+            moved_to: row.try_get(10)?,
             defects: row.try_get::<&str, _>(9)?.split_whitespace().map(str::to_owned).collect(),
         })
     }

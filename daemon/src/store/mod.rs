@@ -3,14 +3,17 @@
 //!
 //! No mail text is stored, and nothing here knows IMAP or the model.
 
+mod attempts;
 mod backfill;
 mod check;
 mod error;
 mod history;
+mod moves;
 mod open;
 mod places;
 mod plan;
 mod rows;
+mod traffic;
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -22,14 +25,15 @@ use sqlx::{Row, SqlitePool};
 use triaged_core::mailbox::{AccountId, MailboxId, Uid, UidValidity};
 use triaged_core::sync::Cursor;
 
+pub use attempts::Quarantine;
 pub use backfill::Backfills;
 pub use check::Checked;
 pub use error::StoreError;
 pub use history::{Facts, History};
 pub use rows::{
-    Account, Action, Backfill, BackfillProgress, BackfillState, Earlier, EffectState,
-    HistoryAnswer, HistoryRow, Identity, Marks, PendingEffect, PlannedMessage, Remarks,
-    StoredMailbox,
+    Account, Action, Backfill, BackfillProgress, BackfillState, Begun, Deed, Earlier, EffectState,
+    HistoryAnswer, HistoryRow, Identity, Landed, Marks, Move, PendingEffect, PlannedMessage,
+    Remarks, StoredMailbox,
 };
 
 /// The store of one daemon. Clones share one connection.
@@ -62,11 +66,12 @@ impl Store {
         &self.path
     }
 
-    /// How to recognise a message by its Message-ID and its size in bytes, wherever it is.
-    pub fn identity(&self, message_id: &str, size: u64) -> Identity {
+    /// How to recognise a message by its Message-ID, or what stands for one, and its size in bytes,
+    /// wherever it is.
+    pub fn identity(&self, message_id: &[u8], size: u64) -> Identity {
         let mut hasher = blake3::Hasher::new_keyed(&self.identity_key);
         hasher.update(&size.to_be_bytes());
-        hasher.update(message_id.trim().as_bytes());
+        hasher.update(message_id.trim_ascii());
         let mut identity = [0; 16];
         hasher.finalize_xof().fill(&mut identity);
         Identity(identity)
@@ -75,7 +80,7 @@ impl Store {
     /// How to recognise a message by what its server calls it (EMAILID, X-GUID).
     pub fn email(&self, name: &str) -> Identity {
         // No message has this size: one kind of identity is never taken for the other.
-        self.identity(name, u64::MAX)
+        self.identity(name.as_bytes(), u64::MAX)
     }
 
     /// The account of that name; at its first start it gets a row and `now` as first start.
@@ -164,17 +169,10 @@ impl Store {
         Ok(StoredMailbox { id, account, cursor })
     }
 
-    /// Which UIDs from the cursor on are decided already: those of a chunk whose end was cut off.
+    /// Which UIDs from the cursor on are decided already: those of a chunk whose end was cut off,
+    /// and those that we moved here.
     pub async fn decided_uids(&self, mailbox: &StoredMailbox) -> Result<BTreeSet<Uid>, StoreError> {
-        let rows = sqlx::query(
-            "SELECT uid FROM message WHERE mailbox = ? AND uid_validity = ? AND uid >= ?",
-        )
-        .bind(mailbox.id.0)
-        .bind(mailbox.cursor.uid_validity.get())
-        .bind(mailbox.cursor.next.get())
-        .fetch_all(&self.pool)
-        .await?;
-        rows.into_iter().map(|row| uid(row.try_get(0)?)).collect()
+        self.decided_between(mailbox, mailbox.cursor.next, Uid::LAST).await
     }
 
     /// Writes what is still in memory to disk and closes the file.

@@ -9,6 +9,11 @@ use triaged_core::sync::Cursor;
 use super::rows::{Earlier, Identity, Marks, Remarks, StoredMailbox};
 use super::{Store, StoreError, moment, uid, uid_validity};
 
+/// A message of which nothing more is to be done to its flags.
+const SETTLED: &str = "(outcome IN ('labelled', 'moved', 'unlabelled', 'shadow', 'known') \
+                       OR outcome = 'pending' AND EXISTS (SELECT 1 FROM effect \
+                       WHERE effect.message = message.id AND begun_at IS NOT NULL))";
+
 impl Store {
     /// What the server said of a mailbox beside its UIDs, when it was opened last.
     pub async fn remarks(&self, mailbox: MailboxId) -> Result<Remarks, StoreError> {
@@ -97,7 +102,8 @@ impl Store {
 
     /// Where messages of these identities were decided before in the account. Those that were
     /// decided and could not be labelled there do not count, for here they may be; nor do those
-    /// whose effects are still to be confirmed, which a move has taken away from them.
+    /// whose effects are still to be confirmed, which a move has taken away from them, unless it was
+    /// a move of ours: its marks were confirmed before.
     pub async fn earlier(
         &self,
         account: AccountId,
@@ -105,16 +111,17 @@ impl Store {
     ) -> Result<HashMap<Identity, Vec<Earlier>>, StoreError> {
         let mut found = HashMap::new();
         for identity in identities {
-            let rows = sqlx::query(
-                "SELECT mailbox, uid_validity, uid FROM message WHERE account = ?1 \
-                 AND identity = ?2 AND outcome IN ('labelled', 'unlabelled', 'shadow', 'known') \
-                 UNION SELECT mailbox, uid_validity, uid FROM message WHERE account = ?1 \
-                 AND email = ?2 AND outcome IN ('labelled', 'unlabelled', 'shadow', 'known')",
-            )
-            .bind(account.0)
-            .bind(identity.0.as_slice())
-            .fetch_all(&self.pool)
-            .await?;
+            let query = format!(
+                "SELECT mailbox, uid_validity, uid FROM message \
+                 WHERE account = ?1 AND identity = ?2 AND {SETTLED} \
+                 UNION SELECT mailbox, uid_validity, uid FROM message \
+                 WHERE account = ?1 AND email = ?2 AND {SETTLED}"
+            );
+            let rows = sqlx::query(sqlx::AssertSqlSafe(query))
+                .bind(account.0)
+                .bind(identity.0.as_slice())
+                .fetch_all(&self.pool)
+                .await?;
             let earlier = rows
                 .into_iter()
                 .map(|row| {

@@ -8,8 +8,8 @@ use triaged_core::outcome::Outcome;
 use triaged_core::score::Abstention;
 use triaged_core::sync::Cursor;
 
-use super::rows::{Action, EffectState, PendingEffect, PlannedMessage, StoredMailbox};
-use super::{Store, StoreError, uid};
+use super::rows::{Action, Deed, EffectState, Move, PendingEffect, PlannedMessage, StoredMailbox};
+use super::{Store, StoreError, attempts, moves};
 
 impl Store {
     /// Stores decisions with their effects, in one transaction. A message that has a decision
@@ -28,45 +28,18 @@ impl Store {
                 continue;
             };
             insert_predictions(&mut transaction, message, planned).await?;
-            for keyword in &planned.add {
-                let id =
-                    insert_effect(&mut transaction, mailbox, message, planned, keyword.as_str())
-                        .await?;
+            for deed in deeds(planned) {
+                let id = insert_effect(&mut transaction, mailbox, message, planned, &deed).await?;
                 if planned.action == Action::Label {
-                    let (uid, keyword) = (planned.uid, keyword.clone());
-                    pending.push(PendingEffect { id, message, uid, keyword });
+                    let (uid, identity) = (planned.uid, planned.identity);
+                    pending.push(PendingEffect { id, message, uid, identity, deed });
                 }
             }
         }
+        let read = messages.iter().map(|planned| planned.uid);
+        attempts::forget(&mut transaction, mailbox, read).await?;
         transaction.commit().await?;
         Ok(pending)
-    }
-
-    /// Effects of the mailbox that an earlier life decided and did not confirm.
-    pub async fn pending(&self, mailbox: &StoredMailbox) -> Result<Vec<PendingEffect>, StoreError> {
-        let rows = sqlx::query(
-            "SELECT effect.id, message.id, message.uid, effect.keyword \
-             FROM effect JOIN message ON message.id = effect.message \
-             WHERE effect.state = 'pending' AND message.mailbox = ? AND message.uid_validity = ? \
-             ORDER BY message.uid, effect.id",
-        )
-        .bind(mailbox.id.0)
-        .bind(mailbox.cursor.uid_validity.get())
-        .fetch_all(&self.pool)
-        .await?;
-        rows.into_iter()
-            .map(|row| {
-                let keyword: String = row.try_get(3)?;
-                Ok(PendingEffect {
-                    id: row.try_get(0)?,
-                    message: row.try_get(1)?,
-                    uid: uid(row.try_get(2)?)?,
-                    keyword: keyword
-                        .parse()
-                        .map_err(|_| StoreError::Row(format!("the keyword {keyword:?}")))?,
-                })
-            })
-            .collect()
     }
 
     /// Ticks effects off and moves the cursor to `next`, in one transaction. What comes back is
@@ -79,14 +52,7 @@ impl Store {
         now: Timestamp,
     ) -> Result<Vec<(Uid, Outcome)>, StoreError> {
         let mut transaction = self.pool.begin().await?;
-        for (effect, state) in effects {
-            sqlx::query("UPDATE effect SET state = ?, settled_at = ? WHERE id = ?")
-                .bind(state.as_str())
-                .bind(now.as_millisecond())
-                .bind(effect.id)
-                .execute(&mut *transaction)
-                .await?;
-        }
+        tick_off(&mut transaction, effects, now).await?;
         let mut outcomes = Vec::new();
         let mut messages: Vec<(i64, Uid)> =
             effects.iter().map(|(effect, _)| (effect.message, effect.uid)).collect();
@@ -105,6 +71,33 @@ impl Store {
         mailbox.cursor.next = next;
         Ok(outcomes)
     }
+}
+
+/// What is to be done to a message, in the order in which it is done.
+fn deeds(planned: &PlannedMessage) -> impl Iterator<Item = Deed> + '_ {
+    let to = |target: &_| {
+        Deed::Move(Move { target: Clone::clone(target), begun: None, copied: false, landed: None })
+    };
+    let marks = planned.decision.marks.iter().cloned().map(Deed::Mark);
+    marks.chain(planned.decision.move_to.iter().map(to))
+}
+
+/// Writes down how effects ended, and where what was moved is now.
+pub(super) async fn tick_off(
+    transaction: &mut Transaction<'_, Sqlite>,
+    effects: &[(PendingEffect, EffectState)],
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    for (effect, state) in effects {
+        sqlx::query("UPDATE effect SET state = ?, settled_at = ? WHERE id = ?")
+            .bind(state.as_str())
+            .bind(now.as_millisecond())
+            .bind(effect.id)
+            .execute(&mut **transaction)
+            .await?;
+        moves::remember_place(transaction, effect, *state).await?;
+    }
+    Ok(())
 }
 
 async fn insert_message(
@@ -164,25 +157,27 @@ async fn insert_effect(
     mailbox: &StoredMailbox,
     message: i64,
     planned: &PlannedMessage,
-    keyword: &str,
+    deed: &Deed,
 ) -> Result<i64, StoreError> {
     let state = match planned.action {
         Action::Label => EffectState::Pending,
         Action::Shadow | Action::Skip => EffectState::Shadow,
     };
-    let key = format!(
-        "add-keyword:{}:{}:{}:{}",
-        mailbox.id.0,
-        mailbox.cursor.uid_validity,
-        planned.uid,
-        keyword.to_ascii_lowercase()
-    );
+    let (kind, argument, may_create) = moves::columns(deed);
+    let place = format!("{}:{}:{}", mailbox.id.0, mailbox.cursor.uid_validity, planned.uid);
+    // A message is moved once, wherever to.
+    let key = match deed {
+        Deed::Mark(_) => format!("{kind}:{place}:{}", argument.to_ascii_lowercase()),
+        Deed::Move(_) => format!("{kind}:{place}"),
+    };
     let row = sqlx::query(
-        "INSERT INTO effect (message, kind, keyword, state, idempotency_key) \
-         VALUES (?, 'add-keyword', ?, ?, ?) RETURNING id",
+        "INSERT INTO effect (message, kind, argument, may_create, state, idempotency_key) \
+         VALUES (?, ?, ?, ?, ?, ?) RETURNING id",
     )
     .bind(message)
-    .bind(keyword)
+    .bind(kind)
+    .bind(argument)
+    .bind(may_create)
     .bind(state.as_str())
     .bind(key)
     .fetch_one(&mut **transaction)
@@ -190,28 +185,48 @@ async fn insert_effect(
     Ok(row.try_get(0)?)
 }
 
-/// A message is labelled when all its effects are done, else it is what the first other one says.
+/// A message is labelled, or moved, when all its effects are done, else it is what the first other
+/// one says. What somebody else did first counts as done; one that can not be read stays that.
 async fn settle_message(
     transaction: &mut Transaction<'_, Sqlite>,
     message: i64,
 ) -> Result<Outcome, StoreError> {
-    let states: Vec<String> =
-        sqlx::query_scalar("SELECT state FROM effect WHERE message = ? ORDER BY id")
+    let quarantined: bool = sqlx::query_scalar("SELECT outcome = ? FROM message WHERE id = ?")
+        .bind(Outcome::Quarantined.as_str())
+        .bind(message)
+        .fetch_one(&mut **transaction)
+        .await?;
+    if quarantined {
+        return Ok(Outcome::Quarantined);
+    }
+    let rows: Vec<(String, String)> =
+        sqlx::query_as("SELECT kind, state FROM effect WHERE message = ? ORDER BY id")
             .bind(message)
             .fetch_all(&mut **transaction)
             .await?;
-    let states: Vec<EffectState> =
-        states.iter().map(|state| EffectState::parse(state)).collect::<Result<_, _>>()?;
-    let outcome = states
+    let effects: Vec<(bool, EffectState)> = rows
         .iter()
-        .find(|&&state| state != EffectState::Done)
-        .map_or(Outcome::Labelled, |state| state.outcome());
+        .map(|(kind, state)| Ok((kind == moves::MOVE, EffectState::parse(state)?)))
+        .collect::<Result<_, StoreError>>()?;
+    let outcome = outcome_of(&effects);
     sqlx::query("UPDATE message SET outcome = ? WHERE id = ?")
         .bind(outcome.as_str())
         .bind(message)
         .execute(&mut **transaction)
         .await?;
     Ok(outcome)
+}
+
+/// What has become of a message with these effects, each with whether it is a move.
+fn outcome_of(effects: &[(bool, EffectState)]) -> Outcome {
+    use EffectState::{Done, Yielded};
+    let failed = effects.iter().find(|(_, state)| !matches!(state, Done | Yielded));
+    match failed {
+        Some((_, state)) => state.outcome(),
+        None if effects.contains(&(true, Done)) => Outcome::Moved,
+        None if effects.contains(&(false, Done)) => Outcome::Labelled,
+        None => Outcome::Unlabelled,
+    }
 }
 
 /// Marks what was planned under other generations of a mailbox's UIDs as gone.
@@ -236,6 +251,11 @@ pub(super) async fn give_up_other_generations(
     .bind(uid_validity.get())
     .execute(&mut **transaction)
     .await?;
+    sqlx::query("DELETE FROM attempt WHERE mailbox = ? AND uid_validity <> ?")
+        .bind(mailbox.0)
+        .bind(uid_validity.get())
+        .execute(&mut **transaction)
+        .await?;
     Ok(())
 }
 
@@ -245,11 +265,16 @@ pub(super) async fn forget_from(
     mailbox: MailboxId,
     cursor: Cursor,
 ) -> Result<(), StoreError> {
-    sqlx::query("DELETE FROM message WHERE mailbox = ? AND uid_validity = ? AND uid >= ?")
-        .bind(mailbox.0)
-        .bind(cursor.uid_validity.get())
-        .bind(cursor.next.get())
-        .execute(&mut **transaction)
-        .await?;
+    for query in [
+        "DELETE FROM message WHERE mailbox = ? AND uid_validity = ? AND uid >= ?",
+        "DELETE FROM attempt WHERE mailbox = ? AND uid_validity = ? AND uid >= ?",
+    ] {
+        sqlx::query(query)
+            .bind(mailbox.0)
+            .bind(cursor.uid_validity.get())
+            .bind(cursor.next.get())
+            .execute(&mut **transaction)
+            .await?;
+    }
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! What goes into the store and comes out of it, in words of the domain.
 
 use jiff::Timestamp;
-use triaged_core::label::Keyword;
+use triaged_core::decision::{Decision, Mark, Target};
 use triaged_core::mailbox::{AccountId, MailboxId, Uid, UidValidity};
 use triaged_core::outcome::Outcome;
 use triaged_core::score::{Abstention, Prediction};
@@ -30,7 +30,7 @@ pub struct StoredMailbox {
 }
 
 /// Recognises a message wherever it is moved: a keyed hash of its Message-ID and size.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Identity(pub [u8; 16]);
 
 /// By what a message is recognised, as far as it is known.
@@ -143,7 +143,7 @@ pub struct BackfillProgress {
 }
 
 named! {
-    /// How far the writing of one keyword is.
+    /// How far one effect is.
     EffectState {
         /// Decided, not confirmed.
         Pending = "pending",
@@ -151,11 +151,13 @@ named! {
         Shadow = "shadow",
         /// Read back from the server.
         Done = "done",
+        /// Somebody else answered the same question first.
+        Yielded = "yielded",
         /// The message left before.
         Gone = "gone",
         /// The mailbox is read-only for us.
         ReadOnly = "read-only",
-        /// The mailbox does not take this keyword.
+        /// The mailbox does not take this keyword, or lets nobody take a message out.
         NotPermitted = "not-permitted",
         /// Refused, or not stored although the server said OK.
         Rejected = "rejected",
@@ -168,7 +170,7 @@ impl EffectState {
         match self {
             Self::Pending => Outcome::Pending,
             Self::Shadow => Outcome::Shadow,
-            Self::Done => Outcome::Labelled,
+            Self::Done | Self::Yielded => Outcome::Labelled,
             Self::Gone => Outcome::Gone,
             Self::ReadOnly => Outcome::ReadOnly,
             Self::NotPermitted => Outcome::NotPermitted,
@@ -196,8 +198,10 @@ pub struct PlannedMessage {
     pub model: Option<String>,
     /// Names of oddities found while parsing.
     pub defects: Vec<&'static str>,
-    /// The keywords that shall be added.
-    pub add: Vec<Keyword>,
+    /// What shall be done to it.
+    pub decision: Decision,
+    /// Whether it can not be read, and was tried often enough.
+    pub quarantined: bool,
 }
 
 impl PlannedMessage {
@@ -205,23 +209,78 @@ impl PlannedMessage {
     pub fn outcome(&self) -> Outcome {
         match self.action {
             Action::Skip => Outcome::Known,
+            _ if self.quarantined => Outcome::Quarantined,
             _ if self.prediction.is_none() => Outcome::Failed,
-            _ if self.add.is_empty() => Outcome::Unlabelled,
+            _ if self.decision.is_empty() => Outcome::Unlabelled,
             Action::Shadow => Outcome::Shadow,
             Action::Label => Outcome::Pending,
         }
     }
 }
 
-/// A keyword that shall be added to a message and is not confirmed yet.
+/// Something that shall be done to a message and is not confirmed yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PendingEffect {
     pub(super) id: i64,
     pub(super) message: i64,
     /// Which message.
     pub uid: Uid,
-    /// What is added.
-    pub keyword: Keyword,
+    /// How it is recognised elsewhere.
+    pub identity: Option<Identity>,
+    /// What is done.
+    pub deed: Deed,
+}
+
+/// What is done to a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Deed {
+    /// A change to its flags.
+    Mark(Mark),
+    /// To another mailbox.
+    Move(Move),
+}
+
+/// A move, and how far it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Move {
+    /// Where to.
+    pub target: Target,
+    /// The server was told of it, and may have done it.
+    pub begun: Option<Begun>,
+    /// A copy is there, and the original is to be removed.
+    pub copied: bool,
+    /// Where it is now, as far as the server says.
+    pub landed: Option<Landed>,
+}
+
+/// How the target of a move was when the server was told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Begun {
+    /// When that was.
+    pub at: Timestamp,
+    /// The generation of its UIDs.
+    pub uid_validity: UidValidity,
+    /// What comes from then on has this UID or a higher one.
+    pub next: Uid,
+}
+
+/// Where a moved message is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Landed {
+    /// The generation of the target's UIDs.
+    pub uid_validity: UidValidity,
+    /// Its UID there.
+    pub uid: Uid,
+}
+
+impl PendingEffect {
+    /// The change to flags that it is.
+    pub fn mark(&self) -> Option<&Mark> {
+        match &self.deed {
+            Deed::Mark(mark) => Some(mark),
+            Deed::Move(_) => None,
+        }
+    }
 }
 
 /// What one head said about a message.
@@ -254,6 +313,8 @@ pub struct HistoryRow {
     pub heads: Vec<HistoryAnswer>,
     /// Keywords that are decided on, each with its state.
     pub keywords: Vec<(String, EffectState)>,
+    /// The mailbox that it was to be moved to.
+    pub moved_to: Option<String>,
     /// What was to be done.
     pub action: Action,
     /// What became of it.

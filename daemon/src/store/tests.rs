@@ -1,6 +1,8 @@
 //! The store's promises, on a real database in a temporary folder.
 
 use super::*;
+use triaged_core::decision::{Decision, Target};
+use triaged_core::mailbox::UidSet;
 use triaged_core::outcome::Outcome;
 use triaged_core::score::{Abstention, HeadPrediction, Prediction};
 
@@ -38,7 +40,8 @@ fn planned(n: u32, action: Action, add: &[&str]) -> PlannedMessage {
         }),
         model: Some("default-1".into()),
         defects: vec!["truncated"],
-        add: add.iter().map(|text| text.parse().expect("a keyword")).collect(),
+        decision: Decision::adding(add.iter().map(|text| text.parse().expect("a keyword"))),
+        quarantined: false,
     }
 }
 
@@ -63,7 +66,7 @@ async fn the_first_start_and_the_cursor_outlive_a_restart() {
     let store = Store::open(state.path()).await.expect("opened");
     let mut mailbox = inbox(&store).await;
     store.settle(&mut mailbox, uid_of(9), &[], at(1)).await.expect("settled");
-    let identity = store.identity("<a@b>", 7);
+    let identity = store.identity(b"<a@b>", 7);
     store.close().await;
     drop(store);
 
@@ -72,8 +75,8 @@ async fn the_first_start_and_the_cursor_outlive_a_restart() {
     assert_eq!(account.first_start, at(0));
     let again = store.mailbox(account.id, "INBOX").await.expect("read").expect("begun");
     assert_eq!(again.cursor, cursor(1, 9));
-    assert_eq!(store.identity(" <a@b>", 7), identity);
-    assert_ne!(store.identity("<a@b>", 8), identity);
+    assert_eq!(store.identity(b" <a@b>", 7), identity);
+    assert_ne!(store.identity(b"<a@b>", 8), identity);
 }
 
 #[tokio::test]
@@ -190,15 +193,15 @@ async fn a_message_that_was_decided_elsewhere_is_found_by_its_identity() {
     let state = tempfile::tempdir().expect("a folder");
     let store = Store::open(state.path()).await.expect("opened");
     let mut mailbox = inbox(&store).await;
-    let identity = store.identity("<one@host>", 1_000);
+    let identity = store.identity(b"<one@host>", 1_000);
     let message = PlannedMessage { identity: Some(identity), ..planned(5, Action::Label, &[]) };
     store.plan(&mailbox, &[message], at(1)).await.expect("planned");
-    let stranger = store.identity("<two@host>", 1_000);
+    let stranger = store.identity(b"<two@host>", 1_000);
     let found = store.earlier(mailbox.account, &[identity, stranger]).await.expect("read");
     assert_eq!(found.len(), 1);
     assert_eq!(found[&identity][0].uid, uid_of(5));
 
-    let moved = store.identity("<three@host>", 1_000);
+    let moved = store.identity(b"<three@host>", 1_000);
     let cut = PlannedMessage { identity: Some(moved), ..planned(6, Action::Label, &["t-urgent"]) };
     let effects = store.plan(&mailbox, &[cut], at(1)).await.expect("planned");
     let found = store.earlier(mailbox.account, &[moved]).await.expect("read");
@@ -232,4 +235,107 @@ async fn a_damaged_database_is_refused_and_left_as_it_is() {
         assert!(matches!(refused, StoreError::Damaged { .. }), "{refused}");
         assert_eq!(std::fs::read(&path).expect("read"), bytes, "nothing was changed");
     }
+}
+
+fn work() -> Target {
+    Target::existing("Work").or_created()
+}
+
+/// A message that gets a keyword and is to be moved.
+fn moved(n: u32, identity: Identity) -> PlannedMessage {
+    let mut message = planned(n, Action::Label, &["t-urgent"]);
+    message.decision.move_to = Some(work());
+    PlannedMessage { identity: Some(identity), ..message }
+}
+
+fn landed(validity: u32, uid: u32) -> Landed {
+    Landed { uid_validity: UidValidity::new(validity).expect("not zero"), uid: uid_of(uid) }
+}
+
+#[tokio::test]
+async fn a_move_that_was_begun_is_known_for_it_after_a_restart() {
+    let state = tempfile::tempdir().expect("a folder");
+    let store = Store::open(state.path()).await.expect("opened");
+    let mut mailbox = inbox(&store).await;
+    let identity = store.identity(b"<one@host>", 1_000);
+    let effects = store.plan(&mailbox, &[moved(5, identity)], at(1)).await.expect("planned");
+    let (marks, mut moves): (Vec<_>, Vec<_>) =
+        effects.into_iter().partition(|effect| effect.mark().is_some());
+    assert_eq!((marks.len(), moves.len()), (1, 1));
+    let Landed { uid_validity, uid } = landed(3, 20);
+    let begun = Begun { at: at(2), uid_validity, next: uid };
+    let marks: Vec<_> = marks.into_iter().map(|mark| (mark, EffectState::Done)).collect();
+    store.begin_moves(&marks, &mut moves, begun).await.expect("begun");
+
+    let pending = store.pending(&mailbox).await.expect("read");
+    assert_eq!(pending, moves, "its keyword is ticked off, the move is not");
+    let Deed::Move(one) = &pending[0].deed else { panic!("it is the move") };
+    assert_eq!((one.begun, one.copied, &one.target), (Some(begun), false, &work()));
+    let found = store.earlier(mailbox.account, &[identity]).await.expect("read");
+    assert_eq!(found.len(), 1, "whoever finds it elsewhere knows it");
+
+    let Deed::Move(one) = &mut moves[0].deed else { panic!("it is the move") };
+    one.landed = Some(landed(3, 21));
+    store.copied(&mut moves).await.expect("written");
+    let pending = store.pending(&mailbox).await.expect("read");
+    assert!(matches!(&pending[0].deed, Deed::Move(one) if one.copied));
+    let there = store.landed(mailbox.account, "Work", &begun).await.expect("read");
+    assert_eq!(there, BTreeSet::from([uid_of(21)]));
+
+    let ended = [(moves.remove(0), EffectState::Done)];
+    let outcomes = store.settle(&mut mailbox, uid_of(6), &ended, at(3)).await.expect("settled");
+    assert_eq!(outcomes, [(uid_of(5), Outcome::Moved)]);
+    let work = store.begin_mailbox(mailbox.account, "Work", cursor(3, 1)).await.expect("begun");
+    let decided = store.decided_uids(&work).await.expect("read");
+    assert_eq!(decided, BTreeSet::from([uid_of(21)]), "it is not decided again where it is");
+    let mut history = History::open(state.path(), Timestamp::MIN).await.expect("opened");
+    let row = history.page().await.expect("read").remove(0);
+    assert_eq!((row.moved_to.as_deref(), row.outcome), (Some("Work"), Outcome::Moved));
+}
+
+#[tokio::test]
+async fn what_somebody_answered_first_is_no_failure() {
+    let state = tempfile::tempdir().expect("a folder");
+    let store = Store::open(state.path()).await.expect("opened");
+    let mut mailbox = inbox(&store).await;
+    let chunk = [
+        planned(5, Action::Label, &["t-urgent", "t-billing"]),
+        planned(6, Action::Label, &["t-urgent"]),
+    ];
+    let effects = store.plan(&mailbox, &chunk, at(1)).await.expect("planned");
+    let states = [EffectState::Done, EffectState::Yielded, EffectState::Yielded];
+    let ended: Vec<_> = effects.into_iter().zip(states).collect();
+    let outcomes = store.settle(&mut mailbox, uid_of(7), &ended, at(2)).await.expect("settled");
+    assert_eq!(outcomes, [(uid_of(5), Outcome::Labelled), (uid_of(6), Outcome::Unlabelled)]);
+}
+
+#[tokio::test]
+async fn attempts_outlive_a_crash_and_end_with_a_decision() {
+    let state = tempfile::tempdir().expect("a folder");
+    let store = Store::open(state.path()).await.expect("opened");
+    let mailbox = inbox(&store).await;
+    let all: UidSet = [5, 6].map(uid_of).into_iter().collect();
+    store.begin_reading(&mailbox, &all).await.expect("written");
+    store.begin_reading(&mailbox, &uid_of(6).into()).await.expect("written");
+    let attempts = store.attempts(&mailbox).await.expect("read");
+    assert_eq!(attempts, [(uid_of(5), 1), (uid_of(6), 2)].into());
+    let mut bad = planned(6, Action::Label, &["t-unreadable"]);
+    bad.quarantined = true;
+    let effects =
+        store.plan(&mailbox, &[planned(5, Action::Label, &[]), bad], at(1)).await.expect("planned");
+    assert!(store.attempts(&mailbox).await.expect("read").is_empty());
+    let mut settled = mailbox;
+    let ended: Vec<_> = effects.into_iter().map(|effect| (effect, EffectState::Done)).collect();
+    let outcomes = store.settle(&mut settled, uid_of(7), &ended, at(2)).await.expect("settled");
+    assert_eq!(outcomes, [(uid_of(6), Outcome::Quarantined)]);
+    assert_eq!(store.quarantined(&mailbox).await.expect("counted"), 1);
+
+    let beside = Quarantine::open(state.path()).await.expect("opened beside");
+    assert_eq!(beside.release(Some("nobody")).await.expect("none"), 0);
+    assert_eq!(beside.release(Some("alice")).await.expect("released"), 1);
+    assert_eq!(store.quarantined(&mailbox).await.expect("counted"), 0);
+    let asked = store.mailboxes_to_retry(mailbox.account).await.expect("read");
+    assert_eq!(asked, ["INBOX"]);
+    let accounts = store.accounts_with_requests().await.expect("read");
+    assert_eq!(accounts, BTreeSet::from([mailbox.account]));
 }

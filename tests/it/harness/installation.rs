@@ -7,8 +7,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
+use jsonschema::Validator;
 use serde::Deserialize;
 use tempfile::TempDir;
+use triaged::http::{AccountStatus, Status};
 
 use super::daemon::Daemon;
 use super::mail::Mail;
@@ -145,13 +147,43 @@ impl Installation {
         lines.lines().map(read).collect()
     }
 
+    /// What `triaged status --json` says, which must be valid by its own schema.
+    pub(crate) fn status(&self) -> Status {
+        let output = self.triaged(&["status", "--json"]);
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        let json = serde_json::from_slice(&output.stdout).unwrap();
+        let errors: Vec<String> =
+            status_schema().iter_errors(&json).map(|error| format!("{error}")).collect();
+        assert!(errors.is_empty(), "{errors:#?} in {json:#}");
+        serde_json::from_value(json).unwrap()
+    }
+
+    /// Waits until something is true of how an account stands.
+    pub(crate) fn wait_status(
+        &self,
+        account: &str,
+        what: &str,
+        holds: impl Fn(&AccountStatus) -> bool,
+    ) -> AccountStatus {
+        until(what, || self.status().accounts.remove(account).filter(&holds))
+    }
+
     /// Waits until the mail is decided, and what was decided is settled.
     pub(crate) fn wait_decided(&self, user: &User, mail: &Mail) -> Record {
         let uid = until("the mail is there", || user.find(mail)).uid;
         self.wait_recorded(user, "INBOX", uid)
     }
 
-    /// The same for a mail that is known by mailbox and UID.
+    /// Waits until so many messages are decided, and what was decided is settled.
+    pub(crate) fn wait_settled(&self, messages: usize) {
+        until("all is settled", || {
+            let history = self.history();
+            let settled = history.iter().filter(|record| record.outcome != "pending").count();
+            (settled == messages).then_some(())
+        });
+    }
+
+    /// Waits for a mail that is known by mailbox and UID.
     pub(crate) fn wait_recorded(&self, user: &User, mailbox: &str, uid: u32) -> Record {
         until("the mail is in the history", || {
             self.history().into_iter().find(|record| {
@@ -160,4 +192,11 @@ impl Installation {
             })
         })
     }
+}
+
+/// What `triaged status --schema` prints.
+pub(crate) fn status_schema() -> Validator {
+    let schema = include_str!("../../../daemon/status.schema.json");
+    let schema = serde_json::from_str(schema).unwrap();
+    jsonschema::options().should_validate_formats(true).build(&schema).unwrap()
 }

@@ -18,7 +18,7 @@ use super::client::ImapClient;
 use super::cyrus;
 use super::mail::Mail;
 use super::ports::free_port;
-use super::process::Process;
+use super::process::{Process, group_members};
 use super::settings::Account;
 use super::wait::{PATIENCE, until};
 
@@ -126,20 +126,7 @@ impl Mailserver {
         let configuration = configuration.replace("@DIR@", folder.path().to_str().unwrap());
         fs::write(folder.path().join("more.conf"), configuration).unwrap();
         let place = Place { software, folder, imap, imaps: free_port(), lmtp: free_port() };
-        let ports = [place.imap, place.imaps, place.lmtp];
-        let (mut command, log) = match software {
-            Software::Dovecot(format) => {
-                (dovecot(place.folder.path(), format, ports), "dovecot.log")
-            }
-            Software::Cyrus => (cyrus::command(place.folder.path(), ports), "cyrus.log"),
-        };
-        let mut process = Process::start(&mut command, &place.folder.path().join(log));
-        until("the server listens", || {
-            assert!(process.ended().is_none(), "the server ended:\n{}", process.output());
-            ports.iter().try_for_each(|port| {
-                TcpStream::connect((Ipv4Addr::LOCALHOST, *port)).ok().map(drop)
-            })
-        });
+        let process = place.launch();
         if software == Software::Cyrus {
             cyrus::prepare(place.folder.path());
         }
@@ -149,6 +136,24 @@ impl Mailserver {
     /// Which program it is.
     pub(crate) fn software(&self) -> Software {
         self.place.software
+    }
+
+    /// Ends it as its administrator does; who is connected hears a goodbye.
+    pub(crate) fn stop(&mut self) {
+        self.process.signal(Signal::TERM);
+        self.process.wait();
+        // Those who speak to clients end after their master.
+        until("all have ended", || group_members(self.id()).is_empty().then_some(()));
+    }
+
+    /// Ends it without a word, like a loss of power.
+    pub(crate) fn kill(&mut self) {
+        self.process.end();
+    }
+
+    /// Starts it again after its end, with all that it had.
+    pub(crate) fn start_again(&mut self) {
+        self.process = self.place.launch();
     }
 
     /// A user of this server, whose mailboxes nobody else looks at.
@@ -181,6 +186,26 @@ impl Mailserver {
     /// The process id of the server's master.
     pub(crate) fn id(&self) -> u32 {
         self.process.id()
+    }
+}
+
+impl Place {
+    /// Starts the server and waits until it takes mail.
+    fn launch(&self) -> Process {
+        let ports = [self.imap, self.imaps, self.lmtp];
+        let folder = self.folder.path();
+        let (mut command, log) = match self.software {
+            Software::Dovecot(format) => (dovecot(folder, format, ports), "dovecot.log"),
+            Software::Cyrus => (cyrus::command(folder, ports), "cyrus.log"),
+        };
+        let mut process = Process::start(&mut command, &folder.join(log));
+        until("the server listens", || {
+            assert!(process.ended().is_none(), "the server ended:\n{}", process.output());
+            ports.iter().try_for_each(|port| {
+                TcpStream::connect((Ipv4Addr::LOCALHOST, *port)).ok().map(drop)
+            })
+        });
+        process
     }
 }
 
@@ -255,6 +280,11 @@ impl User {
     /// An independent client, logged in as this user.
     pub(crate) fn client(&self) -> ImapClient {
         ImapClient::login(self.place.imap, &self.name, PASSWORD)
+    }
+
+    /// The same, by another port.
+    pub(crate) fn client_at(&self, port: u16) -> ImapClient {
+        ImapClient::login(port, &self.name, PASSWORD)
     }
 
     /// Hands a mail to the server the way a mail transfer agent does: by LMTP (RFC 2033).

@@ -9,6 +9,7 @@ mod certificate;
 mod client;
 mod cyrus;
 mod daemon;
+mod flow;
 mod http;
 mod impostor;
 mod installation;
@@ -24,15 +25,16 @@ mod wait;
 pub(crate) use authority::{Authority, CANARY, CLIENT_SECRET};
 pub(crate) use certificate::Certificate;
 pub(crate) use daemon::Daemon;
+pub(crate) use flow::Flow;
 pub(crate) use impostor::Impostor;
-pub(crate) use installation::{Installation, Record};
+pub(crate) use installation::{Installation, Record, status_schema};
 pub(crate) use mail::{Mail, fixtures};
 pub(crate) use mailserver::{
     Format, MASTER_PASSWORD, Mailserver, PASSWORD, Software, Stored, User,
 };
 pub(crate) use ports::free_port;
 pub(crate) use process::{Process, group_members};
-pub(crate) use proxy::Proxy;
+pub(crate) use proxy::{Edited, Proxy};
 pub(crate) use settings::{Account, Server, Settings};
 pub(crate) use version::{Bundle, DEFAULT, FIXTURE};
 pub(crate) use wait::{until, until_within};

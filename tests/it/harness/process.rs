@@ -62,6 +62,13 @@ impl Process {
         }
     }
 
+    /// Ends it and whatever it has started, at once.
+    pub(crate) fn end(&mut self) {
+        // It fails when all of them have ended.
+        let _ = kill_process_group(self.pid(), Signal::KILL);
+        let _ = self.child.wait();
+    }
+
     fn pid(&self) -> Pid {
         Pid::from_child(&self.child)
     }
@@ -70,9 +77,8 @@ impl Process {
 impl Drop for Process {
     fn drop(&mut self) {
         // The whole group, at once: Dovecot's master takes a second to end politely, and nothing
-        // of what it would save is wanted. It fails when all of them have ended.
-        let _ = kill_process_group(self.pid(), Signal::KILL);
-        let _ = self.child.wait();
+        // of what it would save is wanted.
+        self.end();
         if std::thread::panicking() {
             eprintln!("--- {} ---\n{}", self.log.display(), self.output());
         }

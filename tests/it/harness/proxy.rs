@@ -1,10 +1,11 @@
-//! A TCP proxy between the daemon and the server: it counts, cuts, refuses and swallows.
+//! A TCP proxy between the daemon and the server: it counts, cuts, refuses, swallows, delays, holds,
+//! hides and, on connections in clear, puts other words into the server's mouth.
 
 use std::borrow::Cow;
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU16, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -19,7 +20,7 @@ pub(crate) struct Proxy {
 
 /// What the threads of one proxy share.
 struct Line {
-    server: u16,
+    server: AtomicU16,
     conduct: AtomicU8,
     stopped: AtomicBool,
     /// When each connection came.
@@ -27,11 +28,73 @@ struct Line {
     /// How many are open now, and how many were at the most.
     open_now: Mutex<(usize, usize)>,
     received: AtomicU64,
+    /// Pieces that clients sent, which are whole commands as a rule.
+    commands: AtomicU64,
+    /// What each byte of new connections needs for one way, in microseconds.
+    delay: AtomicU64,
     /// Whether lines that announce mail are left out; for connections in clear.
     hushed: AtomicBool,
+    /// What is to be said once instead of something else that a server says.
+    spoilt: Mutex<Option<(&'static str, &'static str)>>,
+    /// What clients said, where it is in clear.
+    said: Mutex<Vec<u8>>,
     /// What a client says for the last time.
     last_words: Mutex<Option<&'static str>>,
+    /// Capabilities and permanent flags that are left out; for connections in clear.
+    hidden: Mutex<Vec<&'static str>>,
+    scissors: Mutex<Option<Scissors>>,
+    /// What the server can not say without losing its connections; for connections in clear.
+    poison: Mutex<Option<&'static str>>,
+    /// How often it has tried.
+    poisoned: AtomicU64,
+    /// How often a client said what is counted.
+    counted: Mutex<Option<(&'static str, u64)>>,
     open: Mutex<Vec<TcpStream>>,
+    /// What becomes of each line of the server; on connections in clear.
+    edit: Mutex<Option<Edit>>,
+    /// What a client says and the server does not hear for now; whether it has been said.
+    held: Mutex<Option<(&'static str, bool)>>,
+}
+
+/// What is to be sent for a line of the server, which has its line end.
+type Edit = Box<dyn FnMut(&str) -> Edited + Send>;
+
+/// What goes on in place of a line.
+pub(crate) enum Edited {
+    /// The line itself.
+    Same,
+    /// This.
+    Text(String),
+    /// The line, and then the end of all connections.
+    Cut,
+}
+
+/// Cuts all connections after so many bytes, either way.
+struct Scissors {
+    /// They are counted from where a client says this for the last of so many times.
+    words: &'static str,
+    times: u32,
+    left: usize,
+}
+
+impl Scissors {
+    /// How many of these bytes still go through; `None` for all of them.
+    fn snip(&mut self, bytes: &[u8], from_client: bool) -> Option<usize> {
+        let mut from = 0;
+        while self.times > 0 {
+            let words = self.words.as_bytes();
+            let rest = bytes.get(from..).filter(|_| from_client)?;
+            let at = rest.windows(words.len()).position(|some| some == words)?;
+            self.times -= 1;
+            from += at + if self.times > 0 { words.len() } else { 0 };
+        }
+        let counted = bytes.len() - from;
+        if counted < self.left {
+            self.left -= counted;
+            return None;
+        }
+        Some(from + self.left)
+    }
 }
 
 const PASS: u8 = 0;
@@ -49,15 +112,26 @@ impl Proxy {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).unwrap();
         listener.set_nonblocking(true).unwrap();
         let line = Arc::new(Line {
-            server,
+            server: AtomicU16::new(server),
             conduct: AtomicU8::new(PASS),
             stopped: AtomicBool::new(false),
             connections: Mutex::default(),
             open_now: Mutex::default(),
             received: AtomicU64::new(0),
+            commands: AtomicU64::new(0),
+            delay: AtomicU64::new(0),
             hushed: AtomicBool::new(false),
+            spoilt: Mutex::default(),
+            said: Mutex::default(),
             last_words: Mutex::default(),
+            hidden: Mutex::default(),
+            scissors: Mutex::default(),
+            poison: Mutex::default(),
+            poisoned: AtomicU64::new(0),
+            counted: Mutex::default(),
             open: Mutex::default(),
+            edit: Mutex::default(),
+            held: Mutex::default(),
         });
         let shared = Arc::clone(&line);
         let accepting = Some(thread::spawn(move || accept(&listener, &shared)));
@@ -72,6 +146,30 @@ impl Proxy {
     /// Bytes that came from the server, of all connections.
     pub(crate) fn received(&self) -> u64 {
         self.line.received.load(Ordering::SeqCst)
+    }
+
+    /// Commands that clients sent, of all connections.
+    pub(crate) fn commands(&self) -> u64 {
+        self.line.commands.load(Ordering::SeqCst)
+    }
+
+    /// The lines of clients in clear that have this text in them, in their order.
+    pub(crate) fn said(&self, text: &str) -> Vec<String> {
+        let said = self.line.said.lock().unwrap();
+        let lines = String::from_utf8_lossy(&said);
+        lines.lines().filter(|line| line.contains(text)).map(str::to_owned).collect()
+    }
+
+    /// Leads new connections to another port of this machine.
+    pub(crate) fn lead_to(&self, server: u16) {
+        self.line.server.store(server, Ordering::SeqCst);
+    }
+
+    /// New connections have this round trip: each byte needs half of it for its way, and none waits
+    /// for another.
+    pub(crate) fn round_trip(&self, time: Duration) {
+        let micros = u64::try_from(time.as_micros() / 2).unwrap();
+        self.line.delay.store(micros, Ordering::SeqCst);
     }
 
     /// When each connection came, the first one first.
@@ -120,6 +218,72 @@ impl Proxy {
         self.line.hushed.store(hushed, Ordering::SeqCst);
     }
 
+    /// The next time that a server says this, in clear and in one piece, it says that.
+    pub(crate) fn spoil_once(&self, this: &'static str, that: &'static str) {
+        *self.line.spoilt.lock().unwrap() = Some((this, that));
+    }
+
+    /// From now on each line of the server is what this makes of it; for connections in clear.
+    pub(crate) fn edit(&self, edit: impl FnMut(&str) -> Edited + Send + 'static) {
+        *self.line.edit.lock().unwrap() = Some(Box::new(edit));
+    }
+
+    /// Lines of the server go on as they are.
+    pub(crate) fn edit_nothing(&self) {
+        *self.line.edit.lock().unwrap() = None;
+    }
+
+    /// Holds the next thing that a client sends with this text in it, until it is let go.
+    pub(crate) fn hold(&self, words: &'static str) {
+        *self.line.held.lock().unwrap() = Some((words, false));
+    }
+
+    /// Whether something is held.
+    pub(crate) fn is_holding(&self) -> bool {
+        self.line.held.lock().unwrap().is_some_and(|(_, said)| said)
+    }
+
+    /// Lets go what is held.
+    pub(crate) fn let_go(&self) {
+        *self.line.held.lock().unwrap() = None;
+    }
+
+    /// Leaves a capability, or a permanent flag, out of what the server says it has.
+    pub(crate) fn hide(&self, word: &'static str) {
+        self.line.hidden.lock().unwrap().push(word);
+    }
+
+    /// Drops all connections, once, when so many bytes have passed, either way, from where a client
+    /// says `words` for the last of so many times; from now on with no times.
+    pub(crate) fn cut_after(&self, words: &'static str, times: u32, bytes: usize) {
+        *self.line.scissors.lock().unwrap() = Some(Scissors { words, times, left: bytes });
+    }
+
+    /// Whether that is still to come.
+    pub(crate) fn will_cut(&self) -> bool {
+        self.line.scissors.lock().unwrap().is_some()
+    }
+
+    /// Drops all connections whenever the server says this, in place of saying it; or no longer.
+    pub(crate) fn poison(&self, words: Option<&'static str>) {
+        *self.line.poison.lock().unwrap() = words;
+    }
+
+    /// How often that was.
+    pub(crate) fn poisoned(&self) -> u64 {
+        self.line.poisoned.load(Ordering::SeqCst)
+    }
+
+    /// Counts from now on how often a client says something.
+    pub(crate) fn count(&self, words: &'static str) {
+        *self.line.counted.lock().unwrap() = Some((words, 0));
+    }
+
+    /// How often that was.
+    pub(crate) fn heard(&self) -> u64 {
+        self.line.counted.lock().unwrap().map_or(0, |(_, count)| count)
+    }
+
     /// Lets everything pass again.
     pub(crate) fn pass(&self) {
         *self.line.last_words.lock().unwrap() = None;
@@ -145,6 +309,9 @@ impl Line {
 
     /// Looks whether the last words are among these bytes, which are a whole command as a rule.
     fn listen(&self, bytes: &[u8]) {
+        if let Some((words, count)) = &mut *self.counted.lock().unwrap() {
+            *count += String::from_utf8_lossy(bytes).matches(*words).count() as u64;
+        }
         let mut words = self.last_words.lock().unwrap();
         if words.is_some_and(|words| String::from_utf8_lossy(bytes).contains(words)) {
             self.conduct.store(SWALLOW, Ordering::SeqCst);
@@ -152,8 +319,68 @@ impl Line {
         }
     }
 
-    /// What of these bytes of the server goes on: all, or all lines but those of new mail.
+    /// Waits where these bytes of a client are to be held.
+    fn hold(&self, bytes: &[u8]) {
+        loop {
+            let mut held = self.held.lock().unwrap();
+            match &mut *held {
+                Some((words, said)) if String::from_utf8_lossy(bytes).contains(*words) => {
+                    *said = true;
+                }
+                _ => return,
+            }
+            drop(held);
+            if self.stopped.load(Ordering::SeqCst) {
+                return;
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// What goes on of these bytes of the server when each whole line of them is edited; `unfinished`
+    /// keeps the beginning of the last one. And whether all ends behind it.
+    fn edited(&self, bytes: &[u8], unfinished: &mut Vec<u8>) -> (Vec<u8>, bool) {
+        let mut edit = self.edit.lock().unwrap();
+        unfinished.extend_from_slice(bytes);
+        let Some(edit) = &mut *edit else { return (std::mem::take(unfinished), false) };
+        let mut out = Vec::new();
+        while let Some(end) = unfinished.iter().position(|byte| *byte == b'\n') {
+            let rest = unfinished.split_off(end + 1);
+            let line = std::mem::replace(unfinished, rest);
+            match edit(&String::from_utf8_lossy(&line)) {
+                Edited::Same => out.extend(line),
+                Edited::Text(text) => out.extend(text.into_bytes()),
+                Edited::Cut => {
+                    out.extend(line);
+                    return (out, true);
+                }
+            }
+        }
+        (out, false)
+    }
+
+    /// What of these bytes of the server goes on: all, or all lines but those of new mail, or all but
+    /// what is hidden, or something else once.
     fn audible<'a>(&self, bytes: &'a [u8]) -> Cow<'a, [u8]> {
+        let mut spoilt = self.spoilt.lock().unwrap();
+        if let Some((this, that)) = *spoilt
+            && let Some((before, after)) = String::from_utf8_lossy(bytes).split_once(this)
+        {
+            *spoilt = None;
+            return Cow::Owned([before, that, after].concat().into_bytes());
+        }
+        let hidden = self.hidden.lock().unwrap();
+        let lists = [&b"CAPABILITY I"[..], b"PERMANENTFLAGS"];
+        let said = |words: &[u8]| bytes.windows(words.len()).any(|some| some == words);
+        if !hidden.is_empty() && lists.into_iter().any(said) {
+            let mut text = String::from_utf8_lossy(bytes).into_owned();
+            for word in &*hidden {
+                for end in [" ", "]", ")", "\r"] {
+                    text = text.replace(&format!(" {word}{end}"), end);
+                }
+            }
+            return Cow::Owned(text.into_bytes());
+        }
         if !self.hushed.load(Ordering::SeqCst) {
             return Cow::Borrowed(bytes);
         }
@@ -161,6 +388,22 @@ impl Line {
             |line: &&[u8]| line.ends_with(b" EXISTS\r\n") || line.ends_with(b" RECENT\r\n");
         let lines = bytes.split_inclusive(|byte| *byte == b'\n');
         Cow::Owned(lines.filter(|line| !announces(line)).flatten().copied().collect())
+    }
+
+    /// How many of these bytes go through before all connections are dropped; `None` where they
+    /// are not.
+    fn snip(&self, bytes: &[u8], from_client: bool) -> Option<usize> {
+        if !from_client
+            && let Some(poison) = *self.poison.lock().unwrap()
+            && bytes.windows(poison.len()).any(|some| some == poison.as_bytes())
+        {
+            self.poisoned.fetch_add(1, Ordering::SeqCst);
+            return Some(0);
+        }
+        let mut scissors = self.scissors.lock().unwrap();
+        let through = scissors.as_mut()?.snip(bytes, from_client)?;
+        *scissors = None;
+        Some(through)
     }
 
     fn cut(&self) {
@@ -184,7 +427,9 @@ fn accept(listener: &TcpListener, line: &Arc<Line>) {
 
 fn connect(client: TcpStream, line: &Arc<Line>) -> io::Result<()> {
     client.set_nonblocking(false)?;
-    let server = TcpStream::connect((Ipv4Addr::LOCALHOST, line.server))?;
+    let server = TcpStream::connect((Ipv4Addr::LOCALHOST, line.server.load(Ordering::SeqCst)))?;
+    client.set_nodelay(true)?;
+    server.set_nodelay(true)?;
     line.connections.lock().unwrap().push(Instant::now());
     line.open.lock().unwrap().extend([client.try_clone()?, server.try_clone()?]);
     {
@@ -195,19 +440,24 @@ fn connect(client: TcpStream, line: &Arc<Line>) -> io::Result<()> {
     let (client_in, server_in) = (client.try_clone()?, server.try_clone()?);
     let (up, down) = (Arc::clone(line), Arc::clone(line));
     thread::spawn(move || {
-        pump(client_in, server, &up, |bytes| {
+        pump(client_in, server, &up, true, |bytes| {
             up.listen(bytes);
-            Cow::Borrowed(bytes)
+            up.hold(bytes);
+            up.commands.fetch_add(1, Ordering::SeqCst);
+            up.said.lock().unwrap().extend_from_slice(bytes);
+            (Cow::Borrowed(bytes), false)
         });
         // The client has closed it.
         up.open_now.lock().unwrap().0 -= 1;
     });
+    let mut unfinished = Vec::new();
     thread::spawn(move || {
-        pump(server_in, client, &down, |bytes| {
+        pump(server_in, client, &down, false, |bytes| {
             if down.conduct() != SWALLOW {
                 down.received.fetch_add(bytes.len() as u64, Ordering::SeqCst);
             }
-            down.audible(bytes)
+            let (bytes, cut) = down.edited(bytes, &mut unfinished);
+            (Cow::Owned(down.audible(&bytes).into_owned()), cut)
         });
     });
     Ok(())
@@ -217,21 +467,48 @@ fn pump(
     mut from: TcpStream,
     mut to: TcpStream,
     line: &Line,
-    see: impl for<'a> Fn(&'a [u8]) -> Cow<'a, [u8]>,
+    from_client: bool,
+    mut see: impl for<'a> FnMut(&'a [u8]) -> (Cow<'a, [u8]>, bool),
 ) {
+    let delay = Duration::from_micros(line.delay.load(Ordering::SeqCst));
+    let later = (!delay.is_zero()).then(|| to.try_clone().map(send_later));
     let mut buffer = vec![0; 64 * 1024];
     while let Ok(read) = from.read(&mut buffer) {
         if read == 0 {
             break;
         }
-        let passed_on = see(&buffer[..read]);
+        let (passed_on, cut) = see(&buffer[..read]);
         if line.conduct() == SWALLOW {
             continue;
         }
-        if to.write_all(&passed_on).is_err() {
+        let through = line.snip(&passed_on, from_client);
+        let piece = &passed_on[..through.unwrap_or(passed_on.len())];
+        let sent = match &later {
+            Some(Ok(later)) => later.send((Instant::now() + delay, piece.to_vec())).is_ok(),
+            _ => to.write_all(piece).is_ok(),
+        };
+        if !sent {
             break;
         }
+        if cut || through.is_some() {
+            line.cut();
+        }
     }
+    // What is still on its way is lost, as on a line that is cut.
     let _ = to.shutdown(Shutdown::Both);
     let _ = from.shutdown(Shutdown::Both);
+}
+
+/// Sends each piece when its time has come.
+fn send_later(mut to: TcpStream) -> mpsc::Sender<(Instant, Vec<u8>)> {
+    let (sender, pieces) = mpsc::channel::<(Instant, Vec<u8>)>();
+    thread::spawn(move || {
+        for (due, piece) in pieces {
+            thread::sleep(due.saturating_duration_since(Instant::now()));
+            if to.write_all(&piece).is_err() {
+                break;
+            }
+        }
+    });
+    sender
 }

@@ -15,6 +15,7 @@ use super::protection::{self, Protection, Tls};
 use super::raw::{Placed, Section};
 use super::settings::{Mode, mode, number};
 use super::values::{account_name, backfill_days, host_name};
+use super::without::{self, WithoutKeywords};
 use crate::choice::{Choice, canonical};
 use crate::sync::Backfill;
 
@@ -47,12 +48,19 @@ pub struct AccountConfig {
     pub backfill: Backfill,
     /// Whether decisions are written.
     pub mode: Mode,
+    /// What is done in mailboxes that store no keywords.
+    pub without_keywords: WithoutKeywords,
     /// How often a mailbox is looked at that the server does not report by itself.
     pub poll: Duration,
+    /// How many MiB may come from the server in a day; 0: any number; `None`: what suits the server.
+    pub daily_mebibytes: Option<u32>,
 }
 
 /// A day; a mailbox that is looked at less often is not watched.
 const LONGEST_POLL: i64 = 86_400;
+
+/// Sixteen tebibytes: more is `0`.
+const MOST_MEBIBYTES: i64 = 1 << 24;
 
 /// Reads all accounts; those with a problem are reported and left out.
 pub(super) fn read_all(
@@ -105,6 +113,8 @@ pub(super) fn read_body(
     let backfill = read_backfill(section, problems);
     let mode = mode(section, problems).unwrap_or(default_mode);
     let poll = read_poll(section, problems);
+    let daily_mebibytes = number(section, "daily_mebibytes", 0..=MOST_MEBIBYTES, problems);
+    let without_keywords = without::read(section, problems);
     let Login { user, authorize_as, auth, credential } = login?;
     let Protection { tls, ca_file, pinned_key } = protection?;
     let account = AccountConfig {
@@ -121,7 +131,9 @@ pub(super) fn read_body(
         mailboxes: choice,
         backfill: backfill.unwrap_or(Backfill::None),
         mode,
+        without_keywords,
         poll: poll.unwrap_or(Duration::from_mins(1)),
+        daily_mebibytes,
     };
     Some((account, names))
 }

@@ -19,6 +19,7 @@ mod settings;
 #[cfg(test)]
 mod tests;
 mod values;
+mod without;
 
 use std::path::{Path, PathBuf};
 
@@ -36,6 +37,7 @@ pub use server::{ServerConfig, UserConfig, UserSource};
 pub use settings::{
     HistoryText, HttpConfig, LogConfig, LogFormat, LogLevel, Mode, ModelConfig, Provider,
 };
+pub use without::WithoutKeywords;
 
 use account::Taken;
 use problem::Fault;

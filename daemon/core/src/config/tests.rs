@@ -5,6 +5,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
+use crate::decision::Target;
 use crate::label::{Head, Keyword, Label};
 use crate::sync::Backfill;
 
@@ -70,7 +71,7 @@ fn the_smallest_file_gets_safe_defaults() {
     let [work] = config.accounts.as_slice() else { panic!("one account") };
     assert_eq!((work.port, work.tls, work.mode), (993, Tls::Implicit, Mode::Shadow));
     assert_eq!((work.mailboxes.only(), work.backfill), (Some("INBOX"), Backfill::None));
-    assert_eq!(work.poll, Duration::from_mins(1));
+    assert_eq!((work.poll, work.daily_mebibytes), (Duration::from_mins(1), None));
 }
 
 #[test]
@@ -118,6 +119,7 @@ mailboxes = ["Inbox", "Entwürfe"]
 backfill = "7d"
 mode = "shadow"
 poll_seconds = 5
+daily_mebibytes = 0
 "#,
     )
     .expect("valid");
@@ -126,6 +128,35 @@ poll_seconds = 5
     let credential = SecretSource::Credential("here".to_owned());
     assert_eq!(here.credential, Credential::Password(credential));
     assert_eq!((here.mailboxes.names().count(), here.backfill), (2, Backfill::Days(7)));
+    assert_eq!(here.daily_mebibytes, Some(0));
+}
+
+#[test]
+fn what_is_done_without_keywords_is_said_or_it_is_asked_for() {
+    let read = |lines: &str| {
+        parse(&format!("{SMALLEST}{lines}"))
+            .map(|config| config.accounts[0].without_keywords.clone())
+            .map_err(|problems| problems.to_string())
+    };
+    let label = |head: &str, label: &str| (head.to_owned(), label.to_owned());
+    assert_eq!(read(""), Ok(WithoutKeywords::Report));
+    let urgent = vec![label("urgency", "high")];
+    assert_eq!(read("without_keywords = \"flag\""), Ok(WithoutKeywords::Flag(urgent)));
+    let spam = read(
+        "without_keywords = \"mailbox\"\nurgent_labels = [\"category.spam\"]\n\
+         urgent_mailbox = \"Later\"",
+    );
+    let later = Target::existing("Later");
+    assert_eq!(spam, Ok(WithoutKeywords::Mailbox(vec![label("category", "spam")], later)));
+    for (lines, said) in [
+        ("without_keywords = \"star\"", "write \"report\", \"flag\" or \"mailbox\""),
+        ("without_keywords = \"mailbox\"", "there is no urgent_mailbox"),
+        ("without_keywords = \"flag\"\nurgent_labels = [\"high\"]", "\"high\" names no label"),
+        ("without_keywords = \"mailbox\"\nurgent_mailbox = \"*\"", "is no mailbox name"),
+    ] {
+        let problems = read(lines).expect_err("it can not be");
+        assert!(problems.contains(said), "{lines}: {problems}");
+    }
 }
 
 #[test]

@@ -8,6 +8,7 @@ use futures::StreamExt;
 use triaged::imap::{Capabilities, Endpoint, ImapError, Login, Selected, Session};
 use triaged::secret::{CredentialError, Credentials};
 use triaged_core::config::{AccountConfig, Config, Mode, Tls};
+use triaged_core::decision::Flag;
 use triaged_core::label::{Keyword, KeywordMap};
 
 use super::lists;
@@ -179,7 +180,7 @@ fn opened(subject: &str, mode: Mode, selected: &Selected, ours: Option<&[&Keywor
     };
     let refused: Vec<&str> = ours
         .iter()
-        .filter(|keyword| !selected.can_store(keyword))
+        .filter(|keyword| !selected.can_store(&Flag::Keyword((**keyword).clone())))
         .map(|keyword| keyword.as_str())
         .collect();
     if !refused.is_empty() {

@@ -1,0 +1,307 @@
+//! Moves: keywords first, then the message, once, whatever happens on the way.
+//!
+//! Before the server is told, the store knows what the target was like. After a connection that was
+//! lost nobody knows what became of the command: what has left is looked for in the target, and where
+//! a copy comes before the removal, no second copy is made before it is sure that there is none.
+
+use std::collections::BTreeMap;
+
+use jiff::SignedDuration;
+use triaged_core::decision::Target;
+use triaged_core::mailbox::Uid;
+
+use super::mark::{Ended, uids};
+use super::{FlowError, OpenMailbox, Pipeline};
+use crate::imap::{ImapError, MoveWay, Moved, Seen, Session};
+use crate::store::{Begun, Deed, EffectState, Landed, Move, PendingEffect};
+
+/// A server that has heard a command goes on with it although the connection is lost. It is given
+/// this time, counted from when it was told, before anybody looks what it did.
+const GRACE: SignedDuration = SignedDuration::from_secs(5);
+
+impl OpenMailbox {
+    /// Why no message can be taken out of this mailbox.
+    pub fn keeps_all(&self) -> Option<&'static str> {
+        if self.selected.read_only {
+            Some("it is read-only for this login")
+        } else if !self.selected.can_delete() {
+            Some("nothing may be marked as deleted in it (the ACL rights t and e)")
+        } else if self.way.is_none() {
+            Some(
+                "the server has neither MOVE nor UIDPLUS, and EXPUNGE would remove what others have marked",
+            )
+        } else {
+            None
+        }
+    }
+}
+
+impl Pipeline {
+    /// Moves messages whose marks have ended as `marks` says; how each move ended.
+    pub(super) async fn move_all(
+        &self,
+        session: &mut Session,
+        mailbox: &mut OpenMailbox,
+        marks: &Ended,
+        moves: Vec<PendingEffect>,
+    ) -> Result<Ended, FlowError> {
+        let mut ended = Vec::with_capacity(moves.len());
+        if moves.is_empty() {
+            return Ok(ended);
+        }
+        self.wait_for_the_last_attempt(&moves).await;
+        let seen = session.look(&uids(&moves)).await?;
+        let mut by_target: BTreeMap<Target, Vec<PendingEffect>> = BTreeMap::new();
+        for effect in moves {
+            if let Some(target) = target(&effect) {
+                by_target.entry(target.clone()).or_default().push(effect);
+            }
+        }
+        for (target, group) in by_target {
+            let Sorted { open, copied } =
+                self.sort(session, mailbox, &target, group, &seen, &mut ended).await?;
+            self.move_to(session, mailbox, &target, open, copied, marks, &mut ended).await?;
+        }
+        Ok(ended)
+    }
+
+    async fn wait_for_the_last_attempt(&self, moves: &[PendingEffect]) {
+        let Some(last) = moves.iter().filter_map(begun).map(|begun| begun.at).max() else { return };
+        let passed = self.clock.now().duration_since(last).max(SignedDuration::ZERO);
+        if let Ok(rest) = std::time::Duration::try_from(GRACE - passed) {
+            tokio::time::sleep(rest).await;
+        }
+    }
+
+    /// Finds out how far each move is.
+    async fn sort(
+        &self,
+        session: &mut Session,
+        mailbox: &mut OpenMailbox,
+        target: &Target,
+        group: Vec<PendingEffect>,
+        seen: &Seen,
+        ended: &mut Ended,
+    ) -> Result<Sorted, FlowError> {
+        let copies = mailbox.way == Some(MoveWay::CopyAndExpunge);
+        let is_there = |effect: &PendingEffect| seen.messages.contains_key(&effect.uid);
+        let in_doubt = |effect: &&PendingEffect| {
+            begun(effect).is_some() && !is_copied(effect) && (copies || !is_there(effect))
+        };
+        // What has left must be somewhere; what is still there may be there twice.
+        let (there, gone): (Vec<_>, Vec<_>) =
+            group.iter().filter(in_doubt).partition(|effect| is_there(effect));
+        let search = self.search(session, mailbox, target, gone.into_iter().chain(there)).await?;
+        let mut sorted = Sorted::default();
+        for mut effect in group {
+            let landed = search.found(effect.uid);
+            set_landed(&mut effect, landed);
+            let state = match seen.messages.get(&effect.uid) {
+                None if landed.is_some() || is_copied(&effect) => Some(EffectState::Done),
+                None if begun(&effect).is_some() && search.is_blind() => Some(EffectState::Done),
+                None => Some(EffectState::Gone),
+                Some(_) if is_copied(&effect) || landed.is_some() => {
+                    sorted.copied.push(effect);
+                    continue;
+                }
+                // Whoever marked it as deleted wants it gone.
+                Some(flags) if flags.iter().any(|f| f.eq_ignore_ascii_case("\\Deleted")) => {
+                    Some(EffectState::Gone)
+                }
+                Some(_) if copies && begun(&effect).is_some() && search.is_blind() => {
+                    Some(EffectState::Rejected)
+                }
+                Some(_) => mailbox.refuses_moves(),
+            };
+            match state {
+                Some(state) => ended.push((effect, state)),
+                None => sorted.open.push(effect),
+            }
+        }
+        Ok(sorted)
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "one step of one function, cut in two")]
+    async fn move_to(
+        &self,
+        session: &mut Session,
+        mailbox: &OpenMailbox,
+        target: &Target,
+        mut open: Vec<PendingEffect>,
+        mut copied: Vec<PendingEffect>,
+        marks: &Ended,
+        ended: &mut Ended,
+    ) -> Result<(), FlowError> {
+        let way = mailbox.way.unwrap_or(MoveWay::Move);
+        let mut told = Moved::default();
+        if !open.is_empty() {
+            match self.begin(session, target, &mut open, marks).await? {
+                Some(refused) => {
+                    tracing::warn!(messages = open.len(), error = %refused, "messages can not be moved: their target can not be used");
+                    ended.extend(open.drain(..).map(|effect| (effect, EffectState::Rejected)));
+                }
+                None => told = self.tell(session, target, way, &open).await?,
+            }
+        }
+        for effect in &mut open {
+            let landed = told.landed.get(&effect.uid).copied();
+            let place = landed.map(|(uid_validity, uid)| Landed { uid_validity, uid });
+            set_landed(effect, place);
+        }
+        if let Some((uid, error)) = told.refused.first_key_value() {
+            tracing::warn!(messages = told.refused.len(), first_uid = uid.get(), %error, "messages were not moved");
+        }
+        let (refused, mut open): (Vec<_>, Vec<_>) =
+            open.into_iter().partition(|effect| told.refused.contains_key(&effect.uid));
+        ended.extend(refused.into_iter().map(|effect| (effect, EffectState::Rejected)));
+        if way == MoveWay::CopyAndExpunge {
+            self.store.copied(&mut open).await?;
+            copied.append(&mut open);
+        }
+        if !copied.is_empty() {
+            self.remove(session, &copied).await?;
+            open.append(&mut copied);
+        }
+        self.verify_moves(session, open, told.landed.is_empty(), ended).await
+    }
+
+    /// Writes down that the server will be told, and how the target is now. What comes back is why
+    /// it can not be used.
+    async fn begin(
+        &self,
+        session: &mut Session,
+        target: &Target,
+        moves: &mut [PendingEffect],
+        marks: &Ended,
+    ) -> Result<Option<ImapError>, FlowError> {
+        let mut state = session.status(&target.mailbox).await;
+        if target.create && matches!(state, Err(ImapError::MailboxGone(_))) {
+            tracing::info!("a mailbox that mail is to be moved to is made");
+            state = match session.create(&target.mailbox).await {
+                Ok(()) => session.status(&target.mailbox).await,
+                Err(error) => Err(error),
+            };
+        }
+        let state = match state {
+            Err(error) if concerns_target(&error) => return Ok(Some(error)),
+            state => state?,
+        };
+        let begun = Begun {
+            at: self.clock.now(),
+            uid_validity: state.status.uid_validity,
+            // Without UIDNEXT all of it is looked through, should that be needed.
+            next: state.status.uid_next.unwrap_or(Uid::FIRST),
+        };
+        self.store.begin_moves(marks, moves, begun).await?;
+        Ok(None)
+    }
+
+    async fn tell(
+        &self,
+        session: &mut Session,
+        target: &Target,
+        way: MoveWay,
+        moves: &[PendingEffect],
+    ) -> Result<Moved, FlowError> {
+        match session.take_to(way, &uids(moves), &target.mailbox).await {
+            Err(error) if concerns_target(&error) => {
+                let refused = moves.iter().map(|effect| (effect.uid, error.clone()));
+                Ok(Moved { refused: refused.collect(), ..Moved::default() })
+            }
+            moved => Ok(moved?),
+        }
+    }
+
+    /// Removes originals whose copies are there. A refusal leaves them where they are, and shows
+    /// when they are looked at.
+    async fn remove(
+        &self,
+        session: &mut Session,
+        copied: &[PendingEffect],
+    ) -> Result<(), FlowError> {
+        match session.remove(&uids(copied)).await {
+            Err(error) if concerns_target(&error) => {
+                tracing::warn!(messages = copied.len(), %error, "messages were copied, and the originals can not be removed");
+                Ok(())
+            }
+            removed => Ok(removed?),
+        }
+    }
+
+    /// What is gone from here was moved; of a server that says where copies are, what it does not
+    /// name had gone before.
+    async fn verify_moves(
+        &self,
+        session: &mut Session,
+        moves: Vec<PendingEffect>,
+        untold: bool,
+        ended: &mut Ended,
+    ) -> Result<(), FlowError> {
+        if moves.is_empty() {
+            return Ok(());
+        }
+        let seen = session.look(&uids(&moves)).await?;
+        ended.extend(moves.into_iter().map(|effect| {
+            let state = match &effect.deed {
+                _ if seen.messages.contains_key(&effect.uid) => EffectState::Rejected,
+                Deed::Move(one) if untold || one.landed.is_some() || one.copied => {
+                    EffectState::Done
+                }
+                _ => EffectState::Gone,
+            };
+            (effect, state)
+        }));
+        Ok(())
+    }
+}
+
+/// Moves by how far they are.
+#[derive(Default)]
+struct Sorted {
+    /// The server is to be told.
+    open: Vec<PendingEffect>,
+    /// Only the originals are to be removed.
+    copied: Vec<PendingEffect>,
+}
+
+impl OpenMailbox {
+    /// How a move out of this mailbox ends that is not even tried.
+    fn refuses_moves(&self) -> Option<EffectState> {
+        match self.keeps_all() {
+            Some(_) if self.selected.read_only => Some(EffectState::ReadOnly),
+            Some(_) => Some(EffectState::NotPermitted),
+            None => None,
+        }
+    }
+}
+
+fn target(effect: &PendingEffect) -> Option<&Target> {
+    match &effect.deed {
+        Deed::Move(Move { target, .. }) => Some(target),
+        Deed::Mark(_) => None,
+    }
+}
+
+pub(super) fn begun(effect: &PendingEffect) -> Option<&Begun> {
+    match &effect.deed {
+        Deed::Move(Move { begun, .. }) => begun.as_ref(),
+        Deed::Mark(_) => None,
+    }
+}
+
+fn is_copied(effect: &PendingEffect) -> bool {
+    matches!(effect.deed, Deed::Move(Move { copied: true, .. }))
+}
+
+fn set_landed(effect: &mut PendingEffect, place: Option<Landed>) {
+    if let (Deed::Move(one), Some(place)) = (&mut effect.deed, place) {
+        one.landed = Some(place);
+    }
+}
+
+/// Whether an error is about the target, or about single messages, and neither passes by itself nor
+/// ends the connection.
+fn concerns_target(error: &ImapError) -> bool {
+    !error.ends_connection()
+        && !matches!(error, ImapError::Throttled(_) | ImapError::Unavailable(_))
+}

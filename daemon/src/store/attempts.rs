@@ -1,0 +1,159 @@
+//! How often messages were about to be read: raised and committed before, forgotten when they are
+//! decided. What a connection or the process died of is found here afterwards.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use sqlx::{Row, Sqlite, SqlitePool, Transaction};
+use triaged_core::mailbox::{AccountId, Uid, UidSet};
+
+use super::rows::StoredMailbox;
+use super::{Store, StoreError, open, uid};
+
+impl Store {
+    /// Raises the attempts at these messages, before they are read.
+    pub async fn begin_reading(
+        &self,
+        mailbox: &StoredMailbox,
+        uids: &UidSet,
+    ) -> Result<(), StoreError> {
+        sqlx::query(
+            "INSERT INTO attempt (mailbox, uid_validity, uid, attempts) \
+             SELECT ?, ?, value, 1 FROM json_each(?) WHERE true \
+             ON CONFLICT (mailbox, uid_validity, uid) DO UPDATE SET \
+             attempts = attempts + 1, asked = 0",
+        )
+        .bind(mailbox.id.0)
+        .bind(mailbox.cursor.uid_validity.get())
+        .bind(json(uids.iter()))
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+
+    /// The messages of a mailbox that were about to be read and are not decided, with how often.
+    pub async fn attempts(
+        &self,
+        mailbox: &StoredMailbox,
+    ) -> Result<BTreeMap<Uid, u32>, StoreError> {
+        let rows =
+            sqlx::query("SELECT uid, attempts FROM attempt WHERE mailbox = ? AND uid_validity = ?")
+                .bind(mailbox.id.0)
+                .bind(mailbox.cursor.uid_validity.get())
+                .fetch_all(&self.pool)
+                .await?;
+        rows.into_iter().map(|row| Ok((uid(row.try_get(0)?)?, row.try_get(1)?))).collect()
+    }
+
+    /// The mailboxes of an account with messages that were in quarantine and are asked for again.
+    pub async fn mailboxes_to_retry(&self, account: AccountId) -> Result<Vec<String>, StoreError> {
+        let names = sqlx::query_scalar(
+            "SELECT DISTINCT mailbox.name FROM attempt JOIN mailbox ON mailbox.id = attempt.mailbox \
+             WHERE account = ? AND asked = 1",
+        );
+        Ok(names.bind(account.0).fetch_all(&self.pool).await?)
+    }
+
+    /// A mailbox can not be looked into: what is asked for in it waits until it can.
+    pub async fn not_now(&self, account: AccountId, mailbox: &str) -> Result<(), StoreError> {
+        sqlx::query(
+            "UPDATE attempt SET asked = 0 \
+             WHERE mailbox = (SELECT id FROM mailbox WHERE account = ? AND name = ?)",
+        )
+        .bind(account.0)
+        .bind(mailbox)
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+
+    /// How many messages of a mailbox are in quarantine.
+    pub async fn quarantined(&self, mailbox: &StoredMailbox) -> Result<u64, StoreError> {
+        let count: i64 = sqlx::query_scalar(
+            "SELECT count(*) FROM message \
+             WHERE mailbox = ? AND uid_validity = ? AND outcome = 'quarantined'",
+        )
+        .bind(mailbox.id.0)
+        .bind(mailbox.cursor.uid_validity.get())
+        .fetch_one(&self.pool)
+        .await?;
+        Ok(count.unsigned_abs())
+    }
+
+    /// Forgets attempts at messages that are gone.
+    pub async fn forget_attempts(
+        &self,
+        mailbox: &StoredMailbox,
+        uids: &UidSet,
+    ) -> Result<(), StoreError> {
+        let mut transaction = self.pool.begin().await?;
+        forget(&mut transaction, mailbox, uids.iter()).await?;
+        Ok(transaction.commit().await?)
+    }
+}
+
+/// Forgets the attempts at messages, which are decided now or gone.
+pub(super) async fn forget(
+    transaction: &mut Transaction<'_, Sqlite>,
+    mailbox: &StoredMailbox,
+    uids: impl Iterator<Item = Uid>,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "DELETE FROM attempt WHERE mailbox = ? AND uid_validity = ? \
+         AND uid IN (SELECT value FROM json_each(?))",
+    )
+    .bind(mailbox.id.0)
+    .bind(mailbox.cursor.uid_validity.get())
+    .bind(json(uids))
+    .execute(&mut **transaction)
+    .await?;
+    Ok(())
+}
+
+fn json(uids: impl Iterator<Item = Uid>) -> String {
+    let numbers: Vec<String> = uids.map(|uid| uid.to_string()).collect();
+    format!("[{}]", numbers.join(","))
+}
+
+/// As often as a message has failed that is read alone.
+const ALONE: u32 = 2;
+
+/// The messages in quarantine, beside a daemon that left them there.
+#[derive(Debug)]
+pub struct Quarantine {
+    pool: SqlitePool,
+}
+
+impl Quarantine {
+    /// Opens the database of the state folder; it must be there.
+    pub async fn open(state: &Path) -> Result<Self, StoreError> {
+        Ok(Self { pool: open::open_beside(&open::database_file(state)).await? })
+    }
+
+    /// Lets all messages of an account, or of all accounts, that are in quarantine be tried again;
+    /// how many they are. What was decided about them is forgotten. Those of an earlier generation
+    /// of UIDs are gone and stay as they are.
+    pub async fn release(&self, account: Option<&str>) -> Result<u64, StoreError> {
+        let mut transaction = self.pool.begin().await?;
+        let those = "outcome = 'quarantined' AND uid_validity = (SELECT uid_validity FROM mailbox \
+                     WHERE id = message.mailbox) AND (?1 IS NULL OR account = (SELECT id \
+                     FROM account WHERE name = ?1))";
+        let insert = format!(
+            "INSERT INTO attempt (mailbox, uid_validity, uid, attempts, asked) \
+             SELECT mailbox, uid_validity, uid, ?2, 1 FROM message WHERE {those} \
+             ON CONFLICT DO UPDATE SET attempts = ?2, asked = 1"
+        );
+        sqlx::query(sqlx::AssertSqlSafe(insert))
+            .bind(account)
+            .bind(ALONE)
+            .execute(&mut *transaction)
+            .await?;
+        let delete = format!("DELETE FROM message WHERE {those}");
+        let released = sqlx::query(sqlx::AssertSqlSafe(delete))
+            .bind(account)
+            .execute(&mut *transaction)
+            .await?;
+        transaction.commit().await?;
+        Ok(released.rows_affected())
+    }
+}

@@ -1,0 +1,164 @@
+//! Moves in the store: that the server was told of one is written down before it is told, so that
+//! a second attempt knows where to look for what the first one did.
+
+use std::collections::BTreeSet;
+
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Row, Sqlite, Transaction};
+use triaged_core::decision::{Flag, Mark, Target};
+use triaged_core::label::Keyword;
+use triaged_core::mailbox::{AccountId, Uid};
+
+use super::rows::{Begun, Deed, EffectState, Identity, Move, PendingEffect, StoredMailbox};
+use super::{Store, StoreError, moment, plan, uid, uid_validity};
+
+/// The kind of a move in the table of effects.
+pub(super) const MOVE: &str = "move";
+
+impl Store {
+    /// Effects of the mailbox that an earlier life decided and did not confirm.
+    pub async fn pending(&self, mailbox: &StoredMailbox) -> Result<Vec<PendingEffect>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT effect.id, message.id, message.uid, message.identity, kind, argument, \
+             may_create, begun_at, target_validity, target_next, copied \
+             FROM effect JOIN message ON message.id = effect.message \
+             WHERE effect.state = 'pending' AND message.mailbox = ? AND message.uid_validity = ? \
+             ORDER BY message.uid, effect.id",
+        )
+        .bind(mailbox.id.0)
+        .bind(mailbox.cursor.uid_validity.get())
+        .fetch_all(&self.pool)
+        .await?;
+        rows.iter().map(from_row).collect()
+    }
+
+    /// Before the server is told to move messages: how their marks ended, and how the target is
+    /// now, in one transaction.
+    pub async fn begin_moves(
+        &self,
+        marks: &[(PendingEffect, EffectState)],
+        moves: &mut [PendingEffect],
+        begun: Begun,
+    ) -> Result<(), StoreError> {
+        let mut transaction = self.pool.begin().await?;
+        plan::tick_off(&mut transaction, marks, begun.at).await?;
+        for effect in moves {
+            let query = "UPDATE effect SET begun_at = ?, target_validity = ?, target_next = ? \
+                         WHERE id = ?";
+            sqlx::query(query)
+                .bind(begun.at.as_millisecond())
+                .bind(begun.uid_validity.get())
+                .bind(begun.next.get())
+                .bind(effect.id)
+                .execute(&mut *transaction)
+                .await?;
+            if let Deed::Move(one) = &mut effect.deed {
+                one.begun = Some(begun);
+            }
+        }
+        Ok(transaction.commit().await?)
+    }
+
+    /// Copies of these messages are where they were to go: what is left is to remove the originals.
+    pub async fn copied(&self, moves: &mut [PendingEffect]) -> Result<(), StoreError> {
+        let mut transaction = self.pool.begin().await?;
+        for effect in moves {
+            sqlx::query("UPDATE effect SET copied = 1 WHERE id = ?")
+                .bind(effect.id)
+                .execute(&mut *transaction)
+                .await?;
+            remember_place(&mut transaction, effect, EffectState::Done).await?;
+            if let Deed::Move(one) = &mut effect.deed {
+                one.copied = true;
+            }
+        }
+        Ok(transaction.commit().await?)
+    }
+
+    /// The UIDs of a mailbox that are known to be messages which we moved there.
+    pub async fn landed(
+        &self,
+        account: AccountId,
+        mailbox: &str,
+        since: &Begun,
+    ) -> Result<BTreeSet<Uid>, StoreError> {
+        let uids: Vec<i64> = sqlx::query_scalar(
+            "SELECT moved_uid FROM message WHERE account = ? AND moved_to = ? \
+             AND moved_validity = ? AND moved_uid >= ?",
+        )
+        .bind(account.0)
+        .bind(mailbox)
+        .bind(since.uid_validity.get())
+        .bind(since.next.get())
+        .fetch_all(&self.pool)
+        .await?;
+        uids.into_iter().map(uid).collect()
+    }
+}
+
+/// Kind, argument and leave to create of an effect, as they stand in the table.
+pub(super) fn columns(deed: &Deed) -> (&'static str, &str, bool) {
+    match deed {
+        Deed::Mark(Mark::Add(Flag::Keyword(keyword))) => ("add-keyword", keyword.as_str(), false),
+        Deed::Mark(Mark::Add(flag @ Flag::Flagged)) => ("flag", flag.as_str(), false),
+        Deed::Mark(Mark::Remove(keyword)) => ("remove-keyword", keyword.as_str(), false),
+        Deed::Move(Move { target, .. }) => (MOVE, &target.mailbox, target.create),
+    }
+}
+
+/// Writes down where a message is, when its move has ended and the server has said it.
+pub(super) async fn remember_place(
+    transaction: &mut Transaction<'_, Sqlite>,
+    effect: &PendingEffect,
+    state: EffectState,
+) -> Result<(), StoreError> {
+    let Deed::Move(Move { target, landed: Some(landed), .. }) = &effect.deed else { return Ok(()) };
+    if state != EffectState::Done {
+        return Ok(());
+    }
+    let query = "UPDATE message SET moved_to = ?, moved_validity = ?, moved_uid = ? WHERE id = ?";
+    sqlx::query(query)
+        .bind(&target.mailbox)
+        .bind(landed.uid_validity.get())
+        .bind(landed.uid.get())
+        .bind(effect.message)
+        .execute(&mut **transaction)
+        .await?;
+    Ok(())
+}
+
+fn from_row(row: &SqliteRow) -> Result<PendingEffect, StoreError> {
+    let argument: String = row.try_get(5)?;
+    let keyword = || -> Result<Keyword, StoreError> {
+        argument.parse().map_err(|_| StoreError::Row(format!("the keyword {argument:?}")))
+    };
+    let deed = match row.try_get::<&str, _>(4)? {
+        "add-keyword" => Deed::Mark(Mark::Add(Flag::Keyword(keyword()?))),
+        "remove-keyword" => Deed::Mark(Mark::Remove(keyword()?)),
+        "flag" => Deed::Mark(Mark::Add(Flag::Flagged)),
+        MOVE => Deed::Move(Move {
+            target: Target { mailbox: argument, create: row.try_get(6)? },
+            begun: begun(row)?,
+            copied: row.try_get(10)?,
+            landed: None,
+        }),
+        other => return Err(StoreError::Row(format!("an effect {other:?}"))),
+    };
+    let identity: Option<Vec<u8>> = row.try_get(3)?;
+    Ok(PendingEffect {
+        id: row.try_get(0)?,
+        message: row.try_get(1)?,
+        uid: uid(row.try_get(2)?)?,
+        identity: identity.and_then(|bytes| bytes.try_into().ok()).map(Identity),
+        deed,
+    })
+}
+
+fn begun(row: &SqliteRow) -> Result<Option<Begun>, StoreError> {
+    let Some(at): Option<i64> = row.try_get(7)? else { return Ok(None) };
+    Ok(Some(Begun {
+        at: moment(at)?,
+        uid_validity: uid_validity(row.try_get(8)?)?,
+        next: uid(row.try_get(9)?)?,
+    }))
+}
