@@ -265,3 +265,20 @@ fn check_says_who_is_watched_and_older_mail_is_asked_for_by_name() {
     assert_eq!(nobody.status.code(), Some(64), "{nobody:?}");
     daemon.stop();
 }
+
+#[test]
+fn a_user_who_is_refused_does_not_cost_the_others() {
+    let scene = Scene::new();
+    // Dovecot lets nobody in whose name has such a character (auth_username_chars).
+    let users = [vec!["bad!user".to_owned()], names(10)].concat();
+    let installation = Scene::install(scene.server().and(&format!("users = {users:?}")));
+    let mut daemon = installation.start();
+    daemon.wait_until("one is refused and ten are watched", |daemon| {
+        accounts(daemon, "refused") == 1 && accounts(daemon, "watching") == 10
+    });
+    assert!(daemon.metric("triaged_login_failures_total", &[]) < 3.5);
+    let status = installation.triaged(&["status", "--account", "mail/bad=21user"]);
+    let status = String::from_utf8(status.stdout).unwrap();
+    assert!(status.contains("mail/bad=21user: refused"), "{status}");
+    daemon.stop();
+}
