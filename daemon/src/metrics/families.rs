@@ -71,8 +71,8 @@ pub(super) struct Servers {
     pub(super) login_failures: IntCounter,
     pub(super) reconnects: IntCounter,
     pub(super) withheld: IntCounter,
-    pub(super) stale_lists: IntGauge,
     pub(super) received: IntCounter,
+    pub(super) stale_lists: IntGauge,
 }
 
 impl Families {
@@ -235,13 +235,13 @@ impl Register {
                 "triaged_push_withheld_total",
                 "Times that mail had come and the server had not announced it.",
             )?,
-            stale_lists: self.int_gauge(
-                "triaged_stale_user_lists",
-                "Lists of servers' users that could not be read the last time.",
-            )?,
             received: self.counter(
                 "triaged_received_bytes_total",
                 "Bytes that came from IMAP servers, after TLS.",
+            )?,
+            stale_lists: self.int_gauge(
+                "triaged_stale_user_lists",
+                "Lists of servers' users that could not be read the last time.",
             )?,
         })
     }
