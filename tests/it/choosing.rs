@@ -234,3 +234,34 @@ fn news_of_another_mailbox_end_the_wait() {
     println!("labelled after {labelled:?}");
     daemon.stop();
 }
+
+/// `check --online` opens what is meant, and `backfill` takes what was found.
+#[test]
+fn the_command_line_knows_what_a_pattern_means() {
+    let mail = Mailserver::start(Format::Sdbox);
+    let anna = mail.user("anna");
+    for name in ["Lists/rust", "Work"] {
+        anna.client().command(&format!("CREATE {name}"));
+    }
+    let installation = watching(&anna, &["INBOX", "Lists/*"], "");
+    let daemon = installation.start_ready();
+    let said = |arguments: &[&str]| {
+        let output = installation.triaged(arguments);
+        let text = [output.stdout, output.stderr].concat();
+        (output.status.code(), String::from_utf8(text).unwrap())
+    };
+    let (code, text) = said(&["check", "--online"]);
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.contains("anna Lists/rust") && !text.contains("anna Work"), "{text}");
+    let backfill = ["backfill", "--account", "anna", "--since", "7d", "--dry-run"];
+    let (code, text) = said(&backfill);
+    assert_eq!(code, Some(0), "{text}");
+    assert!(
+        text.contains("INBOX: 0 messages") && text.contains("Lists/rust: 0 messages"),
+        "{text}"
+    );
+    let (code, text) = said(&[&backfill[..], &["--mailbox", "Work"]].concat());
+    assert_eq!(code, Some(64), "{text}");
+    assert!(text.contains("account \"anna\" watches INBOX, Lists/*"), "{text}");
+    daemon.stop();
+}

@@ -49,6 +49,7 @@ fn status_tells_how_each_account_is_watched(mail: &Mailserver) {
     daemon.stop();
 }
 
+/// Row 3, a push that has died.
 fn mail_that_was_not_announced_shows_until_some_is(mail: &Mailserver) {
     let anna = mail.user("anna");
     let proxy = Proxy::to(anna.plain_port());
