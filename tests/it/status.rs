@@ -8,11 +8,11 @@ use triaged::readiness::AccountState;
 use triaged::standing::WatchMode;
 
 use crate::harness::{
-    Format, Installation, Mail, Mailserver, Proxy, Settings, free_port, on_each_format,
+    Format, Installation, Mail, Mailserver, Proxy, Settings, free_port, on_each_server,
     status_schema, until,
 };
 
-on_each_format!(
+on_each_server!(
     status_tells_how_each_account_is_watched,
     mail_that_was_not_announced_shows_until_some_is,
     what_a_mailbox_refuses_is_shown_with_the_reason,
