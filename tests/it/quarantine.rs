@@ -1,4 +1,4 @@
-//! Row 9: one message that always fails. It costs its neighbours nothing, is read by its header where
+//! Row 9 of the issue: one message that always fails. It costs its neighbours nothing, is read by its header where
 //! that can be had, and is left alone with a visible mark where not, until somebody asks for it again.
 
 use triaged::http::Status;

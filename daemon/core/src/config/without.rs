@@ -74,7 +74,7 @@ pub(super) fn read(section: &mut Section<'_>, problems: &mut Problems) -> Withou
                 problems.add(&said.place, Fault::new("there is no urgent_mailbox", mend));
                 return WithoutKeywords::Report;
             };
-            match mailbox.check(problems, existing) {
+            match mailbox.check(problems, |name| existing(&name)) {
                 Some(target) => WithoutKeywords::Mailbox(labels, target),
                 None => WithoutKeywords::Report,
             }
@@ -89,12 +89,12 @@ pub(super) fn read(section: &mut Section<'_>, problems: &mut Problems) -> Withou
 }
 
 /// One mailbox by its name; that it is there is seen on the server.
-fn existing(name: String) -> Result<Target, Fault> {
+fn existing(name: &str) -> Result<Target, Fault> {
     if name.is_empty() || name.contains(['*', '%']) || name.chars().any(char::is_control) {
         let what = format!("{name:?} is no mailbox name");
         return Err(Fault::new(what, "write the name as the server lists it"));
     }
-    Ok(Target::existing(&name))
+    Ok(Target::existing(name))
 }
 
 fn urgent(
@@ -109,13 +109,11 @@ fn urgent(
     let Some(labels) = labels else { return split(URGENT).into_iter().collect() };
     let mut read = Vec::new();
     for Placed { value, place } in labels.value {
-        match split(&value) {
-            Some(label) => read.push(label),
-            None => {
-                let what = format!("{value:?} names no label");
-                problems
-                    .add(&place, Fault::new(what, "write head and label, like \"urgency.high\""));
-            }
+        if let Some(label) = split(&value) {
+            read.push(label);
+        } else {
+            let what = format!("{value:?} names no label");
+            problems.add(&place, Fault::new(what, "write head and label, like \"urgency.high\""));
         }
     }
     read
