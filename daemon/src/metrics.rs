@@ -129,6 +129,11 @@ impl Metrics {
         }
     }
 
+    /// So many lists of users could not be read the last time.
+    pub fn stale_lists(&self, count: usize) {
+        self.families.servers.stale_lists.set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+
     /// So many messages wait for the model, until the answer is there and the share is dropped.
     pub fn waiting_for_model(&self, messages: usize) -> Backlog {
         let share = Backlog::begin(self.families.model.queue.clone());

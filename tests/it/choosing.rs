@@ -33,7 +33,7 @@ fn what_matches_is_watched_and_what_nobody_triages_is_not(mail: &Mailserver) {
     for name in ["Lists", "Lists/rust", "Lists/secret", "Trash", "Archive", "Work"] {
         client.command(&format!("CREATE \"{name}\""));
     }
-    let except = "except = [\"Lists/s*\"]";
+    let except = "except_mailboxes = [\"Lists/s*\"]";
     let installation = watching(&anna, &["INBOX", "Lists/*", "Tr%", "\\Archive"], except);
     let daemon = installation.start_ready();
     let others = ["Lists/secret", "Trash", "Work"];

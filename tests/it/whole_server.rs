@@ -155,6 +155,7 @@ fn a_list_is_followed_as_it_changes_and_a_bad_one_changes_nothing() {
     });
     assert_eq!(shown(&daemon), ["mail/user010", "mail/user011"]);
     assert!(daemon.ready(), "the last good list holds");
+    assert!(daemon.metric("triaged_stale_user_lists", &[]) > 0.5);
     // Whoever comes back goes on from where he was.
     list(&installation, "anna\nuser011\n");
     until("the list is followed again", || {
@@ -217,12 +218,43 @@ fn a_wrong_master_password_is_not_tried_for_every_user() {
     daemon.wait_until("all are refused", |daemon| accounts(daemon, "refused") == USERS);
     // Three in a row; one may have been on its way.
     assert!(scene.proxy.connections() <= 4, "{} logins", scene.proxy.connections());
-    let log = daemon.log();
-    assert_eq!(log.matches("the account is not watched until somebody").count(), 1, "{log}");
+    let said =
+        |daemon: &Daemon| daemon.log().matches("the account is not watched until somebody").count();
+    assert_eq!(said(&daemon), 1, "{}", daemon.log());
 
     let password = installation.folder().join("secrets/mail.password");
-    fs::write(password, format!("{MASTER_PASSWORD}\n")).unwrap();
+    fs::write(&password, "wrong as well\n").unwrap();
+    daemon.wait_until("they are refused again", |daemon| said(daemon) == 2);
+    daemon.wait_until("all are refused", |daemon| accounts(daemon, "refused") == USERS);
+    assert!(scene.proxy.connections() <= 8, "{} logins", scene.proxy.connections());
+
+    fs::write(&password, format!("{MASTER_PASSWORD}\n")).unwrap();
     wait_watched(&daemon, USERS);
     assert!(daemon.ready());
+    daemon.stop();
+}
+
+#[test]
+fn check_says_who_is_watched_and_older_mail_is_asked_for_by_name() {
+    let scene = Scene::new();
+    let server = scene.server().and("users = [\"anna@x.example\", \"root\"]\nexcept = [\"r*t\"]");
+    let installation = Scene::install(server);
+    let checked = installation.triaged(&["check", "--online"]);
+    let said = String::from_utf8(checked.stdout).unwrap();
+    assert_eq!(checked.status.code(), Some(0), "{said}");
+    for words in ["2 users, 1 of them watched", "mail/anna~x.example", "logged in at"] {
+        assert!(said.contains(words), "no {words} in {said}");
+    }
+
+    let anna = scene.user("anna");
+    anna.deliver(&Mail::outage());
+    let daemon = installation.start();
+    wait_watched(&daemon, 1);
+    let asked =
+        installation.triaged(&["backfill", "--account", "mail/anna@x.example", "--since", "7d"]);
+    assert_eq!(asked.status.code(), Some(0), "{asked:?}");
+    assert_eq!(records(&installation, "mail/anna~x.example").len(), 1);
+    let nobody = installation.triaged(&["backfill", "--account", "mail/root", "--since", "7d"]);
+    assert_eq!(nobody.status.code(), Some(64), "{nobody:?}");
     daemon.stop();
 }

@@ -22,8 +22,14 @@ const BEFORE: SignedDuration = SignedDuration::from_hours(1);
 
 impl Watcher {
     /// Takes every mailbox with new mail through the pipe; the main one last, so that it stays
-    /// selected and IDLE watches it.
+    /// selected and IDLE watches it. Where nothing more may be received today, the main one is only
+    /// opened, to wait in it.
     pub(super) async fn look_at_all(&self, life: &mut Life<'_>) -> Result<(), FlowError> {
+        let spent = self.spent().is_some();
+        if spent && life.main.is_some() {
+            return Ok(());
+        }
+        life.passed_over.clear();
         let mut found = There { at: self.pipeline.clock.now(), names: [].into() };
         self.heart.beat(STEP);
         let survey = life.session.survey(&self.config.mailboxes).await?;
@@ -35,11 +41,10 @@ impl Watcher {
             return Ok(());
         };
         life.session.listen_for(others.iter().map(|other| other.name.clone()).collect());
-        if self.spent().is_some() {
+        if spent {
             self.look_at_main(life, main, others.is_empty()).await?;
             return Ok(());
         }
-        life.passed_over.clear();
         for other in others {
             self.heart.beat(STEP);
             if self.look_at(life, other).await? {

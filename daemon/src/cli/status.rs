@@ -32,7 +32,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "NAME")]
     account: Option<String>,
     /// Print the JSON schema of that object, and ask nobody
-    #[arg(long, conflicts_with = "json")]
+    #[arg(long, conflicts_with_all = ["json", "all", "account"])]
     schema: bool,
 }
 

@@ -72,6 +72,7 @@ pub(super) struct Servers {
     pub(super) reconnects: IntCounter,
     pub(super) withheld: IntCounter,
     pub(super) received: IntCounter,
+    pub(super) stale_lists: IntGauge,
 }
 
 impl Families {
@@ -237,6 +238,10 @@ impl Register {
             received: self.counter(
                 "triaged_received_bytes_total",
                 "Bytes that came from IMAP servers, after TLS.",
+            )?,
+            stale_lists: self.int_gauge(
+                "triaged_stale_user_lists",
+                "Lists of servers' users that could not be read the last time.",
             )?,
         })
     }
