@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use crate::choice::canonical;
 use crate::label::{Keyword, KeywordMap};
 use crate::mailbox::{Uid, UidSet};
 use crate::score::Prediction;
@@ -91,8 +92,7 @@ pub struct Target {
 impl Target {
     /// A mailbox that must be there. INBOX has no case (RFC 9051 §5.1).
     pub fn existing(mailbox: &str) -> Self {
-        let inbox = mailbox.eq_ignore_ascii_case("INBOX");
-        Self { mailbox: if inbox { "INBOX" } else { mailbox }.to_owned(), create: false }
+        Self { mailbox: canonical(mailbox).to_owned(), create: false }
     }
 
     /// The same, made where it is missing.

@@ -90,9 +90,15 @@ impl Pipeline {
         message_id: Option<&str>,
         size: u64,
     ) -> Option<Identity> {
-        if let Some(id) = message_id {
-            return Some(self.store.identity(id.as_bytes(), size));
+        match message_id {
+            Some(id) => Some(self.store.identity(id.as_bytes(), size)),
+            None => self.whole_header(raw, size),
         }
+    }
+
+    /// The whole header of a message, from its first byte to the empty line, and its size; `None`
+    /// where it has none.
+    pub(super) fn whole_header(&self, raw: &[u8], size: u64) -> Option<Identity> {
         let ends = [&b"\r\n\r\n"[..], b"\n\n"];
         let end = ends.iter().filter_map(|end| raw.windows(end.len()).position(|at| at == *end));
         let header = raw.get(..end.min()?)?;
