@@ -28,9 +28,9 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use triaged_core::budget::Mail;
 use triaged_core::config::{HistoryText, Mode, WithoutKeywords};
-use triaged_core::decision::{Considered, Decision, Flag, Judge, Mark};
+use triaged_core::decision::{Applied, Considered, Decision, Flag, Judge, Mark};
 use triaged_core::label::Keyword;
-use triaged_core::mailbox::UidSet;
+use triaged_core::mailbox::{Uid, UidSet};
 use triaged_core::score::Prediction;
 use triaged_core::sync::Backfill;
 
@@ -391,12 +391,17 @@ impl Pipeline {
         let decision = prediction.as_ref().map(|prediction| {
             self.judge.judge(&Considered {
                 mailbox: &mailbox.name,
+                from: &draft.from,
+                subject: &draft.subject,
                 flags: &draft.flags,
                 prediction,
                 keywords: &model.keywords,
             })
         });
         let mut decision = decision.unwrap_or_default();
+        if action != Action::Skip {
+            self.count_rules(mailbox, draft.uid, &decision);
+        }
         if let Some(prediction) = &prediction
             && mailbox.stores_none_of(model.keywords.all())
         {
@@ -421,6 +426,18 @@ impl Pipeline {
             defects: draft.defects,
             decision,
             quarantined: draft.given_up,
+        }
+    }
+
+    fn count_rules(&self, mailbox: &OpenMailbox, uid: Uid, decision: &Decision) {
+        for Applied { name, dry_run } in &decision.rules {
+            self.metrics.rule_applied(name, *dry_run);
+            let (mailbox, uid) = (&mailbox.name, uid.get());
+            if *dry_run {
+                tracing::info!(rule = %name, mailbox, uid, "a rule would do something, and is only tried out");
+            } else {
+                tracing::debug!(rule = %name, mailbox, uid, "a rule is for a message");
+            }
         }
     }
 
