@@ -27,6 +27,7 @@ impl Judge for ByFlag {
         Decision {
             marks: vec![Mark::Add(keyword)],
             move_to: target.map(|target| Target::existing(target).or_created()),
+            ..Decision::default()
         }
     }
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use triaged_core::budget::Mail;
 use triaged_core::config::{HistoryText, Mode};
-use triaged_core::decision::{Considered, Decision, Mark};
-use triaged_core::mailbox::UidSet;
+use triaged_core::decision::{Applied, Considered, Decision, Mark};
+use triaged_core::mailbox::{Uid, UidSet};
 use triaged_core::score::Prediction;
 
 use super::mark::Basis;
@@ -102,12 +102,17 @@ impl Pipeline {
         let decision = prediction.as_ref().map(|prediction| {
             self.judge.judge(&Considered {
                 mailbox: &mailbox.name,
+                from: &draft.from,
+                subject: &draft.subject,
                 flags: &draft.flags,
                 prediction,
                 keywords: &model.keywords,
             })
         });
         let mut decision = decision.unwrap_or_default();
+        if action != Action::Skip {
+            self.count_rules(mailbox, draft.uid, &decision);
+        }
         if let Some(prediction) = &prediction
             && mailbox.stores_none_of(model.keywords.all())
         {
@@ -132,6 +137,18 @@ impl Pipeline {
             defects: draft.defects,
             decision,
             quarantined: draft.given_up,
+        }
+    }
+
+    fn count_rules(&self, mailbox: &OpenMailbox, uid: Uid, decision: &Decision) {
+        for Applied { name, dry_run } in &decision.rules {
+            self.metrics.rule_applied(name, *dry_run);
+            let (mailbox, uid) = (&mailbox.name, uid.get());
+            if *dry_run {
+                tracing::info!(rule = %name, mailbox, uid, "a rule would do something, and is only tried out");
+            } else {
+                tracing::debug!(rule = %name, mailbox, uid, "a rule is for a message");
+            }
         }
     }
 
