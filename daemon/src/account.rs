@@ -201,13 +201,16 @@ impl Watcher {
         self.show(AccountState::Stopped);
     }
 
-    /// Waits for a place; `None` when the stop came first.
+    /// Waits for a place, and for its turn at the gate; `None` when the stop came first.
     async fn place(&self, stop: &CancellationToken) -> Option<Place> {
-        tokio::select! {
+        let place = tokio::select! {
             biased;
-            () = stop.cancelled() => None,
-            place = self.heart.through(STEP, self.places.take()) => Some(place),
-        }
+            () = stop.cancelled() => return None,
+            place = self.heart.through(STEP, self.places.take()) => place,
+        };
+        let turn = self.gate.take();
+        self.heart.beat(STEP + turn);
+        pass(turn, stop).await.then_some(place)
     }
 
     /// After the place was given up: waits as long as between two polls, or until older mail is
@@ -231,11 +234,7 @@ impl Watcher {
         patience: &Patience,
         lasting: &mut Lasting,
     ) -> Result<Ended, FlowError> {
-        let turn = self.gate.take();
-        self.heart.beat(STEP + turn);
-        if !pass(turn, stop).await {
-            return Ok(Ended::Stopped);
-        }
+        self.heart.beat(STEP);
         let gauge = self.pipeline.metrics.connection(ConnectionState::Connecting);
         let mut session = tokio::select! {
             () = stop.cancelled() => return Ok(Ended::Stopped),

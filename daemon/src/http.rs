@@ -84,7 +84,9 @@ async fn alive() -> Response {
 
 /// Prometheus' text format, version 0.0.4.
 async fn scrape(State(Sources { metrics, readiness, .. }): State<Sources>) -> Response {
-    metrics.accounts(readiness.report().counts());
+    let report = readiness.report();
+    metrics.accounts(report.counts());
+    metrics.stale_lists(report.lists().values().filter(|list| list.problem.is_some()).count());
     match metrics.encode() {
         Ok(text) => answer(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", text),
         Err(error) => answer(StatusCode::INTERNAL_SERVER_ERROR, "text/plain", format!("{error}\n")),

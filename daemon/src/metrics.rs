@@ -64,6 +64,12 @@ impl Metrics {
         }
     }
 
+    /// A rule was for a message.
+    pub fn rule_applied(&self, rule: &str, dry_run: bool) {
+        let dry_run = if dry_run { "yes" } else { "no" };
+        self.families.model.rules.with_label_values(&[rule, dry_run]).inc();
+    }
+
     /// The keyword of a label was written and seen on the server afterwards.
     pub fn label_written(&self, head: &str, label: &str) {
         self.families.model.labels_written.with_label_values(&[head, label]).inc();
@@ -127,6 +133,11 @@ impl Metrics {
             let count = i64::try_from(count).unwrap_or(i64::MAX);
             self.families.servers.accounts.with_label_values(&[state]).set(count);
         }
+    }
+
+    /// So many lists of users could not be read the last time.
+    pub fn stale_lists(&self, count: usize) {
+        self.families.servers.stale_lists.set(i64::try_from(count).unwrap_or(i64::MAX));
     }
 
     /// So many messages wait for the model, until the answer is there and the share is dropped.

@@ -220,8 +220,10 @@ fn the_default_bundle_scores_its_golden_mails_as_when_it_was_packed() {
             let mut best: Vec<_> = head.scores.iter().map(|(label, _)| expected(label)).collect();
             best.sort_by(f64::total_cmp);
             let margin = best[best.len() - 1] - best[best.len() - 2];
-            let kept = expected(&head.label) >= best[best.len() - 1];
-            assert!(kept || margin <= 0.05, "{} became {} at {margin}", head.head, head.label);
+            // The answer itself may be another label, one with a threshold of its own.
+            let (top, _) = head.scores.iter().max_by(|a, b| a.1.total_cmp(&b.1)).unwrap();
+            let kept = expected(top) >= best[best.len() - 1];
+            assert!(kept || margin <= 0.05, "{} became {top} at {margin}", head.head);
         }
         mails += 1;
     }

@@ -13,6 +13,7 @@ on_each_server!(
     a_server_is_found_by_name_and_over_plain_loopback,
     every_configured_mailbox_is_watched,
     a_renamed_keyword_is_written_and_one_that_is_off_is_not,
+    a_keyword_that_the_mailbox_knows_in_other_letters_is_taken_for_ours,
 );
 
 /// The mail carries exactly what the history says was written.
@@ -161,7 +162,32 @@ fn a_renamed_keyword_is_written_and_one_that_is_off_is_not(mail: &Mailserver) {
     daemon.stop();
 }
 
-/// Cyrus keeps 100 keywords a mailbox, says that it takes new ones (`\\*`) also when it is full, and
+/// Row 17: the first spelling that a mailbox saw wins there, and some servers change all letters.
+fn a_keyword_that_the_mailbox_knows_in_other_letters_is_taken_for_ours(mail: &Mailserver) {
+    let anna = mail.user("anna");
+    let spelled = "TRIAGED-URGENT Triaged-Negative";
+    anna.append("INBOX", &Mail::newsletter(), spelled, None);
+    let installation = Installation::new(&Settings::label().with(anna.account()));
+    let mut daemon = installation.start_ready();
+    let outage = Mail::outage();
+    anna.deliver(&outage);
+
+    let record = installation.wait_decided(&anna, &outage);
+    assert_eq!(record.outcome, "labelled", "{record:?}");
+    let folded = |words: std::collections::BTreeSet<String>| -> Vec<String> {
+        let mut words: Vec<_> = words.iter().map(|word| word.to_ascii_lowercase()).collect();
+        words.sort();
+        words
+    };
+    let stored = anna.find(&outage).unwrap().keywords();
+    assert_eq!(folded(stored.clone()), folded(record.keywords));
+    assert!(stored.contains("TRIAGED-URGENT"), "{stored:?}");
+    let urgent = [("head", "urgency"), ("label", "high")];
+    daemon.wait_counted("triaged_labels_written_total", &urgent, 1);
+    daemon.stop();
+}
+
+/// Row 16. Cyrus keeps 100 keywords a mailbox, says that it takes new ones (`\\*`) also when it is full, and
 /// refuses the whole STORE that has a new one in it.
 #[test]
 fn a_mailbox_full_of_keywords_takes_those_that_it_knows() {
@@ -183,5 +209,7 @@ fn a_mailbox_full_of_keywords_takes_those_that_it_knows() {
     daemon.wait_counted("triaged_labels_written_total", &urgent, 1);
     daemon.wait_counted("triaged_labels_written_total", &[], 1);
     assert!(daemon.ready(), "the account is watched on");
+    let said = String::from_utf8(installation.triaged(&["status"]).stdout).unwrap();
+    assert!(said.contains("is not written: the server refused it, or said OK"), "{said}");
     daemon.stop();
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::connections::assert_one_by_one;
 use crate::harness::{
     Daemon, FIXTURE, Format, Installation, MASTER_PASSWORD, Mail, Mailserver, Proxy, Record,
-    Server, Settings, User, until, until_within,
+    Server, Settings, User, status_schema, until, until_within,
 };
 
 /// Logging five hundred users in takes half a minute, and a busy machine ten times that.
@@ -71,6 +71,11 @@ fn shown(daemon: &Daemon) -> Vec<String> {
     page["accounts"].as_object().into_iter().flatten().map(|(name, _)| name.clone()).collect()
 }
 
+fn status_is_valid(installation: &Installation) -> bool {
+    let status = installation.triaged(&["status", "--json"]).stdout;
+    status_schema().is_valid(&serde_json::from_slice(&status).unwrap())
+}
+
 fn records(installation: &Installation, account: &str) -> Vec<Record> {
     installation.history().into_iter().filter(|record| record.account == account).collect()
 }
@@ -98,6 +103,7 @@ fn five_hundred_users_that_doveadm_names_are_watched_and_follow_its_list() {
     let (_, metrics) = daemon.get("/metrics").unwrap();
     let series = metrics.lines().filter(|line| !line.starts_with('#'));
     assert!(!metrics.contains("user0") && series.count() < 2_000);
+    assert!(status_is_valid(&installation), "its schema says otherwise");
     let status = installation.triaged(&["status"]);
     let status = String::from_utf8(status.stdout).unwrap();
     assert!(status.contains("500 of 500 accounts are watched"), "{status}");
@@ -155,6 +161,7 @@ fn a_list_is_followed_as_it_changes_and_a_bad_one_changes_nothing() {
     });
     assert_eq!(shown(&daemon), ["mail/user010", "mail/user011"]);
     assert!(daemon.ready(), "the last good list holds");
+    assert!(daemon.metric("triaged_stale_user_lists", &[]) > 0.5);
     // Whoever comes back goes on from where he was.
     list(&installation, "anna\nuser011\n");
     until("the list is followed again", || {
@@ -202,6 +209,7 @@ fn more_accounts_than_places_are_watched_in_turns() {
     daemon.wait_until("they are in turns", |daemon| {
         daemon.get("/status").is_some_and(|(_, page)| page.contains("\"turns\""))
     });
+    assert!(status_is_valid(&installation), "its schema says otherwise");
     assert!(daemon.ready(), "who waits for a turn is watched");
     daemon.stop();
     assert!(scene.proxy.most_open() <= 3, "{} were open", scene.proxy.most_open());
@@ -217,12 +225,60 @@ fn a_wrong_master_password_is_not_tried_for_every_user() {
     daemon.wait_until("all are refused", |daemon| accounts(daemon, "refused") == USERS);
     // Three in a row; one may have been on its way.
     assert!(scene.proxy.connections() <= 4, "{} logins", scene.proxy.connections());
-    let log = daemon.log();
-    assert_eq!(log.matches("the account is not watched until somebody").count(), 1, "{log}");
+    let said =
+        |daemon: &Daemon| daemon.log().matches("the account is not watched until somebody").count();
+    assert_eq!(said(&daemon), 1, "{}", daemon.log());
 
     let password = installation.folder().join("secrets/mail.password");
-    fs::write(password, format!("{MASTER_PASSWORD}\n")).unwrap();
+    fs::write(&password, "wrong as well\n").unwrap();
+    daemon.wait_until("they are refused again", |daemon| said(daemon) == 2);
+    daemon.wait_until("all are refused", |daemon| accounts(daemon, "refused") == USERS);
+    assert!(scene.proxy.connections() <= 8, "{} logins", scene.proxy.connections());
+
+    fs::write(&password, format!("{MASTER_PASSWORD}\n")).unwrap();
     wait_watched(&daemon, USERS);
     assert!(daemon.ready());
+    daemon.stop();
+}
+
+#[test]
+fn check_says_who_is_watched_and_older_mail_is_asked_for_by_name() {
+    let scene = Scene::new();
+    let server = scene.server().and("users = [\"anna@x.example\", \"root\"]\nexcept = [\"r*t\"]");
+    let installation = Scene::install(server);
+    let checked = installation.triaged(&["check", "--online"]);
+    let said = String::from_utf8(checked.stdout).unwrap();
+    assert_eq!(checked.status.code(), Some(0), "{said}");
+    for words in ["2 users, 1 of them watched", "mail/anna~x.example", "logged in at"] {
+        assert!(said.contains(words), "no {words} in {said}");
+    }
+
+    let anna = scene.user("anna");
+    anna.deliver(&Mail::outage());
+    let daemon = installation.start();
+    wait_watched(&daemon, 1);
+    let asked =
+        installation.triaged(&["backfill", "--account", "mail/anna@x.example", "--since", "7d"]);
+    assert_eq!(asked.status.code(), Some(0), "{asked:?}");
+    assert_eq!(records(&installation, "mail/anna~x.example").len(), 1);
+    let nobody = installation.triaged(&["backfill", "--account", "mail/root", "--since", "7d"]);
+    assert_eq!(nobody.status.code(), Some(64), "{nobody:?}");
+    daemon.stop();
+}
+
+#[test]
+fn a_user_who_is_refused_does_not_cost_the_others() {
+    let scene = Scene::new();
+    // Dovecot lets nobody in whose name has such a character (auth_username_chars).
+    let users = [vec!["bad!user".to_owned()], names(10)].concat();
+    let installation = Scene::install(scene.server().and(&format!("users = {users:?}")));
+    let mut daemon = installation.start();
+    daemon.wait_until("one is refused and ten are watched", |daemon| {
+        accounts(daemon, "refused") == 1 && accounts(daemon, "watching") == 10
+    });
+    assert!(daemon.metric("triaged_login_failures_total", &[]) < 3.5);
+    let status = installation.triaged(&["status", "--account", "mail/bad=21user"]);
+    let status = String::from_utf8(status.stdout).unwrap();
+    assert!(status.contains("mail/bad=21user: refused"), "{status}");
     daemon.stop();
 }

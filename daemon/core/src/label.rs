@@ -145,6 +145,8 @@ impl KeywordMap {
 mod tests {
     use super::*;
 
+    /// Row 16 of the table: a name that is too long, or has a character that a server could
+    /// refuse, is never sent.
     #[test]
     fn keywords_are_atoms_that_are_ours() {
         assert!("triaged-urgent".parse::<Keyword>().is_ok());

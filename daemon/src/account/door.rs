@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use triaged_core::config::AccountConfig;
 
 use super::STEP;
-use super::master::Master;
+use super::master::{Leave, Master};
 use crate::imap::{Endpoint, ImapError, Login, Meter, Session};
 use crate::pipeline::FlowError;
 use crate::pulse::Heart;
@@ -169,8 +169,9 @@ impl Door {
         let mark = self.credentials.mark();
         match &self.master {
             Some(master) if self.refusals < MOST_REFUSALS => {
-                self.probes = master.lets_try(&mark);
-                self.probes
+                let leave = master.lets(&mark);
+                self.probes = leave == Leave::Probe;
+                leave != Leave::Shut
             }
             _ => mark != self.refused,
         }

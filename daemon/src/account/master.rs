@@ -55,6 +55,17 @@ struct Doubt {
     due: Option<Instant>,
 }
 
+/// Whether an account may try the master.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Leave {
+    /// It is not shut, or not any more.
+    Open,
+    /// It is shut, and an attempt is due: this account's.
+    Probe,
+    /// Not now.
+    Shut,
+}
+
 /// The right to log in now.
 #[derive(Debug)]
 pub(super) struct Turn {
@@ -114,22 +125,21 @@ impl Master {
         self.doubt().refused.len() >= MOST_REFUSED
     }
 
-    /// Whether the caller may try, with the credential as it stands by `mark`: the master is not
-    /// shut any more, or an attempt is due, which then is the caller's.
-    pub(super) fn lets_try(&self, mark: &Mark) -> bool {
+    /// Whether the caller may try, with the credential as it stands by `mark`.
+    pub(super) fn lets(&self, mark: &Mark) -> Leave {
         let now = self.0.clock.monotonic();
         let mut doubt = self.doubt();
         if doubt.mark != *mark {
             *doubt = Doubt { mark: mark.clone(), ..Doubt::default() };
         }
-        let is_due = doubt.due.is_none_or(|due| due <= now);
         if doubt.refused.len() < MOST_REFUSED {
-            return true;
+            return Leave::Open;
         }
-        if is_due {
-            doubt.due = now.checked_add(PAUSE);
+        if doubt.due.is_some_and(|due| now < due) {
+            return Leave::Shut;
         }
-        is_due
+        doubt.due = now.checked_add(PAUSE);
+        Leave::Probe
     }
 
     /// Somebody wants another attempt.
@@ -193,10 +203,10 @@ mod tests {
             master.refused(user, &mark);
         }
         assert!(master.is_shut() && master.turn(false, &heart).await.is_none());
-        assert!(!master.lets_try(&mark), "the next attempt is not due");
+        assert_eq!(master.lets(&mark), Leave::Shut, "the next attempt is not due");
         assert!(master.turn(true, &heart).await.is_some(), "who probes may");
         master.accepted();
-        assert!(!master.is_shut() && master.lets_try(&mark));
+        assert_eq!(master.lets(&mark), Leave::Open);
     }
 
     #[tokio::test]
@@ -206,7 +216,7 @@ mod tests {
             master.refused(user, &mark);
         }
         master.reopen();
-        assert!(!master.is_shut() && master.lets_try(&mark));
+        assert_eq!(master.lets(&mark), Leave::Open);
     }
 
     #[tokio::test(start_paused = true)]

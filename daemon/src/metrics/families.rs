@@ -59,6 +59,7 @@ pub(super) struct Model {
     pub(super) queue: IntGauge,
     pub(super) answers: IntCounterVec,
     pub(super) abstentions: IntCounterVec,
+    pub(super) rules: IntCounterVec,
     pub(super) labels_written: IntCounterVec,
 }
 
@@ -72,6 +73,7 @@ pub(super) struct Servers {
     pub(super) reconnects: IntCounter,
     pub(super) withheld: IntCounter,
     pub(super) received: IntCounter,
+    pub(super) stale_lists: IntGauge,
 }
 
 impl Families {
@@ -198,6 +200,11 @@ impl Register {
                 "Most probable labels of the model, abstained or not.",
                 &["head", "label"],
             )?,
+            rules: self.counters(
+                "triaged_rules_total",
+                "Messages that a rule was for; of a rule that is only tried out, nothing was done.",
+                &["rule", "dry_run"],
+            )?,
             abstentions: self.counters(
                 "triaged_abstentions_total",
                 "Answers of the model that are not written, by reason.",
@@ -237,6 +244,10 @@ impl Register {
             received: self.counter(
                 "triaged_received_bytes_total",
                 "Bytes that came from IMAP servers, after TLS.",
+            )?,
+            stale_lists: self.int_gauge(
+                "triaged_stale_user_lists",
+                "Lists of servers' users that could not be read the last time.",
             )?,
         })
     }

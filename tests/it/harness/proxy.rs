@@ -228,11 +228,6 @@ impl Proxy {
         *self.line.edit.lock().unwrap() = Some(Box::new(edit));
     }
 
-    /// Lines of the server go on as they are.
-    pub(crate) fn edit_nothing(&self) {
-        *self.line.edit.lock().unwrap() = None;
-    }
-
     /// Holds the next thing that a client sends with this text in it, until it is let go.
     pub(crate) fn hold(&self, words: &'static str) {
         *self.line.held.lock().unwrap() = Some((words, false));

@@ -32,8 +32,9 @@ struct Shared {
     /// Lines of a login step that had a credential in them, and other lines.
     credentials: AtomicU64,
     misplaced: AtomicU64,
-    /// Of the one mail.
+    /// Of the one mail; labels are what Gmail has beside.
     flags: Mutex<BTreeSet<String>>,
+    labels: Mutex<BTreeSet<String>>,
     lines: Mutex<Vec<TcpStream>>,
     /// The commands that came in, the first words of each; and how many there were.
     heard: Mutex<(BTreeSet<String>, u64)>,
@@ -51,6 +52,7 @@ impl Server {
             credentials: AtomicU64::new(0),
             misplaced: AtomicU64::new(0),
             flags: Mutex::default(),
+            labels: Mutex::default(),
             heard: Mutex::default(),
             lines: Mutex::default(),
         });
@@ -266,11 +268,14 @@ impl Talk<'_> {
         let (header, text) = mail.split_once("\r\n\r\n").unwrap();
         let header = format!("{header}\r\n\r\n");
         let flags: Vec<String> = self.shared.flags.lock().unwrap().iter().cloned().collect();
+        let quoted = |label: &String| format!("\"{label}\"");
+        let labels: Vec<String> = self.shared.labels.lock().unwrap().iter().map(quoted).collect();
         let literal = |text: &str| format!("{{{}}}\r\n{text}", text.len());
         let values = [
             ("RFC822.SIZE", "RFC822.SIZE", mail.len().to_string()),
             ("INTERNALDATE", "INTERNALDATE", "\"16-Nov-2026 09:12:00 +0000\"".to_owned()),
             ("FLAGS", "FLAGS", format!("({})", flags.join(" "))),
+            ("X-GM-LABELS", "X-GM-LABELS", format!("(\"\\\\Inbox\" {})", labels.join(" "))),
             ("MODSEQ", "MODSEQ", "(5)".to_owned()),
             ("BODY.PEEK[HEADER]", "BODY[HEADER]<0>", literal(&header)),
             ("BODY.PEEK[TEXT]", "BODY[TEXT]<0>", literal(text)),
@@ -283,6 +288,8 @@ impl Talk<'_> {
 
     fn store(&self, command: &str) {
         let list = command.rsplit_once('(').map_or("", |(_, list)| list.trim_end_matches(')'));
-        self.shared.flags.lock().unwrap().extend(list.split(' ').map(str::to_owned));
+        let is_label = command.contains("X-GM-LABELS");
+        let kept = if is_label { &self.shared.labels } else { &self.shared.flags };
+        kept.lock().unwrap().extend(list.split(' ').map(|one| one.trim_matches('"').to_owned()));
     }
 }

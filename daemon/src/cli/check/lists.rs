@@ -33,7 +33,7 @@ fn said(server: &ServerConfig, listing: &Listing) -> Vec<Line> {
     let Roster { accounts, listed, nobody, ambiguous } = server.roster(&listing.users);
     let place = roster::place(&server.source);
     let users = counted(listed, "user");
-    let what = format!("{place}: {users}, of whom {} are watched", accounts.len());
+    let what = format!("{place}: {users}, {} of them watched", accounts.len());
     let mut lines = vec![if accounts.is_empty() {
         Line::fail(Exit::Config, &server.name, format!("{what}: see `only` and `except`"))
     } else {
@@ -69,7 +69,7 @@ mod tests {
         let listing = Listing::read(b"anna\nroot\nbert\na*b\nbad\x07\n");
         let lines = said(&config.servers[0], &listing);
         let expected = [
-            Line::ok("mail", "/list: 4 users, of whom 2 are watched"),
+            Line::ok("mail", "/list: 4 users, 2 of them watched"),
             Line::warn(
                 "mail",
                 "1 line of the list name nobody; the first is line 5: it has a control character",

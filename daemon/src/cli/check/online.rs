@@ -7,7 +7,7 @@ use std::path::Path;
 use futures::StreamExt;
 use triaged::imap::{Capabilities, Endpoint, ImapError, Login, Selected, Session};
 use triaged::secret::{CredentialError, Credentials};
-use triaged_core::config::{AccountConfig, Config, Mode, Tls};
+use triaged_core::config::{AccountConfig, Config, Mode, Tls, WithoutKeywords};
 use triaged_core::decision::Flag;
 use triaged_core::label::{Keyword, KeywordMap};
 
@@ -85,7 +85,10 @@ async fn ask(account: &AccountConfig, state: &Path, ours: Option<&[&Keyword]>) -
     for mailbox in watched.iter().map(|one| &one.name) {
         let subject = format!("{name} {mailbox}");
         match session.select(mailbox).await {
-            Ok(selected) => lines.extend(opened(&subject, account.mode, &selected, ours)),
+            Ok(selected) => match instead(&subject, account, &session, &selected, ours) {
+                Some(line) => lines.push(line),
+                None => lines.extend(opened(&subject, account.mode, &selected, ours)),
+            },
             Err(error) => {
                 lines.push(not_opened(&subject, &error));
                 if error.ends_connection() {
@@ -163,6 +166,40 @@ fn capabilities(account: &AccountConfig, has: &Capabilities) -> Line {
     Line::warn(&account.name, format!("{text}; without IDLE new mail is seen every {poll} s"))
 }
 
+/// What there is to say of a mailbox where something else than keywords is written.
+fn instead(
+    subject: &str,
+    account: &AccountConfig,
+    session: &Session,
+    selected: &Selected,
+    ours: Option<&[&Keyword]>,
+) -> Option<Line> {
+    if selected.read_only {
+        return None;
+    }
+    let mails = counted(selected.exists as usize, "mail");
+    if session.has_labels() {
+        return Some(Line::ok(subject, format!("{mails}; keywords are labels of Gmail")));
+    }
+    let stored = |keyword: &&&Keyword| selected.can_store(&Flag::Keyword((**keyword).clone()));
+    if ours?.iter().any(|keyword| stored(&keyword)) {
+        return None;
+    }
+    let text = match &account.without_keywords {
+        WithoutKeywords::Report => return None,
+        WithoutKeywords::Flag(_) => "urgent mail gets \\Flagged".to_owned(),
+        WithoutKeywords::Mailbox(..) if session.move_way().is_none() => {
+            let text = "stores no keywords, and the server has neither MOVE nor UIDPLUS: urgent \
+                        mail can not be moved; write without_keywords = \"flag\"";
+            return Some(Line::fail(Exit::Config, subject, format!("{mails}; {text}")));
+        }
+        WithoutKeywords::Mailbox(_, target) => {
+            format!("urgent mail goes to {}", target.mailbox)
+        }
+    };
+    Some(Line::ok(subject, format!("{mails}; stores no keywords: {text}")))
+}
+
 /// What there is to say of a mailbox that could be opened.
 fn opened(subject: &str, mode: Mode, selected: &Selected, ours: Option<&[&Keyword]>) -> Vec<Line> {
     let mails = counted(selected.exists as usize, "mail");
@@ -185,7 +222,7 @@ fn opened(subject: &str, mode: Mode, selected: &Selected, ours: Option<&[&Keywor
         .collect();
     if !refused.is_empty() {
         let refused = refused.join(" ");
-        let mend = "the server takes no new keywords here: add them there, or turn them off";
+        let mend = "the server takes no new keywords here: add them there, turn them off, or set without_keywords";
         return vec![prevented(format!("{mails}; can not store {refused}: {mend}"))];
     }
     vec![room(subject, &mails, &selected.flags, ours)]
@@ -267,7 +304,7 @@ mod tests {
     fn what_prevents_keywords_is_a_failure_only_where_they_would_be_written() {
         let fixed = selected(&[], &["\\Seen", "triaged-urgent"]);
         let text = "3 mails; can not store triaged-spam: the server takes no new keywords here: \
-                    add them there, or turn them off";
+                    add them there, turn them off, or set without_keywords";
         assert_eq!(said(Mode::Label, &fixed), vec![Line::fail(Exit::Config, "work INBOX", text)]);
         assert_eq!(said(Mode::Shadow, &fixed), vec![Line::warn("work INBOX", text)]);
         let read_only = Selected { read_only: true, ..selected(&[], &["\\*"]) };
