@@ -2,15 +2,15 @@
 # Installs what the tests need beside Rust, python3, git, make and a C compiler, and nothing that
 # is there already. As root and with apt-get; otherwise it says the line to run.
 #
-#   deps.sh [PART…]   parts: python, dovecot, cyrus, systemd, promtool; all when none is named
+#   deps.sh [PART…]   parts: python, dovecot, cyrus, systemd, promtool, faketime; all when none is named
 #
 # No service is started or enabled by it: dovecot/install.sh sees to that for Dovecot, systemd is
-# installed for its systemd-analyze alone where no systemd runs. Cyrus and, of the package prometheus,
-# the program promtool are not installed at all but unpacked into .tools.
+# installed for its systemd-analyze alone where no systemd runs. Cyrus, of the package prometheus the
+# program promtool, and libfaketime are not installed at all but unpacked into .tools.
 # Exit codes: 0 all is there, 69 something is missing and could not be installed.
 set -eu
 cd "$(dirname "$0")/.."
-[ $# -gt 0 ] || set -- python dovecot cyrus systemd promtool
+[ $# -gt 0 ] || set -- python dovecot cyrus systemd promtool faketime
 
 give_up() {
     echo "deps: $1" >&2
@@ -36,17 +36,21 @@ install() {
     apt_or_update install --no-install-recommends "$1" || give_up "apt-get failed. By hand: $line"
 }
 
-take_promtool() {
-    why="promtool is needed (Debian's package prometheus); put it into the PATH or into .tools"
+# take PACKAGE FILE: one file of a package, its folder may be a pattern, into .tools
+take() {
+    name=$(basename "$2")
+    why="$name is needed (Debian's package $1); put it into .tools"
     command -v apt-get >/dev/null || give_up "$why."
     folder=$(mktemp -d)
     trap 'rm -rf "$folder"' EXIT
     chmod 755 "$folder"
-    echo "deps: taking promtool out of Debian's package prometheus" >&2
-    (cd "$folder" && apt_or_update download prometheus) || give_up "$why."
-    dpkg-deb --extract "$folder"/prometheus_*.deb "$folder/package"
+    echo "deps: taking $name out of Debian's package $1" >&2
+    (cd "$folder" && apt_or_update download "$1") || give_up "$why."
+    dpkg-deb --extract "$folder/$1"_*.deb "$folder/package"
     mkdir -p .tools
-    mv "$folder/package/usr/bin/promtool" .tools/promtool
+    # shellcheck disable=SC2086 # a pattern
+    mv "$folder/package"/$2 ".tools/$name"
+    rm -rf "$folder"
 }
 
 for part in "$@"; do
@@ -60,7 +64,11 @@ for part in "$@"; do
     systemd)
         command -v systemd-analyze >/dev/null || install systemd systemd-analyze ;;
     promtool)
-        [ -x .tools/promtool ] || command -v promtool >/dev/null || take_promtool ;;
+        [ -x .tools/promtool ] || command -v promtool >/dev/null ||
+            take prometheus usr/bin/promtool ;;
+    faketime)
+        [ -e .tools/libfaketimeMT.so.1 ] ||
+            take libfaketime 'usr/lib/*/faketime/libfaketimeMT.so.1' ;;
     *)
         give_up "no such part: $part" ;;
     esac

@@ -6,10 +6,10 @@ use jiff::{SignedDuration, Timestamp};
 use triaged::readiness::AccountState;
 
 use crate::harness::{
-    FIXTURE, Format, Installation, Mail, Mailserver, Proxy, Settings, User, on_each_format, until,
+    FIXTURE, Format, Installation, Mail, Mailserver, Proxy, Settings, User, on_each_server, until,
 };
 
-on_each_format!(
+on_each_server!(
     older_mail_gets_its_labels_and_mail_before_that_is_left_alone,
     a_backfill_that_is_killed_goes_on_and_does_nothing_twice,
     new_mail_does_not_wait_for_a_backfill,

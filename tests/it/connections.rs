@@ -117,6 +117,7 @@ fn a_certificate_of_another_authority_is_refused() {
 /// What the daemon promises, and a server's own signs of life do not come through.
 const NOTICED: Duration = Duration::from_mins(3);
 
+/// Row 3, a link that is dead; for one on which only the push has died see `status`.
 #[test]
 fn a_link_that_has_died_while_nothing_happened_is_noticed_within_three_minutes() {
     let mail = Mailserver::start(Format::Sdbox);

@@ -103,9 +103,9 @@ fn a_uidnext_that_is_missing_is_done_without(mail: &Mailserver) {
     let scene = Scene::new(mail, &["INBOX"]);
     let before = Mail::outage();
     scene.anna.deliver(&before);
-    scene.proxy.edit(|line| match line.starts_with("* OK [UIDNEXT ") {
-        true => Edited::Text(String::new()),
-        false => Edited::Same,
+    scene.proxy.edit(|line| {
+        let says_it = line.starts_with("* OK [UIDNEXT ");
+        if says_it { Edited::Text(String::new()) } else { Edited::Same }
     });
     let daemon = scene.installation.start_ready();
     scene.labelled();

@@ -21,6 +21,7 @@ mod bundles;
 mod check;
 mod choosing;
 mod classify;
+mod clock;
 mod command_line;
 mod connections;
 mod dashboard;

@@ -15,6 +15,7 @@ on_each_server!(
     a_second_daemon_on_the_same_state_ends_with_75,
 );
 
+/// Row 24, too: the listing of what is new, `n:*`, is answered with the last message.
 fn a_restart_classifies_nothing_twice(mail: &Mailserver) {
     let anna = mail.user("anna");
     let installation = Installation::new(&Settings::label().with(anna.account()));

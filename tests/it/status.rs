@@ -8,11 +8,11 @@ use triaged::readiness::AccountState;
 use triaged::standing::WatchMode;
 
 use crate::harness::{
-    Format, Installation, Mail, Mailserver, Proxy, Settings, free_port, on_each_format,
+    Format, Installation, Mail, Mailserver, Proxy, Settings, free_port, on_each_server,
     status_schema, until,
 };
 
-on_each_format!(
+on_each_server!(
     status_tells_how_each_account_is_watched,
     mail_that_was_not_announced_shows_until_some_is,
     what_a_mailbox_refuses_is_shown_with_the_reason,
@@ -49,6 +49,7 @@ fn status_tells_how_each_account_is_watched(mail: &Mailserver) {
     daemon.stop();
 }
 
+/// Row 3, a push that has died.
 fn mail_that_was_not_announced_shows_until_some_is(mail: &Mailserver) {
     let anna = mail.user("anna");
     let proxy = Proxy::to(anna.plain_port());

@@ -24,7 +24,7 @@ impl Jumps {
     /// The next jump; never where nobody looks any more.
     pub async fn next(&mut self) {
         if self.0.changed().await.is_err() {
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 }

@@ -29,7 +29,8 @@ fn is_about_names(frame: &[u8]) -> bool {
 fn is_fetch(frame: &[u8]) -> bool {
     let Some(rest) = frame.strip_prefix(b"* ") else { return false };
     let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
-    let one_line = frame.iter().filter(|&&byte| byte == b'\n').count() == 1;
+    let end = frame.iter().position(|&byte| byte == b'\n');
+    let one_line = end.is_some_and(|end| end + 1 == frame.len());
     digits > 0 && one_line && rest.get(digits..).is_some_and(|rest| begins(rest, b" FETCH ("))
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::io::AsyncReadExt as _;
 use tokio_util::sync::CancellationToken;
+use triaged_core::choice::{Choice, Wish};
 use triaged_core::decision::{Flag, MailboxChange};
 use triaged_core::mailbox::{Uid, UidSet};
 
@@ -16,30 +17,42 @@ use super::{ImapError, Login, Meter, MoveWay, Session, Woken, wire};
 /// All that a server says to [`converse`]; the tags are those that the wire counts.
 const SAID: &str = "* OK [CAPABILITY IMAP4rev1 AUTH=PLAIN] hi\r
 + \r
-t1 OK [CAPABILITY IMAP4rev1 IDLE] in\r
+* CAPABILITY IMAP4rev1 IDLE ENABLE QRESYNC OBJECTID NOTIFY LIST-EXTENDED LIST-STATUS\r
+t1 OK in\r
+* ENABLED QRESYNC\r
+t2 OK enabled\r
+t3 OK notifies\r
+* LIST (\\HasNoChildren) \"/\" INBOX\r
+* STATUS INBOX (MESSAGES 2 UIDNEXT 3 UIDVALIDITY 7 HIGHESTMODSEQ 9)\r
+* LIST (\\Archive) \"/\" {5}\r\na\"b\\c\r
+* STATUS \"a\\\"b\\\\c\" (UIDVALIDITY 8)\r
+t4 OK listed\r
 * FLAGS (\\Seen $Junk)\r
 * OK [PERMANENTFLAGS (\\Seen $Junk \\*)] yes\r
 * 2 EXISTS\r
 * OK [UIDVALIDITY 7] x\r
 * OK [UIDNEXT 3] x\r
-t2 OK [READ-WRITE] open\r
-* 1 FETCH (UID 1 RFC822.SIZE 30 INTERNALDATE \"17-Jul-1996 02:44:25 -0700\" FLAGS (\\Seen))\r
-* 2 FETCH (UID 2 RFC822.SIZE 40 INTERNALDATE \"17-Jul-1996 02:44:25 -0700\" FLAGS ())\r
-t3 OK listed\r
+* OK [HIGHESTMODSEQ 9] x\r
+* OK [MAILBOXID (F22-1)] x\r
+t5 OK [READ-WRITE] open\r
+* 1 FETCH (UID 1 RFC822.SIZE 30 INTERNALDATE \"17-Jul-1996 02:44:25 -0700\" FLAGS (\\Seen) EMAILID (M1))\r
+* 2 FETCH (UID 2 X-GUID a.1 RFC822.SIZE 40 INTERNALDATE \"17-Jul-1996 02:44:25 -0700\" FLAGS ())\r
+t6 OK listed\r
 * 1 FETCH (UID 1 BODY[HEADER]<0> {8}\r\nA: b\r\n\r\n BODY[TEXT]<0> {2}\r\nhi)\r
 * 2 FETCH (UID 2 BODY[HEADER]<0> {8}\r\nA: c\r\n\r\n BODY[TEXT]<0> \"ho\")\r
-t4 OK read\r
-t5 OK [MODIFIED 1] stored\r
+t7 OK read\r
+t8 OK [MODIFIED 1] stored\r
 * 1 FETCH (UID 1 FLAGS (\\Seen k))\r
 * 2 FETCH (UID 2 FLAGS (k))\r
-t6 OK verified\r
+t9 OK verified\r
 * OK [COPYUID 8 1:2 5:6] moved\r
 * 1 EXPUNGE\r
-* 1 EXPUNGE\r
-t7 OK moved\r
+* VANISHED 2\r
+t10 OK moved\r
 + idling\r
+* STATUS elsewhere (MESSAGES 1)\r
 * 3 EXISTS\r
-t8 OK woken\r
+t11 OK woken\r
 ";
 
 /// A stream that says all of this at once, whatever it is told, and then ends or falls silent.
@@ -63,6 +76,10 @@ async fn converse(stream: Box<dyn Stream>) -> Result<Woken, ImapError> {
     let password = "pw".into();
     let login = Login::with_password("bob", &password);
     let mut session = Session::log_in(line, until, &login, &Meter::default()).await?;
+    session.notify().await?;
+    let wanted = vec![Wish::Name("INBOX".to_owned()), Wish::Pattern("*".to_owned())];
+    session.survey(&Choice::new(wanted, Vec::new())).await?;
+    session.listen_for(["Work".to_owned()].into());
     session.select("INBOX").await?;
     let listed = session.fetch_envelopes(Uid::FIRST, Uid::LAST).await?;
     let uids: UidSet = listed.iter().map(|listed| listed.uid).collect();

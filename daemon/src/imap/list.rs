@@ -19,13 +19,16 @@ use super::wire::Heard;
 /// Longest list of patterns in one command, in bytes; some proxies stop at 1,000.
 const MOST_BYTES: usize = 900;
 
+/// Most mailboxes that are taken notice of: memory is bounded whatever the server sends.
+const MOST_MAILBOXES: usize = 10_000;
+
 /// What there is, as far as it was asked for.
 #[derive(Debug, Default)]
 pub(super) struct Listing {
     mailboxes: BTreeMap<String, Listed>,
     /// How those stand of which the server said it.
     pub(super) states: BTreeMap<String, MailboxState>,
-    /// Something of the answer could not be parsed: there may be more than is known.
+    /// Something of the answer could not be parsed or was too much: there may be more than is known.
     pub(super) gaps: bool,
 }
 
@@ -54,6 +57,10 @@ impl Listing {
         match response {
             Response::MailboxData(MailboxDatum::List(data)) => {
                 let Some(name) = name::shown(&data.name) else { return Heard::Foreign };
+                if self.mailboxes.len() >= MOST_MAILBOXES && !self.mailboxes.contains_key(&name) {
+                    self.gaps = true;
+                    return Heard::Ours;
+                }
                 let listed = listed(name, &data.name_attributes, data.delimiter.as_deref());
                 self.mailboxes
                     .entry(listed.name.clone())
@@ -62,8 +69,9 @@ impl Listing {
                 Heard::Ours
             }
             Response::MailboxData(MailboxDatum::Status { mailbox, status }) => {
-                let state = name::shown(mailbox).zip(state(status));
-                self.states.extend(state);
+                if self.states.len() < MOST_MAILBOXES {
+                    self.states.extend(name::shown(mailbox).zip(state(status)));
+                }
                 Heard::Ours
             }
             _ => Heard::Foreign,
@@ -107,10 +115,11 @@ impl Session {
         if question.states && self.lists_states {
             asked.push(format!("STATUS ({})", self.state_items()));
         }
-        let mut line = format!("LIST {only}\"\" {patterns}");
-        if !asked.is_empty() {
-            line.push_str(&format!(" RETURN ({})", asked.join(" ")));
-        }
+        let asked = match asked.join(" ") {
+            none if none.is_empty() => none,
+            some => format!(" RETURN ({some})"),
+        };
+        let line = format!("LIST {only}\"\" {patterns}{asked}");
         let news = self.view.elsewhere;
         let command = Command::new(Verb::List, line);
         let done = self.exec(&command, |response| listing.hear(response)).await?;
@@ -126,15 +135,13 @@ impl Session {
         let mut portions: Vec<Vec<&str>> = Vec::new();
         let mut bytes = 0;
         for pattern in patterns {
-            match portions.last_mut().filter(|_| many && bytes + pattern.len() < MOST_BYTES) {
-                Some(portion) => {
-                    bytes += pattern.len() + 1;
-                    portion.push(pattern);
-                }
-                None => {
-                    bytes = pattern.len();
-                    portions.push(vec![pattern]);
-                }
+            let room = many && bytes + pattern.len() < MOST_BYTES;
+            if let Some(portion) = portions.last_mut().filter(|_| room) {
+                bytes += pattern.len() + 1;
+                portion.push(pattern);
+            } else {
+                bytes = pattern.len();
+                portions.push(vec![pattern]);
             }
         }
         let join = |portion: &Vec<&str>| match portion.as_slice() {

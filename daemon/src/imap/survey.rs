@@ -84,6 +84,7 @@ impl Session {
 #[cfg(test)]
 mod tests {
     use triaged_core::choice::Wish;
+    use triaged_core::mailbox::Uid;
 
     use super::*;
     use crate::imap::scripted::session_with;
@@ -93,7 +94,7 @@ mod tests {
     }
 
     fn shown(survey: &Survey) -> Vec<(&str, Option<u32>)> {
-        let next = |one: &Surveyed| one.state?.status.uid_next.map(|uid| uid.get());
+        let next = |one: &Surveyed| one.state?.status.uid_next.map(Uid::get);
         survey.watched.iter().map(|one| (one.name.as_str(), next(one))).collect()
     }
 

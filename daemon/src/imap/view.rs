@@ -13,6 +13,7 @@ use super::select::Selected;
 
 /// The selected mailbox and what has happened in it since somebody looked.
 #[derive(Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is news of its own, in any combination")]
 pub(super) struct View {
     /// `None` before the first SELECT and after one that failed.
     pub(super) selected: Option<Selected>,

@@ -148,3 +148,84 @@ fn mark(bytes: Option<Vec<u8>>) -> Result<Option<Identity>, StoreError> {
         })
         .transpose()
 }
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+    use triaged_core::decision::Decision;
+
+    use super::*;
+    use crate::store::{Action, PlannedMessage};
+
+    fn cursor(validity: u32) -> Cursor {
+        let uid_validity = UidValidity::new(validity).expect("not zero");
+        Cursor { uid_validity, next: Uid::FIRST, not_before: None }
+    }
+
+    fn planned(n: u32, identity: Option<Identity>, email: Option<Identity>) -> PlannedMessage {
+        PlannedMessage {
+            uid: Uid::new(n).expect("not zero"),
+            identity,
+            email,
+            subject: None,
+            action: Action::Skip,
+            prediction: None,
+            model: None,
+            defects: vec![],
+            decision: Decision::adding([]),
+            quarantined: false,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_mailbox_is_found_by_its_generation_and_takes_its_messages_to_another_name() {
+        let state = tempfile::tempdir().expect("a folder");
+        let store = Store::open(state.path()).await.expect("opened");
+        let account = store.account("alice", Timestamp::UNIX_EPOCH).await.expect("stored").id;
+        let work = store.begin_mailbox(account, "Work", cursor(7)).await.expect("begun");
+        store.begin_mailbox(account, "Other", cursor(8)).await.expect("begun");
+        assert_eq!(store.remarks(work.id).await.expect("read"), Remarks::default());
+        let remarks =
+            Remarks { object_id: Some("F2212".to_owned()), highest_mod_seq: Some(u64::MAX) };
+        store.remark(work.id, &remarks).await.expect("kept");
+        assert_eq!(store.remarks(work.id).await.expect("read"), remarks);
+
+        let found = store.of_generation(account, work.cursor.uid_validity).await.expect("found");
+        assert_eq!(found, [("Work".to_owned(), work)]);
+        store.rename_mailbox(work.id, "Attic").await.expect("renamed");
+        assert_eq!(store.mailbox(account, "Attic").await.expect("read"), Some(work));
+        assert_eq!(store.mailbox(account, "Work").await.expect("read"), None);
+    }
+
+    #[tokio::test]
+    async fn messages_are_found_by_either_mark_and_the_last_ones_are_told() {
+        let state = tempfile::tempdir().expect("a folder");
+        let store = Store::open(state.path()).await.expect("opened");
+        let account = store.account("alice", Timestamp::UNIX_EPOCH).await.expect("stored").id;
+        let inbox = store.begin_mailbox(account, "INBOX", cursor(7)).await.expect("begun");
+        let (identity, email) = (store.identity(b"<one@host>", 10), store.email("M1"));
+        assert_ne!(store.email("<one@host>"), store.identity(b"<one@host>", 10));
+        let messages = [
+            planned(1, Some(identity), None),
+            planned(2, None, None),
+            planned(3, None, Some(email)),
+        ];
+        store.plan(&inbox, &messages, Timestamp::UNIX_EPOCH).await.expect("planned");
+
+        let stranger = store.email("M2");
+        let earlier = store.earlier(account, &[identity, email, stranger]).await.expect("found");
+        let uids =
+            |mark| earlier.get(mark).map(|places| places.iter().map(|one| one.uid.get()).collect());
+        assert_eq!((uids(&identity), uids(&email)), (Some(vec![1]), Some(vec![3])));
+        assert_eq!(uids(&stranger), None);
+        let latest = async |most| {
+            let latest = store.latest(&inbox, most).await.expect("read");
+            latest
+                .into_iter()
+                .map(|(uid, marks)| (uid.get(), marks.email.is_some()))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(latest(9).await, [(1, false), (3, true)]);
+        assert_eq!(latest(1).await, [(3, true)]);
+    }
+}
