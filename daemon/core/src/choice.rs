@@ -36,8 +36,17 @@ impl SpecialUse {
         Self::Trash,
     ];
 
-    /// What patterns leave out unless it is wished for: what nobody has to triage.
-    const LEFT_OUT: [Self; 4] = [Self::Drafts, Self::Junk, Self::Sent, Self::Trash];
+    /// What patterns leave out unless it is wished for: what nobody has to triage, and views of mail
+    /// that is elsewhere, too (Gmail's).
+    const LEFT_OUT: [Self; 7] = [
+        Self::All,
+        Self::Drafts,
+        Self::Flagged,
+        Self::Important,
+        Self::Junk,
+        Self::Sent,
+        Self::Trash,
+    ];
 
     /// As it goes over the wire and stands in the configuration.
     pub const fn as_str(self) -> &'static str {
@@ -386,6 +395,7 @@ mod tests {
         let mut all = there(&["INBOX", "Sent Items", "INBOX/Spam", "Lists/Trash", "Work"]);
         all.push(listed("Papierkorb", &[SpecialUse::Trash]));
         all.push(listed("Old", &[SpecialUse::Archive]));
+        all.push(listed("Everything", &[SpecialUse::All]));
         let usual = ["INBOX", "Lists/Trash", "Old", "Work"];
         assert_eq!(choose(&["*"], &[], &all), usual);
         let more =
