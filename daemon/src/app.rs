@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 use triaged_core::config::Config;
-use triaged_core::decision::Labels;
+use triaged_core::rule::Rules;
 
 use crate::account::Gate;
 use crate::backfill::Requests;
@@ -93,7 +93,7 @@ pub async fn run(config: Config) -> Result<(), AppError> {
         pipeline: Arc::new(Pipeline {
             store: store.clone(),
             classifier: classifier.clone(),
-            judge: Arc::new(Labels),
+            judge: Arc::new(Rules::new(config.rules.iter().map(|one| one.rule.clone()).collect())),
             unreadable: config.keywords.unreadable().clone(),
             history_text: config.history_text,
             metrics: metrics.clone(),

@@ -64,6 +64,12 @@ impl Metrics {
         }
     }
 
+    /// A rule was for a message.
+    pub fn rule_applied(&self, rule: &str, dry_run: bool) {
+        let dry_run = if dry_run { "yes" } else { "no" };
+        self.families.model.rules.with_label_values(&[rule, dry_run]).inc();
+    }
+
     /// The keyword of a label was written and seen on the server afterwards.
     pub fn label_written(&self, head: &str, label: &str) {
         self.families.model.labels_written.with_label_values(&[head, label]).inc();

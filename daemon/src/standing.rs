@@ -96,6 +96,9 @@ pub struct MailboxStanding {
     /// Why no message can be moved out of it, where any is to be.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub keeps_all: Option<String>,
+    /// Mailboxes that took no message out of it at the last attempt, with the reason.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
+    pub disabled_moves: BTreeMap<String, String>,
     /// Messages in it that can not be read, and are left alone until `triaged retry`.
     #[serde(skip_serializing_if = "is_zero", default)]
     pub quarantined: u64,

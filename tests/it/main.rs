@@ -53,6 +53,7 @@ mod protection;
 mod quarantine;
 mod retrain;
 mod retrain_learns;
+mod rules;
 mod secrets;
 mod service;
 mod silence;

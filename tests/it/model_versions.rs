@@ -8,7 +8,8 @@ use std::thread;
 use serde_json::{Value, json};
 
 use crate::harness::{
-    Bundle, DEFAULT, Daemon, Format, Installation, Mail, Mailserver, Settings, Stored, User,
+    Bundle, DEFAULT, Daemon, Format, Installation, Mail, Mailserver, SHIPPED, Settings, Stored,
+    User,
 };
 
 /// What /readyz says about the model.
@@ -41,7 +42,7 @@ fn versions_change_under_load_and_every_mail_gets_its_labels_once() {
     let mail = Mailserver::start(Format::Sdbox);
     let anna = mail.user("anna");
     let installation = label(&anna);
-    Bundle::version(DEFAULT, &installation.state(), "default-4");
+    Bundle::version(DEFAULT, &installation.state(), "default-1001");
     let mut daemon = installation.start_ready();
     let sender = anna.clone();
     let sending = thread::spawn(move || {
@@ -50,10 +51,11 @@ fn versions_change_under_load_and_every_mail_gets_its_labels_once() {
             sender.deliver(mail);
         }
     });
-    turn_to(&installation, &mut daemon, "default-4");
-    turn_to(&installation, &mut daemon, "default-3");
+    turn_to(&installation, &mut daemon, "default-1001");
+    turn_to(&installation, &mut daemon, SHIPPED.as_str());
     let mut changes = 2;
-    for (chosen, version) in [(Some("default-4"), "default-4"), (None, "default-3")].iter().cycle()
+    for (chosen, version) in
+        [(Some("default-1001"), "default-1001"), (None, SHIPPED.as_str())].iter().cycle()
     {
         if sending.is_finished() && changes >= 6 {
             break;
@@ -76,7 +78,7 @@ fn versions_change_under_load_and_every_mail_gets_its_labels_once() {
     let uids: BTreeSet<u32> = history.iter().map(|record| record.uid).collect();
     assert_eq!((history.len(), uids.len()), (MAILS as usize, MAILS as usize));
     let models: BTreeSet<_> = history.iter().filter_map(|record| record.model.clone()).collect();
-    assert_eq!(models.into_iter().collect::<Vec<_>>(), ["default-3", "default-4"]);
+    assert_eq!(models.into_iter().collect::<Vec<_>>(), [SHIPPED.as_str(), "default-1001"]);
     let mut client = anna.client();
     client.command("SELECT INBOX");
     let flags = client.command("UID FETCH 1:* (FLAGS)");
@@ -97,7 +99,7 @@ fn assert_labelled_by(installation: &Installation, user: &User, version: &str) {
 fn choose(installation: &Installation, version: Option<&str>) {
     let models = installation.state().join("models");
     fs::create_dir_all(&models).unwrap();
-    let record = json!({ "active": version, "before": ["default-3"] }).to_string();
+    let record = json!({ "active": version, "before": [SHIPPED.as_str()] }).to_string();
     fs::write(models.join("new"), record).unwrap();
     fs::rename(models.join("new"), models.join("active.json")).unwrap();
 }
@@ -108,17 +110,17 @@ fn a_broken_version_is_refused_and_the_one_before_serves_on() {
     let anna = mail.user("anna");
     let installation = label(&anna);
     let mut daemon = installation.start_ready();
-    let broken = Bundle::version(DEFAULT, &installation.state(), "default-4");
+    let broken = Bundle::version(DEFAULT, &installation.state(), "default-1001");
     let intact = fs::read(broken.path("model.onnx")).unwrap();
     fs::write(broken.path("model.onnx"), &intact[..1000]).unwrap();
-    choose(&installation, Some("default-4"));
+    choose(&installation, Some("default-1001"));
     daemon.wait_until("it is refused", |daemon| model(daemon)["refused"].is_string());
-    assert_eq!(model(&daemon)["serves"], "default-3");
+    assert_eq!(model(&daemon)["serves"], SHIPPED.as_str());
     assert!(daemon.ready(), "the one before serves");
-    assert_labelled_by(&installation, &anna, "default-3");
+    assert_labelled_by(&installation, &anna, SHIPPED.as_str());
     // Looked at again, it is the same trouble, which is said and counted once.
-    choose(&installation, Some("default-4"));
-    assert_labelled_by(&installation, &anna, "default-3");
+    choose(&installation, Some("default-1001"));
+    assert_labelled_by(&installation, &anna, SHIPPED.as_str());
     daemon.wait_counted("triaged_model_reloads_total", &[("result", "refused")], 1);
     let line = "is refused";
     assert_eq!(daemon.log().lines().filter(|one| one.contains(line)).count(), 1);
@@ -126,15 +128,15 @@ fn a_broken_version_is_refused_and_the_one_before_serves_on() {
     // One that starts with it serves with the installed bundle, and says so.
     daemon.stop();
     let mut daemon = installation.start_ready();
-    assert_eq!(model(&daemon)["serves"], "default-3");
+    assert_eq!(model(&daemon)["serves"], SHIPPED.as_str());
     let why = model(&daemon)["refused"].as_str().unwrap().to_owned();
     assert!(why.contains("model.onnx is damaged"), "{why}");
 
     // Mended behind its back, it is taken when it is asked to look.
     fs::write(broken.path("model.onnx"), intact).unwrap();
     daemon.hang_up();
-    wait_serves(&mut daemon, "default-4");
-    assert_labelled_by(&installation, &anna, "default-4");
+    wait_serves(&mut daemon, "default-1001");
+    assert_labelled_by(&installation, &anna, "default-1001");
     daemon.stop();
 }
 
@@ -143,7 +145,7 @@ fn a_version_with_labels_of_its_own_writes_their_keywords_and_going_back_ends_th
     let mail = Mailserver::start(Format::Sdbox);
     let anna = mail.user("anna");
     let installation = label(&anna);
-    let own = Bundle::version(DEFAULT, &installation.state(), "default-4");
+    let own = Bundle::version(DEFAULT, &installation.state(), "default-1001");
     let golden = fs::read_to_string(own.path("golden.jsonl")).unwrap();
     let golden = golden.replace("\"newsletter\":", "\"bulletin\":");
     own.replace("golden.jsonl", golden.as_bytes()).manifest(|manifest| {
@@ -153,8 +155,8 @@ fn a_version_with_labels_of_its_own_writes_their_keywords_and_going_back_ends_th
     });
     let mut daemon = installation.start_ready();
     for (version, keyword, label) in [
-        ("default-4", "triaged-bulletin", "bulletin"),
-        ("default-3", "triaged-newsletter", "newsletter"),
+        ("default-1001", "triaged-bulletin", "bulletin"),
+        (SHIPPED.as_str(), "triaged-newsletter", "newsletter"),
     ] {
         turn_to(&installation, &mut daemon, version);
         let news = Mail::newsletter();
@@ -171,18 +173,18 @@ fn a_version_with_labels_of_its_own_writes_their_keywords_and_going_back_ends_th
     }
 
     // A keyword that no server takes: refused, by the command and by the daemon.
-    Bundle::version(DEFAULT, &installation.state(), "default-4").manifest(|manifest| {
+    Bundle::version(DEFAULT, &installation.state(), "default-1001").manifest(|manifest| {
         manifest["heads"][2]["labels"][0]["keyword"] = json!("x".repeat(60));
     });
-    let output = installation.triaged(&["model", "activate", "default-4"]);
+    let output = installation.triaged(&["model", "activate", "default-1001"]);
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(78), "{said}");
-    assert!(said.contains("the labels of default-4 do not fit the configuration"), "{said}");
-    choose(&installation, Some("default-4"));
+    assert!(said.contains("the labels of default-1001 do not fit the configuration"), "{said}");
+    choose(&installation, Some("default-1001"));
     daemon.wait_until("it is refused", |daemon| model(daemon)["refused"].is_string());
     let why = model(&daemon)["refused"].as_str().unwrap().to_owned();
     assert!(why.contains("at most 50 letters"), "{why}");
-    assert_labelled_by(&installation, &anna, "default-3");
+    assert_labelled_by(&installation, &anna, SHIPPED.as_str());
     daemon.stop();
 }
 
@@ -196,14 +198,14 @@ fn at_a_hangup_the_daemon_takes_an_installed_bundle_that_was_exchanged() {
     Bundle::copy(DEFAULT, &place);
     installation.configure(&Settings::label().with(anna.account()).bundle(&place));
     let mut daemon = installation.start_ready();
-    assert_eq!(model(&daemon), json!({ "serves": "default-3" }));
+    assert_eq!(model(&daemon), json!({ "serves": SHIPPED.as_str() }));
     let next = installation.folder().join("next");
-    Bundle::copy(DEFAULT, &next).called("default-5");
+    Bundle::copy(DEFAULT, &next).called("default-1002");
     fs::rename(&place, installation.folder().join("old")).unwrap();
     fs::rename(&next, &place).unwrap();
     daemon.hang_up();
-    wait_serves(&mut daemon, "default-5");
-    assert_labelled_by(&installation, &anna, "default-5");
+    wait_serves(&mut daemon, "default-1002");
+    assert_labelled_by(&installation, &anna, "default-1002");
     let info = [("version", "5")];
     daemon.wait_counted("triaged_model_info", &info, 1);
     daemon.wait_counted("triaged_model_info", &[], 1);
@@ -218,9 +220,10 @@ fn with_every_change_of_the_model_its_memory_comes_back() {
     let mail = Mailserver::start(Format::Sdbox);
     let anna = mail.user("anna");
     let installation = label(&anna);
-    Bundle::version(DEFAULT, &installation.state(), "default-4");
+    Bundle::version(DEFAULT, &installation.state(), "default-1001");
     let mut daemon = installation.start_ready();
-    let mut versions = [(Some("default-4"), "default-4"), (None, "default-3")].iter().cycle();
+    let versions = [(Some("default-1001"), "default-1001"), (None, SHIPPED.as_str())];
+    let mut versions = versions.iter().cycle();
     let mut turn = |daemon: &mut Daemon, count: usize| {
         for (chosen, version) in versions.by_ref().take(count) {
             choose(&installation, *chosen);
@@ -233,6 +236,6 @@ fn with_every_change_of_the_model_its_memory_comes_back() {
     let last = turn(&mut daemon, 5);
     assert!(last * 20 <= third * 21, "{third} bytes after 3 changes, {last} after 8");
     assert!(last * 4 <= start * 5, "{start} bytes at the start, {last} after 8 changes");
-    assert_labelled_by(&installation, &anna, "default-3");
+    assert_labelled_by(&installation, &anna, SHIPPED.as_str());
     daemon.stop();
 }

@@ -27,6 +27,7 @@ impl Judge for ByFlag {
         Decision {
             marks: vec![Mark::Add(keyword)],
             move_to: target.map(|target| Target::existing(target).or_created()),
+            ..Decision::default()
         }
     }
 
@@ -103,7 +104,7 @@ impl Run {
                 self.fill(&anna, lot);
                 cuts += self.cut_and_go_on(&flow, &proxy, &anna, &mut chance).await;
             }
-            println!("{} moves, {cuts} connections cut, {:?}", self.messages, begun.elapsed());
+            eprintln!("{} moves, {cuts} connections cut, {:?}", self.messages, begun.elapsed());
             assert!(cuts >= self.messages / LOT, "{cuts}");
             self.assert_moved_once(&anna);
             let expected = [(Outcome::Moved.as_str(), self.messages)].into();
@@ -155,7 +156,7 @@ impl Run {
                 proxy.cut_after("", 0, below(30_000));
             } else {
                 let moment = self.moments[below(self.moments.len())];
-                proxy.cut_after(moment, 1 + below(4) as u32, below(500));
+                proxy.cut_after(moment, 1 + u32::try_from(below(4)).unwrap(), below(500));
             }
             let looked = flow.look_at("INBOX").await;
             cuts += usize::from(!proxy.will_cut());

@@ -2,7 +2,7 @@
 //! give urgent mail the star of mail clients, or to move it.
 
 use crate::harness::{
-    Account, Installation, Mail, Mailserver, Proxy, Record, Settings, User, on_each_server,
+    Account, Installation, Mail, Mailserver, Proxy, Record, Settings, User, on_each_server, until,
 };
 
 on_each_server!(
@@ -10,6 +10,7 @@ on_each_server!(
     urgent_mail_gets_a_star_and_other_mail_nothing,
     urgent_mail_goes_to_the_mailbox_and_other_mail_stays,
     what_can_not_be_moved_is_said,
+    a_mailbox_that_is_not_there_is_said_and_not_made,
 );
 
 /// A server that takes no new keywords, and what becomes on it of an urgent mail and of another.
@@ -83,6 +84,26 @@ fn urgent_mail_goes_to_the_mailbox_and_other_mail_stays(mail: &Mailserver) {
     assert!(fixed.anna.find(&fixed.bulk).is_some());
 }
 
+fn a_mailbox_that_is_not_there_is_said_and_not_made(mail: &Mailserver) {
+    let anna = mail.user("anna");
+    let proxy = Proxy::to(anna.plain_port());
+    proxy.hide("\\*");
+    let account = anna.account().in_clear(proxy.port());
+    let account = account.and("without_keywords = \"mailbox\"\nurgent_mailbox = \"Urgent\"");
+    let installation = Installation::new(&Settings::label().with(account));
+    let daemon = installation.start_ready();
+    let urgent = Mail::outage();
+    anna.deliver(&urgent);
+    assert_eq!(installation.wait_decided(&anna, &urgent).outcome, "rejected");
+    until("status says so", || {
+        let said = String::from_utf8(installation.triaged(&["status"]).stdout).unwrap();
+        said.contains("INBOX: nothing is moved to Urgent: the mailbox does not exist").then_some(())
+    });
+    assert!(anna.find(&urgent).is_some());
+    assert!(!anna.client().attempt("EXAMINE Urgent").starts_with("OK"), "it was made");
+    daemon.stop();
+}
+
 /// Without MOVE and UIDPLUS only EXPUNGE would be left, which removes what others have marked.
 fn what_can_not_be_moved_is_said(mail: &Mailserver) {
     let anna = mail.user("anna");
@@ -98,9 +119,11 @@ fn what_can_not_be_moved_is_said(mail: &Mailserver) {
     let urgent = Mail::outage();
     anna.deliver(&urgent);
     assert_eq!(installation.wait_decided(&anna, &urgent).outcome, "not-permitted");
-    let said = String::from_utf8(installation.triaged(&["status"]).stdout).unwrap();
     let reason = "INBOX: nothing is moved out of it: the server has neither MOVE nor UIDPLUS";
-    assert!(said.contains(reason), "{said}");
+    until("status says so", || {
+        let said = String::from_utf8(installation.triaged(&["status"]).stdout).unwrap();
+        said.contains(reason).then_some(())
+    });
     assert!(anna.find(&urgent).is_some());
     daemon.stop();
 }

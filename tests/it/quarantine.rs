@@ -66,7 +66,8 @@ fn a_message_that_always_fails_is_set_aside_and_taken_up_when_asked(mail: &Mails
     let record = hung.installation.wait_recorded(&anna, "INBOX", uid);
     assert_eq!((record.outcome.as_str(), record.labels.len()), ("quarantined", 0));
     assert_eq!(hung.proxy.poisoned(), ATTEMPTS);
-    assert_eq!(anna.find(&bad).unwrap().keywords(), ["triaged-unreadable".to_owned()].into());
+    let marked = ["triaged-unreadable".to_owned()].into();
+    anna.wait_for(&bad, |stored| stored.keywords() == marked);
     daemon.wait_counted("triaged_messages_total", &[("outcome", "quarantined")], 1);
     until("status says so", || (hung.quarantined() == 1).then_some(()));
     let said = hung.installation.triaged(&["status"]).stdout;

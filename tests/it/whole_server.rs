@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::connections::assert_one_by_one;
 use crate::harness::{
     Daemon, FIXTURE, Format, Installation, MASTER_PASSWORD, Mail, Mailserver, Proxy, Record,
-    Server, Settings, User, until, until_within,
+    Server, Settings, User, status_schema, until, until_within,
 };
 
 /// Logging five hundred users in takes half a minute, and a busy machine ten times that.
@@ -71,6 +71,11 @@ fn shown(daemon: &Daemon) -> Vec<String> {
     page["accounts"].as_object().into_iter().flatten().map(|(name, _)| name.clone()).collect()
 }
 
+fn status_is_valid(installation: &Installation) -> bool {
+    let status = installation.triaged(&["status", "--json"]).stdout;
+    status_schema().is_valid(&serde_json::from_slice(&status).unwrap())
+}
+
 fn records(installation: &Installation, account: &str) -> Vec<Record> {
     installation.history().into_iter().filter(|record| record.account == account).collect()
 }
@@ -98,6 +103,7 @@ fn five_hundred_users_that_doveadm_names_are_watched_and_follow_its_list() {
     let (_, metrics) = daemon.get("/metrics").unwrap();
     let series = metrics.lines().filter(|line| !line.starts_with('#'));
     assert!(!metrics.contains("user0") && series.count() < 2_000);
+    assert!(status_is_valid(&installation), "its schema says otherwise");
     let status = installation.triaged(&["status"]);
     let status = String::from_utf8(status.stdout).unwrap();
     assert!(status.contains("500 of 500 accounts are watched"), "{status}");
@@ -203,6 +209,7 @@ fn more_accounts_than_places_are_watched_in_turns() {
     daemon.wait_until("they are in turns", |daemon| {
         daemon.get("/status").is_some_and(|(_, page)| page.contains("\"turns\""))
     });
+    assert!(status_is_valid(&installation), "its schema says otherwise");
     assert!(daemon.ready(), "who waits for a turn is watched");
     daemon.stop();
     assert!(scene.proxy.most_open() <= 3, "{} were open", scene.proxy.most_open());
@@ -256,5 +263,22 @@ fn check_says_who_is_watched_and_older_mail_is_asked_for_by_name() {
     assert_eq!(records(&installation, "mail/anna~x.example").len(), 1);
     let nobody = installation.triaged(&["backfill", "--account", "mail/root", "--since", "7d"]);
     assert_eq!(nobody.status.code(), Some(64), "{nobody:?}");
+    daemon.stop();
+}
+
+#[test]
+fn a_user_who_is_refused_does_not_cost_the_others() {
+    let scene = Scene::new();
+    // Dovecot lets nobody in whose name has such a character (auth_username_chars).
+    let users = [vec!["bad!user".to_owned()], names(10)].concat();
+    let installation = Scene::install(scene.server().and(&format!("users = {users:?}")));
+    let mut daemon = installation.start();
+    daemon.wait_until("one is refused and ten are watched", |daemon| {
+        accounts(daemon, "refused") == 1 && accounts(daemon, "watching") == 10
+    });
+    assert!(daemon.metric("triaged_login_failures_total", &[]) < 3.5);
+    let status = installation.triaged(&["status", "--account", "mail/bad=21user"]);
+    let status = String::from_utf8(status.stdout).unwrap();
+    assert!(status.contains("mail/bad=21user: refused"), "{status}");
     daemon.stop();
 }

@@ -5,7 +5,9 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
+use crate::choice::canonical;
 use crate::label::{Keyword, KeywordMap};
 use crate::mailbox::{Uid, UidSet};
 use crate::score::Prediction;
@@ -91,8 +93,7 @@ pub struct Target {
 impl Target {
     /// A mailbox that must be there. INBOX has no case (RFC 9051 §5.1).
     pub fn existing(mailbox: &str) -> Self {
-        let inbox = mailbox.eq_ignore_ascii_case("INBOX");
-        Self { mailbox: if inbox { "INBOX" } else { mailbox }.to_owned(), create: false }
+        Self { mailbox: canonical(mailbox).to_owned(), create: false }
     }
 
     /// The same, made where it is missing.
@@ -109,13 +110,24 @@ pub struct Decision {
     pub marks: Vec<Mark>,
     /// To another mailbox.
     pub move_to: Option<Target>,
+    /// The rules that are for the message, in their order.
+    pub rules: Vec<Applied>,
+}
+
+/// A rule that is for a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Applied {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Whether it is only tried out, and nothing is done for it.
+    pub dry_run: bool,
 }
 
 impl Decision {
     /// Keywords to be added, and nothing else.
     pub fn adding(keywords: impl IntoIterator<Item = Keyword>) -> Self {
         let add = |keyword| Mark::Add(Flag::Keyword(keyword));
-        Self { marks: keywords.into_iter().map(add).collect(), move_to: None }
+        Self { marks: keywords.into_iter().map(add).collect(), ..Self::default() }
     }
 
     /// Whether nothing is to be done.
@@ -129,6 +141,10 @@ impl Decision {
 pub struct Considered<'a> {
     /// The mailbox that it is in.
     pub mailbox: &'a str,
+    /// The address of its sender; empty where there is none.
+    pub from: &'a str,
+    /// Its subject on one line.
+    pub subject: &'a str,
     /// Flags and keywords that it has already.
     pub flags: &'a [String],
     /// The model's answers.

@@ -20,5 +20,6 @@ mod random;
 pub mod rate;
 pub mod retrain;
 pub mod roster;
+pub mod rule;
 pub mod score;
 pub mod sync;

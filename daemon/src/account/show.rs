@@ -193,6 +193,7 @@ impl Watcher {
             unreadable: None,
             read_only: mailbox.read_only(),
             keeps_all: mailbox.keeps_all().filter(|_| self.moves()).map(str::to_owned),
+            disabled_moves: mailbox.disabled_moves().clone(),
             quarantined: mailbox.quarantined(),
             disabled_keywords: disabled
                 .map(|(keyword, reason)| (keyword.to_string(), reason.to_owned()))

@@ -156,6 +156,9 @@ fn mailbox_lines(found: &MailboxStanding) -> Vec<String> {
     if let Some(reason) = &found.keeps_all {
         lines.push(format!("nothing is moved out of it: {reason}"));
     }
+    let disabled = found.disabled_moves.iter();
+    lines
+        .extend(disabled.map(|(target, reason)| format!("nothing is moved to {target}: {reason}")));
     if found.quarantined > 0 {
         lines.push(format!(
             "{} can not be read and left alone: `triaged retry` tries again",
@@ -187,6 +190,7 @@ mod tests {
                     "mailboxes": {"INBOX": {"read_only": false,
                         "disabled_keywords": {"triaged-urgent": "its table may be full"}},
                         "Lists": {"read_only": true, "quarantined": 2,
+                            "disabled_moves": {"Urgent": "the mailbox does not exist"},
                             "keeps_all": "it is read-only for this login"}}},
                 "carl": {"state": "over_budget", "since": "2026-11-21T10:00:00Z", "backlog": 7,
                     "reason": "1200 MiB came today", "retry_at": "2026-11-22T00:00:00Z",
@@ -209,6 +213,7 @@ mod tests {
           INBOX: triaged-urgent is not written: its table may be full
           Lists: read-only for this login: no keyword is written
           Lists: nothing is moved out of it: it is read-only for this login
+          Lists: nothing is moved to Urgent: the mailbox does not exist
           Lists: 2 can not be read and left alone: `triaged retry` tries again
 
         bert: waiting since 2026-11-21 10:00:00

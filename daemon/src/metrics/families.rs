@@ -59,6 +59,7 @@ pub(super) struct Model {
     pub(super) queue: IntGauge,
     pub(super) answers: IntCounterVec,
     pub(super) abstentions: IntCounterVec,
+    pub(super) rules: IntCounterVec,
     pub(super) labels_written: IntCounterVec,
 }
 
@@ -198,6 +199,11 @@ impl Register {
                 "triaged_answers_total",
                 "Most probable labels of the model, abstained or not.",
                 &["head", "label"],
+            )?,
+            rules: self.counters(
+                "triaged_rules_total",
+                "Messages that a rule was for; of a rule that is only tried out, nothing was done.",
+                &["rule", "dry_run"],
             )?,
             abstentions: self.counters(
                 "triaged_abstentions_total",

@@ -18,7 +18,9 @@ use std::fs::{self, DirBuilder};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
-use triaged_core::config::{Config, KeywordsConfig, Problems, keyword_map_among};
+use triaged_core::config::{
+    Config, KeywordsConfig, Problems, RuleConfig, keyword_map_among, rules_fit,
+};
 use triaged_core::label::{Head, KeywordMap};
 
 use super::bundle::ModelBundle;
@@ -40,6 +42,7 @@ pub struct Versions {
     installed: PathBuf,
     options: ModelOptions,
     keywords: KeywordsConfig,
+    rules: Vec<RuleConfig>,
 }
 
 /// One of them, as `triaged model list` shows it.
@@ -66,6 +69,7 @@ impl Versions {
             installed: ModelBundle::place(config.model.bundle.as_deref())?,
             options: ModelOptions::from(&config.model),
             keywords: config.keywords.clone(),
+            rules: config.rules.clone(),
         })
     }
 
@@ -142,9 +146,12 @@ impl Versions {
     }
 
     /// The keywords of a version's labels by the configuration, which may also say something about
-    /// labels that only other versions have.
+    /// labels that only other versions have; what its rules say must fit, too.
     pub fn keywords(&self, manifest: &Manifest) -> Result<KeywordMap, Problems> {
-        keyword_map_among(&self.keywords, manifest.heads(), &self.all_heads())
+        let (heads, others) = (manifest.heads(), self.all_heads());
+        let map = keyword_map_among(&self.keywords, heads, &others)?;
+        rules_fit(&self.rules, heads, &others, &map, self.keywords.unreadable())?;
+        Ok(map)
     }
 
     /// Both: what a version needs to serve.

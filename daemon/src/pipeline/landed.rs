@@ -7,6 +7,7 @@ use triaged_core::decision::Target;
 use triaged_core::mailbox::{Uid, UidSet, UidValidity};
 use triaged_core::message;
 
+use super::mark::uids;
 use super::moves::begun;
 use super::{FlowError, OpenMailbox, Pipeline};
 use crate::imap::{ImapError, Session};
@@ -39,24 +40,30 @@ impl Search {
     }
 }
 
+/// By what copies are recognised: each move with the identity of its message.
+type Wanted<'a> = Vec<(&'a PendingEffect, Identity)>;
+
 impl Pipeline {
-    /// Looks for messages in the target of their move; the first ones have the first choice among
-    /// copies that look the same. The mailbox is open again afterwards.
+    /// Looks for messages in the target of their move: those that are gone from here by what is known
+    /// of them, those that are still here by their whole header. The mailbox is open again afterwards.
     pub(super) async fn search(
         &self,
         session: &mut Session,
         mailbox: &mut OpenMailbox,
         target: &Target,
-        moves: impl Iterator<Item = &PendingEffect>,
+        gone: &[&PendingEffect],
+        here: &[&PendingEffect],
     ) -> Result<Search, FlowError> {
-        let moves: Vec<&PendingEffect> = moves.collect();
-        if moves.is_empty() {
+        if gone.is_empty() && here.is_empty() {
             return Ok(Search::Found(BTreeMap::new()));
         }
+        let known = gone.iter().filter_map(|effect| Some((*effect, effect.identity?)));
+        let mut wanted: Wanted<'_> = known.collect();
+        wanted.extend(self.by_header(session, here).await?);
         let search = match session.examine(&target.mailbox).await {
             Ok(there) => {
                 let validity = there.status.uid_validity;
-                self.search_in(session, mailbox, target, validity, &moves).await?
+                self.search_in(session, mailbox, target, validity, &wanted).await?
             }
             Err(ImapError::MailboxGone(_)) => Search::Found(BTreeMap::new()),
             Err(error) if !error.ends_connection() => Search::Blind,
@@ -70,57 +77,94 @@ impl Pipeline {
         Ok(search)
     }
 
+    /// Messages of the mailbox that is open, by their whole header: the originals of what is removed
+    /// must be no other messages than their copies.
+    async fn by_header<'a>(
+        &self,
+        session: &mut Session,
+        here: &[&'a PendingEffect],
+    ) -> Result<Wanted<'a>, FlowError> {
+        if here.is_empty() {
+            return Ok(Wanted::new());
+        }
+        let identities = self.identities(session, &uids(here.iter().copied())).await?;
+        let identity = |effect: &&'a PendingEffect| {
+            let of_this = identities.iter().find(|(uid, _)| *uid == effect.uid);
+            Some((*effect, of_this?.1.header?))
+        };
+        Ok(here.iter().filter_map(identity).collect())
+    }
+
     async fn search_in(
         &self,
         session: &mut Session,
         mailbox: &OpenMailbox,
         target: &Target,
         uid_validity: UidValidity,
-        moves: &[&PendingEffect],
+        wanted: &Wanted<'_>,
     ) -> Result<Search, FlowError> {
-        let Some(since) = earliest(moves, uid_validity) else {
+        let Some(since) = earliest(wanted, uid_validity) else {
             return Ok(Search::Found(BTreeMap::new()));
         };
         let account = mailbox.stored.account;
         let taken = self.store.landed(account, &target.mailbox, &since).await?;
         let listed = session.fetch_envelopes(since.next, Uid::LAST).await?;
-        let sizes: BTreeMap<Uid, u64> = listed
-            .iter()
-            .filter(|listed| !taken.contains(&listed.uid))
-            .map(|listed| (listed.uid, listed.size))
-            .collect();
-        let mut waiting: UidSet = sizes.keys().copied().collect();
-        let mut by_identity: BTreeMap<Identity, Vec<Uid>> = BTreeMap::new();
-        while !waiting.is_empty() {
-            let (some, rest) = waiting.split_at(HEADERS);
-            for fetched in session.fetch_headers(&some).await? {
-                let (Ok(header), Some(size)) = (&fetched.content, sizes.get(&fetched.uid)) else {
-                    continue;
-                };
-                let id = message::parse(header, *size).message_id;
-                if let Some(identity) = self.identity(header, id.as_deref(), *size) {
-                    by_identity.entry(identity).or_default().push(fetched.uid);
-                }
-            }
-            waiting = rest;
-        }
+        let fresh = listed.iter().map(|listed| listed.uid).filter(|uid| !taken.contains(uid));
+        let mut there = self.identities(session, &fresh.collect()).await?;
         let mut found = BTreeMap::new();
-        for effect in moves {
-            let copies = effect.identity.and_then(|identity| by_identity.get_mut(&identity));
-            if let Some(uid) = copies.and_then(Vec::pop) {
+        for (effect, identity) in wanted {
+            let is_it = |(_, one): &(Uid, Identities)| {
+                one.message == Some(*identity) || one.header == Some(*identity)
+            };
+            if let Some(at) = there.iter().position(is_it) {
+                let (uid, _) = there.remove(at);
                 found.insert(effect.uid, Landed { uid_validity, uid });
             }
         }
         Ok(Search::Found(found))
     }
+
+    /// By what these messages of the mailbox that is open are recognised, in the order of UIDs.
+    async fn identities(
+        &self,
+        session: &mut Session,
+        uids: &UidSet,
+    ) -> Result<Vec<(Uid, Identities)>, FlowError> {
+        let mut found = Vec::with_capacity(uids.len());
+        let mut waiting = uids.clone();
+        while !waiting.is_empty() {
+            let (some, rest) = waiting.split_at(HEADERS);
+            let listed = session.fetch_listed(&some).await?;
+            let sizes: BTreeMap<Uid, u64> = listed.iter().map(|one| (one.uid, one.size)).collect();
+            for fetched in session.fetch_headers(&some).await? {
+                let (Ok(header), Some(size)) = (&fetched.content, sizes.get(&fetched.uid)) else {
+                    continue;
+                };
+                let id = message::parse(header, *size).message_id;
+                let identities = Identities {
+                    message: self.identity(header, id.as_deref(), *size),
+                    header: self.whole_header(header, *size),
+                };
+                found.push((fetched.uid, identities));
+            }
+            waiting = rest;
+        }
+        Ok(found)
+    }
+}
+
+/// How a message is recognised: by what the store knows of it, and more strictly.
+struct Identities {
+    message: Option<Identity>,
+    header: Option<Identity>,
 }
 
 /// From where on copies can be; from the beginning where the target was made anew meanwhile.
-fn earliest(moves: &[&PendingEffect], uid_validity: UidValidity) -> Option<Begun> {
-    let begun = moves.iter().filter_map(|effect| begun(effect));
-    let since = begun.map(|begun| match begun.uid_validity == uid_validity {
-        true => *begun,
-        false => Begun { uid_validity, next: Uid::FIRST, ..*begun },
+fn earliest(wanted: &Wanted<'_>, uid_validity: UidValidity) -> Option<Begun> {
+    let begun = wanted.iter().filter_map(|(effect, _)| begun(effect));
+    let since = begun.map(|begun| {
+        let next = if begun.uid_validity == uid_validity { begun.next } else { Uid::FIRST };
+        Begun { uid_validity, next, ..*begun }
     });
     since.min_by_key(|begun| begun.next)
 }

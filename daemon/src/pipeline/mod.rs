@@ -7,6 +7,7 @@
 mod allowance;
 mod backfill;
 mod caution;
+mod decide;
 mod error;
 mod groups;
 mod known;
@@ -20,6 +21,7 @@ mod refused;
 mod turn;
 mod write;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,18 +30,17 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use triaged_core::budget::Mail;
 use triaged_core::config::{HistoryText, Mode, WithoutKeywords};
-use triaged_core::decision::{Considered, Decision, Flag, Judge, Mark};
+use triaged_core::decision::{Flag, Judge};
 use triaged_core::label::Keyword;
 use triaged_core::mailbox::UidSet;
-use triaged_core::score::Prediction;
 use triaged_core::sync::Backfill;
 
 use crate::clock::Clock;
-use crate::imap::{Listed, MoveWay, Selected, Session};
+use crate::imap::{ImapError, Listed, MoveWay, Selected, Session};
 use crate::metrics::{Backlog, Metrics, Stage};
-use crate::model::{Answers, Classifier, ServedModel};
+use crate::model::Classifier;
 use crate::pulse::Heart;
-use crate::store::{Action, PlannedMessage, Store, StoredMailbox};
+use crate::store::{Store, StoredMailbox};
 
 pub use allowance::{Allowance, Traffic};
 pub use backfill::{Rest, Step};
@@ -47,12 +48,10 @@ pub use caution::Caution;
 pub use error::FlowError;
 use groups::{Group, Manner, groups};
 use list::WINDOW;
-use mark::Basis;
 use read::Draft;
 use refused::Refused;
 pub use turn::TURNS;
 use turn::give_way;
-use write::Chunk;
 
 /// What every account's flow works with; clones are cheap.
 #[derive(Clone)]
@@ -87,6 +86,10 @@ pub struct OpenMailbox {
     has_labels: bool,
     /// How messages can be taken out of it.
     way: Option<MoveWay>,
+    /// Whether single messages can be removed.
+    can_remove: bool,
+    /// Mailboxes that took no message out of it at the last attempt, with the reason.
+    no_way_to: BTreeMap<String, String>,
     /// Messages in it that can not be read.
     quarantined: u64,
 }
@@ -132,6 +135,11 @@ impl OpenMailbox {
     /// Whether the server lets us change nothing in it.
     pub fn read_only(&self) -> bool {
         self.selected.read_only
+    }
+
+    /// Mailboxes that took no message out of it at the last attempt, with the reason.
+    pub fn disabled_moves(&self) -> &BTreeMap<String, String> {
+        &self.no_way_to
     }
 
     /// How many messages in it can not be read, as of the last look.
@@ -266,6 +274,10 @@ impl Pipeline {
         };
         let drafts = self.drafts(session, &listed, group);
         let (drafts, kept) = give_way(drafts, turn).await;
+        if let Err(FlowError::Imap(ImapError::Throttled(_) | ImapError::Unavailable(_))) = &drafts {
+            // A server that is not well says nothing about a message.
+            self.store.take_back(&mailbox.stored, &group.uids).await?;
+        }
         let drafts = drafts?;
         let Some(_turn) = self.again(kept, pace).await else { return Ok(false) };
         let read: UidSet = drafts.iter().map(|draft| draft.uid).collect();
@@ -306,137 +318,5 @@ impl Pipeline {
         }
         timer.done(fetched.len());
         self.read(listed, fetched, without_text).await
-    }
-
-    /// Decides about messages, writes the decisions down, and does and settles what follows.
-    async fn chunk(
-        &self,
-        session: &mut Session,
-        mailbox: &mut OpenMailbox,
-        listed: &[Listed],
-        uids: &UidSet,
-        drafts: Vec<Draft>,
-        mail: Mail,
-    ) -> Result<(), FlowError> {
-        let known = self.known(session, mailbox, &drafts).await?;
-        let (model, predictions) = self.classify(&drafts, &known).await?;
-        let planned: Vec<PlannedMessage> = drafts
-            .into_iter()
-            .zip(predictions)
-            .map(|(draft, prediction)| self.planned(draft, prediction, &model, &known, mailbox))
-            .collect();
-        let timer = self.metrics.stage(Stage::Plan);
-        let effects = self.store.plan(&mailbox.stored, &planned, self.clock.now()).await?;
-        timer.done(planned.len());
-        self.count_planned(&planned);
-        let Some(last) = uids.iter().last() else { return Ok(()) };
-        // The cursor tells how far new mail is settled; older mail lies behind it. Nor does it say
-        // how quick we are.
-        let (next, fresh) = match mail {
-            // Messages that failed come behind later ones.
-            Mail::New => (last.next().max(mailbox.stored.cursor.next), listed),
-            Mail::Old => (mailbox.stored.cursor.next, &[][..]),
-        };
-        let mod_seqs: Option<Vec<u64>> = listed.iter().map(|listed| listed.mod_seq).collect();
-        let basis = Basis::Fresh(mod_seqs.and_then(|all| all.into_iter().max()));
-        let chunk = Chunk { next, listed: fresh, basis };
-        self.write(session, mailbox, effects, &chunk, &model).await
-    }
-
-    /// The model's answers for the drafts that are not known, in the order of the drafts; and the
-    /// model that gave all of them.
-    async fn classify(
-        &self,
-        drafts: &[Draft],
-        known: &UidSet,
-    ) -> Result<(Arc<ServedModel>, Vec<Option<Prediction>>), FlowError> {
-        let asked = |draft: &&Draft| !known.contains(draft.uid);
-        let texts: Vec<String> =
-            drafts.iter().filter(asked).filter_map(|draft| draft.text.clone()).collect();
-        let timer = self.metrics.stage(Stage::Classify);
-        let _waiting = self.metrics.waiting_for_model(texts.len());
-        let Answers { model, answers } = self.classifier.classify(texts).await?;
-        timer.done(answers.len());
-        let mut answers = answers.into_iter();
-        let predictions = drafts
-            .iter()
-            .map(|draft| {
-                if known.contains(draft.uid) || draft.text.is_none() {
-                    return None;
-                }
-                answers
-                    .next()?
-                    .inspect_err(|error| {
-                        tracing::warn!(uid = draft.uid.get(), %error, "a message got no answer from the model");
-                    })
-                    .ok()
-            })
-            .collect();
-        Ok((model, predictions))
-    }
-
-    fn planned(
-        &self,
-        draft: Draft,
-        prediction: Option<Prediction>,
-        model: &ServedModel,
-        known: &UidSet,
-        mailbox: &OpenMailbox,
-    ) -> PlannedMessage {
-        let action = match mailbox.mode {
-            _ if known.contains(draft.uid) => Action::Skip,
-            Mode::Label => Action::Label,
-            Mode::Shadow => Action::Shadow,
-        };
-        let decision = prediction.as_ref().map(|prediction| {
-            self.judge.judge(&Considered {
-                mailbox: &mailbox.name,
-                flags: &draft.flags,
-                prediction,
-                keywords: &model.keywords,
-            })
-        });
-        let mut decision = decision.unwrap_or_default();
-        if let Some(prediction) = &prediction
-            && mailbox.stores_none_of(model.keywords.all())
-        {
-            let instead = &mailbox.without_keywords;
-            decision = instead.instead_of(decision, prediction, &draft.flags);
-        }
-        decision.move_to.take_if(|target| target.mailbox == mailbox.name);
-        let is_marked = draft.flags.iter().any(|flag| self.unreadable.matches(flag));
-        if draft.given_up {
-            decision = Decision::adding([self.unreadable.clone()]);
-        } else if is_marked && action != Action::Skip {
-            decision.marks.push(Mark::Remove(self.unreadable.clone()));
-        }
-        PlannedMessage {
-            uid: draft.uid,
-            identity: draft.identity,
-            email: draft.email,
-            subject: (self.history_text == HistoryText::Subject).then_some(draft.subject),
-            action,
-            model: prediction.is_some().then(|| model.version.clone()),
-            prediction,
-            defects: draft.defects,
-            decision,
-            quarantined: draft.given_up,
-        }
-    }
-
-    fn count_planned(&self, planned: &[PlannedMessage]) {
-        for message in planned {
-            for defect in &message.defects {
-                self.metrics.defect(defect);
-            }
-            for head in message.prediction.iter().flat_map(|prediction| &prediction.heads) {
-                self.metrics.answered(&head.head, &head.label, head.abstained);
-            }
-            // What is still to be done is counted when it is settled.
-            let settled = message.action == Action::Label && !message.decision.is_empty();
-            if !settled {
-                self.metrics.message(message.outcome());
-            }
-        }
     }
 }

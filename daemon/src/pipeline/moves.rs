@@ -84,14 +84,15 @@ impl Pipeline {
         ended: &mut Ended,
     ) -> Result<Sorted, FlowError> {
         let copies = mailbox.way == Some(MoveWay::CopyAndExpunge);
-        let is_there = |effect: &PendingEffect| seen.messages.contains_key(&effect.uid);
-        let in_doubt = |effect: &&PendingEffect| {
-            begun(effect).is_some() && !is_copied(effect) && (copies || !is_there(effect))
-        };
-        // What has left must be somewhere; what is still there may be there twice.
-        let (there, gone): (Vec<_>, Vec<_>) =
-            group.iter().filter(in_doubt).partition(|effect| is_there(effect));
-        let search = self.search(session, mailbox, target, gone.into_iter().chain(there)).await?;
+        let in_doubt = |effect: &&PendingEffect| begun(effect).is_some() && !is_copied(effect);
+        // What has left must be somewhere; what is still here may be there, too, unless the server
+        // can not remove it here then: MOVE does both or nothing (RFC 6851 §3.3).
+        let (here, gone): (Vec<_>, Vec<_>) = group
+            .iter()
+            .filter(in_doubt)
+            .partition(|effect| seen.messages.contains_key(&effect.uid));
+        let here = if mailbox.can_remove { here } else { Vec::new() };
+        let search = self.search(session, mailbox, target, &gone, &here).await?;
         let mut sorted = Sorted::default();
         for mut effect in group {
             let landed = search.found(effect.uid);
@@ -125,7 +126,7 @@ impl Pipeline {
     async fn move_to(
         &self,
         session: &mut Session,
-        mailbox: &OpenMailbox,
+        mailbox: &mut OpenMailbox,
         target: &Target,
         mut open: Vec<PendingEffect>,
         mut copied: Vec<PendingEffect>,
@@ -138,6 +139,7 @@ impl Pipeline {
             match self.begin(session, target, &mut open, marks).await? {
                 Some(refused) => {
                     tracing::warn!(messages = open.len(), error = %refused, "messages can not be moved: their target can not be used");
+                    mailbox.no_way_to.insert(target.mailbox.clone(), refused.to_string());
                     ended.extend(open.drain(..).map(|effect| (effect, EffectState::Rejected)));
                 }
                 None => told = self.tell(session, target, way, &open).await?,
@@ -148,7 +150,11 @@ impl Pipeline {
             let place = landed.map(|(uid_validity, uid)| Landed { uid_validity, uid });
             set_landed(effect, place);
         }
+        if !told.landed.is_empty() {
+            mailbox.no_way_to.remove(&target.mailbox);
+        }
         if let Some((uid, error)) = told.refused.first_key_value() {
+            mailbox.no_way_to.insert(target.mailbox.clone(), error.to_string());
             tracing::warn!(messages = told.refused.len(), first_uid = uid.get(), %error, "messages were not moved");
         }
         let (refused, mut open): (Vec<_>, Vec<_>) =
@@ -208,7 +214,7 @@ impl Pipeline {
                 let refused = moves.iter().map(|effect| (effect.uid, error.clone()));
                 Ok(Moved { refused: refused.collect(), ..Moved::default() })
             }
-            moved => Ok(moved?),
+            told => Ok(told?),
         }
     }
 

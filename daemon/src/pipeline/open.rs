@@ -1,7 +1,7 @@
 //! Opening a mailbox: under which name it is known, where to go on in it, and whether what is known
 //! of it still holds.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use triaged_core::mailbox::{Uid, UidSet};
 use triaged_core::sync::{self, Cursor, MailboxState, SyncPlan};
@@ -61,6 +61,8 @@ impl Pipeline {
             refused: Refused::default(),
             has_labels: session.has_labels(),
             way: session.move_way(),
+            can_remove: session.capabilities().has("UIDPLUS"),
+            no_way_to: BTreeMap::new(),
             quarantined: 0,
         };
         self.finish_pending(session, &mut mailbox).await?;

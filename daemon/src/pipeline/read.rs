@@ -17,6 +17,8 @@ pub(super) struct Draft {
     /// What the model reads; `None` where the server does not give the message.
     pub(super) text: Option<String>,
     pub(super) subject: String,
+    /// The address of its sender; empty where there is none.
+    pub(super) from: String,
     pub(super) identity: Option<Identity>,
     /// The server's own word for it, wherever it is.
     pub(super) email: Option<Identity>,
@@ -68,12 +70,13 @@ impl Pipeline {
         let timer = self.metrics.stage(Stage::Render);
         let text = document::render(&message);
         timer.done(1);
-        let Message { subject, message_id, defects, .. } = message;
+        let Message { from, subject, message_id, defects, .. } = message;
         let identity = self.identity(&raw, message_id.as_deref(), listed.size);
         Draft {
             uid: listed.uid,
             text: Some(text),
             subject,
+            from: from.address,
             identity,
             email: listed.email.as_deref().map(|email| self.store.email(email)),
             flags: listed.flags.clone(),
@@ -90,9 +93,15 @@ impl Pipeline {
         message_id: Option<&str>,
         size: u64,
     ) -> Option<Identity> {
-        if let Some(id) = message_id {
-            return Some(self.store.identity(id.as_bytes(), size));
+        match message_id {
+            Some(id) => Some(self.store.identity(id.as_bytes(), size)),
+            None => self.whole_header(raw, size),
         }
+    }
+
+    /// The whole header of a message, from its first byte to the empty line, and its size; `None`
+    /// where it has none.
+    pub(super) fn whole_header(&self, raw: &[u8], size: u64) -> Option<Identity> {
         let ends = [&b"\r\n\r\n"[..], b"\n\n"];
         let end = ends.iter().filter_map(|end| raw.windows(end.len()).position(|at| at == *end));
         let header = raw.get(..end.min()?)?;
@@ -109,6 +118,7 @@ impl Pipeline {
             uid: listed.uid,
             text: None,
             subject: String::new(),
+            from: String::new(),
             identity: None,
             email: listed.email.as_deref().map(|email| self.store.email(email)),
             flags: listed.flags.clone(),

@@ -68,8 +68,8 @@ impl Pipeline {
             effects.into_iter().partition(|effect| effect.mark().is_some());
         let mut ended = self.mark(session, mailbox, marks, chunk.basis, &model.keywords).await?;
         learn(mailbox, &ended, now);
-        let moved = self.move_all(session, mailbox, &ended, moves).await?;
-        ended.extend(moved);
+        let gone = self.move_all(session, mailbox, &ended, moves).await?;
+        ended.extend(gone);
         let timer = self.metrics.stage(Stage::Settle);
         let now = self.clock.now();
         let outcomes = self.store.settle(&mut mailbox.stored, chunk.next, &ended, now).await?;

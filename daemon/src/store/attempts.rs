@@ -31,6 +31,29 @@ impl Store {
         Ok(())
     }
 
+    /// Takes back an attempt that came to nothing for reasons that are not the messages'.
+    pub async fn take_back(
+        &self,
+        mailbox: &StoredMailbox,
+        uids: &UidSet,
+    ) -> Result<(), StoreError> {
+        let mut transaction = self.pool.begin().await?;
+        for query in [
+            "UPDATE attempt SET attempts = attempts - 1 WHERE mailbox = ? AND uid_validity = ? \
+             AND uid IN (SELECT value FROM json_each(?))",
+            "DELETE FROM attempt WHERE mailbox = ? AND uid_validity = ? \
+             AND uid IN (SELECT value FROM json_each(?)) AND attempts < 1",
+        ] {
+            sqlx::query(query)
+                .bind(mailbox.id.0)
+                .bind(mailbox.cursor.uid_validity.get())
+                .bind(json(uids.iter()))
+                .execute(&mut *transaction)
+                .await?;
+        }
+        Ok(transaction.commit().await?)
+    }
+
     /// The messages of a mailbox that were about to be read and are not decided, with how often.
     pub async fn attempts(
         &self,

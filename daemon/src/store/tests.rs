@@ -319,6 +319,8 @@ async fn attempts_outlive_a_crash_and_end_with_a_decision() {
     store.begin_reading(&mailbox, &uid_of(6).into()).await.expect("written");
     let attempts = store.attempts(&mailbox).await.expect("read");
     assert_eq!(attempts, [(uid_of(5), 1), (uid_of(6), 2)].into());
+    store.take_back(&mailbox, &all).await.expect("taken back");
+    assert_eq!(store.attempts(&mailbox).await.expect("read"), [(uid_of(6), 1)].into());
     let mut bad = planned(6, Action::Label, &["t-unreadable"]);
     bad.quarantined = true;
     let effects =

@@ -36,7 +36,7 @@ pub(crate) use ports::free_port;
 pub(crate) use process::{Process, group_members};
 pub(crate) use proxy::{Edited, Proxy};
 pub(crate) use settings::{Account, Server, Settings};
-pub(crate) use version::{Bundle, DEFAULT, FIXTURE};
+pub(crate) use version::{Bundle, DEFAULT, FIXTURE, SHIPPED};
 pub(crate) use wait::{until, until_within};
 
 /// Makes two tests of each function, one on a Dovecot that stores sdbox and one with Maildir.

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -11,6 +12,14 @@ pub(crate) const DEFAULT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../models
 /// The small one that is made for tests.
 pub(crate) const FIXTURE: &str =
     concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/fixtures/bundles/good");
+
+/// What the default bundle calls itself.
+pub(crate) static SHIPPED: LazyLock<String> = LazyLock::new(|| {
+    let manifest = fs::read(Path::new(DEFAULT).join("manifest.json")).unwrap();
+    let manifest: Value = serde_json::from_slice(&manifest).unwrap();
+    let part = |key: &str| manifest[key].as_str().unwrap().to_owned();
+    format!("{}-{}", part("name"), part("version"))
+});
 
 /// A bundle in a folder that a test may change.
 pub(crate) struct Bundle {

@@ -198,17 +198,22 @@ fn known(config: &KeywordsConfig, heads: &[Head], others: &[Head], problems: &mu
     for ((head, label), said) in &config.labels {
         let name = format!("{head}.{label}");
         if !names.contains(&name) && !elsewhere.contains(&name) {
-            let mend = match closest(&name, names.iter().map(String::as_str)) {
-                Some(like) => format!("did you mean {like:?}?"),
-                None => format!("it has: {}", names.join(", ")),
-            };
-            problems.add(&said.place, Fault::new("the model has no such label", mend));
+            problems.add(&said.place, no_such_label(&name, &names));
         }
     }
 }
 
+/// `name` is no label of a model whose labels are `known`.
+pub(super) fn no_such_label(name: &str, known: &[String]) -> Fault {
+    let mend = match closest(name, known.iter().map(String::as_str)) {
+        Some(like) => format!("did you mean {like:?}?"),
+        None => format!("it has: {}", known.join(", ")),
+    };
+    Fault::new("the model has no such label", mend)
+}
+
 /// All labels, as the file names them.
-fn names(heads: &[Head]) -> Vec<String> {
+pub(super) fn names(heads: &[Head]) -> Vec<String> {
     let of_head = |head: &Head| {
         let labels = head.labels.iter();
         labels.map(|label| format!("{}.{}", head.name, label.name)).collect::<Vec<_>>()

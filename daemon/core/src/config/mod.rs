@@ -14,6 +14,7 @@ mod problem;
 mod protection;
 mod raw;
 mod retrain;
+mod rules;
 mod server;
 mod settings;
 #[cfg(test)]
@@ -33,6 +34,7 @@ pub use pin::{KeyPin, NoPin};
 pub use problem::{Place, Problem, Problems};
 pub use protection::Tls;
 pub use retrain::RetrainConfig;
+pub use rules::{RuleConfig, rules_fit};
 pub use server::{ServerConfig, UserConfig, UserSource};
 pub use settings::{
     HistoryText, HttpConfig, LogConfig, LogFormat, LogLevel, Mode, ModelConfig, Provider,
@@ -46,7 +48,7 @@ use raw::{Lines, Section};
 use crate::roster;
 
 /// A valid configuration.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Config {
     /// What accounts do that do not say otherwise.
     pub mode: Mode,
@@ -66,6 +68,8 @@ pub struct Config {
     pub log: LogConfig,
     /// How many connections may be open.
     pub connections: ConnectionsConfig,
+    /// What follows from labels beside their keywords, in the order of the file.
+    pub rules: Vec<RuleConfig>,
     /// The accounts that have a part of the file each, in its order.
     pub accounts: Vec<AccountConfig>,
     /// The servers whose users are watched; of these and `accounts` there is at least one.
@@ -167,6 +171,7 @@ fn read(mut top: Section<'_>, problems: &mut Problems) -> Option<Config> {
     let http = settings::http(top.table("http", problems), problems);
     let log = settings::log(top.table("log", problems), problems);
     let connections = connections::read(top.table("connections", problems), problems);
+    let rules = rules::read_all(top.tables("rule", problems), problems);
     if !top.has("account") && !top.has("server") {
         let mend = "add an [[account]] with name, host, user and password_file, or a [[server]] \
                     whose users are watched";
@@ -188,6 +193,7 @@ fn read(mut top: Section<'_>, problems: &mut Problems) -> Option<Config> {
         http,
         log,
         connections,
+        rules,
         accounts,
         servers,
     })

@@ -56,6 +56,22 @@ impl FromToml for i64 {
     }
 }
 
+impl FromToml for f64 {
+    const NAME: &'static str = "a number with a fraction";
+    const MEND: &'static str = "write it with a point and without quotes, like 0.8";
+    fn from_toml(value: &DeValue<'_>) -> Option<Self> {
+        value.as_float()?.as_str().parse().ok()
+    }
+}
+
+impl FromToml for bool {
+    const NAME: &'static str = "true or false";
+    const MEND: &'static str = "write true or false, without quotes";
+    fn from_toml(value: &DeValue<'_>) -> Option<Self> {
+        value.as_bool()
+    }
+}
+
 /// A text, or only yes or no.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum TextOrSwitch {

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use super::login::SecretSource;
 use super::problem::Fault;
+use crate::decision::Target;
 use crate::sync::Backfill;
 
 /// Longest account name in bytes; it is a value of every metric of the account.
@@ -23,6 +24,15 @@ pub(super) fn account_name(name: String) -> Result<String, Fault> {
         return Err(Fault::new(what, mend));
     }
     Ok(name)
+}
+
+/// One mailbox to move mail to; that it is there is seen on the server.
+pub(super) fn target(name: &str) -> Result<Target, Fault> {
+    if name.is_empty() || name.contains(['*', '%']) || name.chars().any(char::is_control) {
+        let what = format!("{name:?} is no mailbox name");
+        return Err(Fault::new(what, "write the name as the server lists it"));
+    }
+    Ok(Target::existing(name))
 }
 
 pub(super) fn host_name(host: String) -> Result<String, Fault> {

@@ -2,6 +2,7 @@
 
 use super::problem::{Fault, Problems};
 use super::raw::{Placed, Section};
+use super::values::target;
 use crate::decision::{Decision, Flag, Mark, Target};
 use crate::score::Prediction;
 
@@ -36,7 +37,7 @@ impl WithoutKeywords {
             Self::Mailbox(labels, target) => (labels, Some(target)),
         };
         let is_keyword = |mark: &Mark| matches!(mark, Mark::Add(Flag::Keyword(_)));
-        let Decision { mut marks, mut move_to } = decision;
+        let Decision { mut marks, mut move_to, rules } = decision;
         marks.retain(|mark| !is_keyword(mark));
         let said = prediction.heads.iter().filter(|head| head.abstained.is_none());
         let meant = said.into_iter().any(|said| {
@@ -48,7 +49,7 @@ impl WithoutKeywords {
             None if flags.iter().any(|flag| Flag::Flagged.matches(flag)) => {}
             None => marks.push(Mark::Add(Flag::Flagged)),
         }
-        Decision { marks, move_to }
+        Decision { marks, move_to, rules }
     }
 
     /// Whether messages may be moved for it.
@@ -74,7 +75,7 @@ pub(super) fn read(section: &mut Section<'_>, problems: &mut Problems) -> Withou
                 problems.add(&said.place, Fault::new("there is no urgent_mailbox", mend));
                 return WithoutKeywords::Report;
             };
-            match mailbox.check(problems, |name| existing(&name)) {
+            match mailbox.check(problems, |name| target(&name)) {
                 Some(target) => WithoutKeywords::Mailbox(labels, target),
                 None => WithoutKeywords::Report,
             }
@@ -86,15 +87,6 @@ pub(super) fn read(section: &mut Section<'_>, problems: &mut Problems) -> Withou
             WithoutKeywords::Report
         }
     }
-}
-
-/// One mailbox by its name; that it is there is seen on the server.
-fn existing(name: &str) -> Result<Target, Fault> {
-    if name.is_empty() || name.contains(['*', '%']) || name.chars().any(char::is_control) {
-        let what = format!("{name:?} is no mailbox name");
-        return Err(Fault::new(what, "write the name as the server lists it"));
-    }
-    Ok(Target::existing(name))
 }
 
 fn urgent(

@@ -9,6 +9,8 @@ pub struct Sender {
     pub name: String,
     /// The domain of the address, in lower case.
     pub domain: String,
+    /// The whole address, in lower case; empty where there is none.
+    pub address: String,
 }
 
 impl Sender {
@@ -29,10 +31,12 @@ impl Sender {
         let (local, domain) = address.trim().rsplit_once('@').unwrap_or((address.trim(), ""));
         let name = unquoted(name.trim());
         let name = if name.is_empty() { local } else { name };
-        Self {
-            name: name.split_whitespace().collect::<Vec<_>>().join(" "),
-            domain: domain.trim().trim_end_matches('.').to_lowercase(),
-        }
+        let domain = domain.trim().trim_end_matches('.').to_lowercase();
+        let address = match domain.as_str() {
+            "" => String::new(),
+            domain => format!("{}@{domain}", local.trim().to_lowercase()),
+        };
+        Self { name: name.split_whitespace().collect::<Vec<_>>().join(" "), domain, address }
     }
 }
 

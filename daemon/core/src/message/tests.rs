@@ -13,7 +13,8 @@ fn a_plain_mail_is_read() {
     let raw = b"From: Ada King <ada@Engine.example>\r\nSubject: =?utf-8?q?caf=C3=A9?=\r\n\
         Message-ID: <1@engine.example>\r\n\r\nOne\r\ntwo\r\n";
     let message = parse(raw, raw.len() as u64);
-    let from = Sender { name: "Ada King".into(), domain: "engine.example".into() };
+    let (name, domain) = ("Ada King".into(), "engine.example".into());
+    let from = Sender { name, domain, address: "ada@engine.example".into() };
     assert_eq!(
         message,
         Message {

@@ -56,7 +56,12 @@ impl Choice<'_> {
 fn trouble(account: &AccountStatus) -> u8 {
     let standing = &account.standing;
     let is_partial = standing.mailboxes.values().any(|mailbox| {
-        mailbox.read_only || mailbox.unreadable.is_some() || !mailbox.disabled_keywords.is_empty()
+        mailbox.read_only
+            || mailbox.unreadable.is_some()
+            || mailbox.keeps_all.is_some()
+            || !mailbox.disabled_moves.is_empty()
+            || mailbox.quarantined > 0
+            || !mailbox.disabled_keywords.is_empty()
     });
     let withholds = standing.watching.as_ref().is_some_and(|one| one.push == "failing");
     match account.state {

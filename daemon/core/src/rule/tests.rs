@@ -1,0 +1,125 @@
+use super::*;
+use crate::label::KeywordMap;
+use crate::score::Abstention;
+
+fn given(head: &str, label: &str, confidence: f32) -> HeadPrediction {
+    let (head, label) = (head.to_owned(), label.to_owned());
+    HeadPrediction { head, label, confidence, abstained: None, scores: vec![] }
+}
+
+fn angry_and_urgent() -> Prediction {
+    Prediction { heads: vec![given("sentiment", "negative", 0.9), given("urgency", "high", 0.7)] }
+}
+
+fn labels(names: &[&str]) -> Vec<(String, String)> {
+    let pair = |name: &&str| {
+        let (head, label) = name.split_once('.').expect("head and label");
+        (head.to_owned(), label.to_owned())
+    };
+    names.iter().map(pair).collect()
+}
+
+fn patterns(texts: &[&str]) -> Vec<Pattern> {
+    texts.iter().map(|text| Pattern::new(text)).collect()
+}
+
+fn keyword(text: &str) -> Keyword {
+    text.parse().expect("a keyword")
+}
+
+fn rule(name: &str, when: When, then: Then) -> Rule {
+    Rule { name: name.into(), when, then, stop: false, dry_run: false }
+}
+
+fn decide(rules: Vec<Rule>, prediction: &Prediction, flags: &[String]) -> Decision {
+    Rules::new(rules).judge(&Considered {
+        mailbox: "Support",
+        flags,
+        from: "jo@shop.example",
+        subject: "Where is my ORDER?",
+        prediction,
+        keywords: &KeywordMap::default(),
+    })
+}
+
+fn holds(when: &When, prediction: &Prediction) -> bool {
+    let starred = Then { flag: true, ..Then::default() };
+    !decide(vec![rule("one", when.clone(), starred)], prediction, &[]).is_empty()
+}
+
+#[test]
+fn labels_of_one_head_are_alternatives_and_those_of_several_must_all_hold() {
+    let check = |names: &[&str], expected| {
+        let when = When { labels: labels(names), ..When::default() };
+        assert_eq!(holds(&when, &angry_and_urgent()), expected, "{names:?}");
+    };
+    check(&[], true);
+    check(&["sentiment.negative", "urgency.high"], true);
+    check(&["sentiment.positive", "sentiment.negative"], true);
+    check(&["sentiment.positive", "urgency.high"], false);
+    check(&["category.billing"], false);
+}
+
+#[test]
+fn a_label_that_nobody_is_sure_of_does_not_count() {
+    let when = When { labels: labels(&["urgency.high"]), ..When::default() };
+    assert!(holds(&when, &angry_and_urgent()));
+    let sure = When { min_confidence: Some(0.8), ..when.clone() };
+    assert!(!holds(&sure, &angry_and_urgent()));
+    let both = When { labels: labels(&["sentiment.negative"]), ..sure };
+    assert!(holds(&both, &angry_and_urgent()), "only what the rule asks for has to be sure");
+    let mut unsure = angry_and_urgent();
+    unsure.heads[1].abstained = Some(Abstention::Unsure);
+    assert!(!holds(&when, &unsure));
+}
+
+#[test]
+fn where_it_is_who_sent_it_and_what_its_subject_says() {
+    let check =
+        |when: When, expected| assert_eq!(holds(&when, &angry_and_urgent()), expected, "{when:?}");
+    check(When { mailboxes: patterns(&["INBOX", "supp*"]), ..When::default() }, true);
+    check(When { mailboxes: patterns(&["INBOX"]), ..When::default() }, false);
+    check(When { from: patterns(&["*@SHOP.example"]), ..When::default() }, true);
+    check(When { from: patterns(&["shop.example"]), ..When::default() }, true);
+    check(When { from: patterns(&["example"]), ..When::default() }, false);
+    check(When { subject: vec!["invoice".into(), "my order".into()], ..When::default() }, true);
+    check(When { subject: vec!["invoice".into()], ..When::default() }, false);
+}
+
+#[test]
+fn rules_add_up_until_one_stops_and_the_first_move_counts() {
+    let then = |name: &str, mailbox: &str| Then {
+        keyword: Some(keyword(name)),
+        flag: true,
+        move_to: Some(Target::existing(mailbox)),
+    };
+    let mut rules = vec![
+        rule("tried", When::default(), then("triaged-tried", "Nowhere")),
+        rule("here", When::default(), then("triaged-here", "Support")),
+        rule("first", When::default(), then("triaged-first", "First")),
+        rule("second", When::default(), then("triaged-second", "Second")),
+        rule("third", When::default(), then("triaged-third", "Third")),
+    ];
+    rules[0].dry_run = true;
+    rules[0].stop = true;
+    rules[3].stop = true;
+    let flags = ["Triaged-First".to_owned()];
+    let decision = decide(rules, &angry_and_urgent(), &flags);
+    let marks = [
+        Mark::Add(Flag::Keyword(keyword("triaged-here"))),
+        Mark::Add(Flag::Flagged),
+        Mark::Add(Flag::Keyword(keyword("triaged-second"))),
+    ];
+    assert_eq!(decision.marks, marks);
+    assert_eq!(decision.move_to, Some(Target::existing("First")), "it is in Support already");
+    let applied: Vec<_> = decision.rules.iter().map(|one| (&*one.name, one.dry_run)).collect();
+    assert_eq!(applied, [("tried", true), ("here", false), ("first", false), ("second", false)]);
+}
+
+#[test]
+fn rules_that_are_tried_out_move_nothing() {
+    let then = || Then { move_to: Some(Target::existing("A")), ..Then::default() };
+    let tried = Rule { dry_run: true, ..rule("a", When::default(), then()) };
+    assert!(!Rules::new(vec![tried.clone()]).moves());
+    assert!(Rules::new(vec![tried, rule("b", When::default(), then())]).moves());
+}
