@@ -130,7 +130,7 @@ fn a_backfill_of_two_thousand_killed_twice_does_nothing_twice_and_holds_up_no_ne
     let twice = counts.values().filter(|count| **count > 1).count();
     let history = installation.history();
     println!(
-        "{OLD} messages in {took:.0?}, killed twice; {} keywords given, {twice} of them again after \
+        "{OLD} messages in {took:.0?}, killed twice; {} messages given keywords, {twice} of them again after \
          a kill; {} new mails meanwhile, p50 {:.2?}, p99 {:.2?}, longest {:.2?}",
         counts.len(),
         live.len(),
@@ -187,28 +187,23 @@ fn catch_up(settings: &Settings, proxy: &Proxy) -> (Duration, u64) {
 #[ignore = "it takes minutes: make soak"]
 fn catching_up_takes_a_tenth_of_what_single_commands_take() {
     let mail = Mailserver::start(Format::Sdbox);
-    let anna = mail.user("anna");
+    let (anna, bert) = (mail.user("anna"), mail.user("bert"));
     fill(&anna, BEHIND, None);
+    fill(&bert, BEHIND, None);
     let proxy = Proxy::to(anna.plain_port());
     proxy.round_trip(ROUND_TRIP);
+    let caught_up = |user: &User, settings: Settings, model: &str| {
+        let account = user.account().in_clear(proxy.port()).backfill("all");
+        let (took, commands) = catch_up(&settings.all_cores().with(account), &proxy);
+        println!("{BEHIND} messages with {model}: {took:.1?}, {commands} commands");
+        took
+    };
+    // The fixture's model takes no time: what is left is the server, the line and the database. How
+    // long the other one takes is told and not judged: that is the machine's part.
+    let took = caught_up(&anna, Settings::label().bundle(FIXTURE), "no model to speak of");
+    caught_up(&bert, Settings::label(), "the default model");
     let alone = one_by_one(&anna, &proxy);
-    println!("one by one: {alone:.1?} for {BEHIND} messages, from {ONE_BY_ONE} of them, no model");
-    let account = anna.account().in_clear(proxy.port()).backfill("all");
-    let settings = Settings::label().with(account);
-    // The fixture's model takes no time: what is left is the server, the line and the database.
-    let models = [
-        ("the default model", settings.clone()),
-        ("no model to speak of", settings.bundle(FIXTURE)),
-    ];
-    for (model, settings) in models {
-        let (took, commands) = catch_up(&settings, &proxy);
-        println!(
-            "with {model}: {took:.1?}, {commands} commands, {:.1} for 100 messages; {:.1} times as \
-             fast",
-            f64::from(u32::try_from(commands).unwrap()) * 100.0
-                / f64::from(u32::try_from(BEHIND).unwrap()),
-            alone.as_secs_f64() / took.as_secs_f64()
-        );
-        assert!(took * 10 <= alone, "{took:?} against {alone:?}");
-    }
+    println!("one by one, without a model: {alone:.1?}, from {ONE_BY_ONE} of them");
+    println!("{:.1} times as fast", alone.as_secs_f64() / took.as_secs_f64());
+    assert!(took * 10 <= alone, "{took:?} against {alone:?}");
 }

@@ -10,6 +10,7 @@ use super::mailserver::{MASTER_PASSWORD, PASSWORD};
 pub(crate) struct Settings {
     mode: &'static str,
     bundle: PathBuf,
+    threads: u32,
     library: Option<PathBuf>,
     log_level: &'static str,
     accounts: Vec<Account>,
@@ -23,6 +24,7 @@ impl Settings {
         Settings {
             mode: "shadow",
             bundle: Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/default"),
+            threads: 1,
             library: None,
             log_level: "debug",
             accounts: Vec::new(),
@@ -56,6 +58,11 @@ impl Settings {
     /// Another folder for the model bundle.
     pub(crate) fn bundle(self, bundle: impl Into<PathBuf>) -> Settings {
         Settings { bundle: bundle.into(), ..self }
+    }
+
+    /// As many threads for the model as there are cores, in place of one.
+    pub(crate) fn all_cores(self) -> Settings {
+        Settings { threads: 0, ..self }
     }
 
     /// A path for ONNX Runtime.
@@ -93,12 +100,13 @@ impl Settings {
         let library = self.library.iter().map(|path| format!("library = {}\n", quoted(path)));
         let mut toml = format!(
             "mode = {mode:?}\nstate = {state}\n{more}\n\
-             [model]\nbundle = {bundle}\nthreads = 1\n{library}\n\
+             [model]\nbundle = {bundle}\nthreads = {threads}\n{library}\n\
              [http]\nlisten = \"127.0.0.1:{http}\"\n\n[log]\nlevel = {level:?}\n",
             mode = self.mode,
             state = quoted(state),
             more = self.more,
             bundle = quoted(&self.bundle),
+            threads = self.threads,
             library = library.collect::<String>(),
             level = self.log_level,
         );
