@@ -45,6 +45,7 @@ mod model_versions;
 mod modes;
 mod moved;
 mod moves;
+mod moves_killed;
 mod no_keywords;
 mod odd_mail;
 mod once_only;

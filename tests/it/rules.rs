@@ -82,7 +82,7 @@ fn rules_that_do_not_fit_the_model_end_with_78_path_and_line() {
         "did you mean \"urgency.high\"?",
         "rule[0].then.keyword",
         "stands for urgency.high already",
-        "triaged.toml:",
+        "line 3: ",
     ] {
         assert!(said.contains(part), "{part} in {said}");
     }

@@ -11,7 +11,7 @@ torch = pytest.importorskip("torch", reason="needs the training's packages: make
 np = pytest.importorskip("numpy")
 onnx = pytest.importorskip("onnx", reason="needs the training's packages: make train-env")
 
-from training import config, decoder, export, graph_counts, net, quantise, train  # noqa: E402
+from training import config, decoder, export, graph_counts, net, nets, quantise, train  # noqa: E402
 from training.config import Text  # noqa: E402
 from training.tests import tiny  # noqa: E402
 
@@ -138,9 +138,10 @@ def test_a_finished_run_becomes_a_bundle_for_graphics_cards(tmp_path) -> None:
         heads={head: dict.fromkeys(names, "") for head, names in tiny.LABELS.items()},
         text=Text(head=32, tail=16),
     )
-    (work / "final").mkdir(parents=True)
     made = net.Net(asked, asked.labels)
-    train.keep(made, work / "final" / "state.safetensors")
+    for name in nets.names(asked):
+        (work / name).mkdir(parents=True)
+        train.keep(made, work / name / "state.safetensors")
     numbers = {head: {"temperature": 1.0, "threshold": 0.5} for head in asked.heads}
     (work / "calibration.json").write_text(json.dumps(numbers), encoding="utf-8")
     export.bundle(work, export.Precision.HALF, TRIAGED, tmp_path / "out", asked)

@@ -54,7 +54,7 @@ mod linux {
     }
 
     /// The addresses of a private mapping that may be written and belongs to no file, from the
-    /// line that begins its entry (proc_pid_smaps(5)).
+    /// line that begins its entry (`proc_pid_smaps(5)`).
     fn anonymous(line: &str) -> Option<Range<usize>> {
         let mut fields = line.split_ascii_whitespace();
         let (start, end) = fields.next()?.split_once('-')?;

@@ -185,10 +185,8 @@ fn circles(rules: &[(RuleConfig, Option<Place>)], problems: &mut Problems) {
                 continue;
             }
             if reaches(&ways, &target.to_lowercase(), &from) {
-                let what = format!(
-                    "moves mail of {from:?} to {:?}, from where it would come back",
-                    target
-                );
+                let what =
+                    format!("moves mail of {from:?} to {target:?}, from where it would come back");
                 problems.add(place, Fault::new(what, "move it to a mailbox that no rule empties"));
                 break;
             }

@@ -1,0 +1,72 @@
+//! The daemon is killed in the middle of a move: the next one finishes it, and neither doubles nor
+//! loses the message.
+
+use crate::harness::{
+    Installation, Mail, Mailserver, Proxy, Settings, User, on_each_server, until,
+};
+
+on_each_server!(
+    a_move_that_was_not_heard_is_made_once,
+    what_was_copied_before_the_kill_is_not_copied_again,
+    what_was_only_to_be_removed_is_removed,
+);
+
+/// Moves an urgent mail with a daemon that is killed when it would say `words`, and then with another.
+/// `hidden`: left out of what the server can do.
+fn killed_at(mail: &Mailserver, words: &'static str, hidden: &[&'static str]) {
+    let anna = mail.user("anna");
+    anna.client().command("CREATE Urgent");
+    let proxy = Proxy::to(anna.plain_port());
+    // Where there are no keywords, urgent mail is moved.
+    for word in [&["\\*"], hidden].concat() {
+        proxy.hide(word);
+    }
+    let account = anna.account().in_clear(proxy.port());
+    let account = account.and("without_keywords = \"mailbox\"\nurgent_mailbox = \"Urgent\"");
+    let installation = Installation::new(&Settings::label().with(account));
+    let planted = Mail::newsletter();
+    anna.append("INBOX", &planted, "\\Deleted", None);
+
+    let mut daemon = installation.start_ready();
+    proxy.swallow_from(words);
+    let urgent = Mail::outage();
+    let uid = anna.append("INBOX", &urgent, "", None);
+    daemon.wait_until("it would say that", |_| proxy.is_swallowing());
+    daemon.kill();
+    proxy.cut();
+    proxy.pass();
+    assert!(anna.find(&urgent).is_some(), "the original is still there");
+    let copied = copies(&anna, &urgent);
+    assert_eq!(copied, usize::from(words != "UID MOVE"));
+
+    let daemon = installation.start_ready();
+    assert_eq!(installation.wait_recorded(&anna, "INBOX", uid).outcome, "moved");
+    until("it is not here any more", || anna.find(&urgent).is_none().then_some(()));
+    assert_eq!(copies(&anna, &urgent), 1);
+    assert!(anna.find_in("Urgent", &urgent).unwrap().flags.is_empty());
+    assert!(anna.find(&planted).is_some(), "what others have marked as deleted stays");
+    daemon.stop();
+}
+
+/// How often a mail is in the mailbox that it is moved to.
+fn copies(anna: &User, mail: &Mail) -> usize {
+    let mut client = anna.client();
+    client.command("EXAMINE Urgent");
+    let found = client.command(&format!("UID SEARCH HEADER Message-ID \"{}\"", mail.id()));
+    let uids = found.iter().find_map(|line| line.strip_prefix("* SEARCH"));
+    uids.unwrap_or_default().split_whitespace().count()
+}
+
+fn a_move_that_was_not_heard_is_made_once(mail: &Mailserver) {
+    killed_at(mail, "UID MOVE", &[]);
+}
+
+fn what_was_copied_before_the_kill_is_not_copied_again(mail: &Mailserver) {
+    // The copy is made; the original is not marked yet.
+    killed_at(mail, "UID STORE", &["MOVE"]);
+}
+
+fn what_was_only_to_be_removed_is_removed(mail: &Mailserver) {
+    // The original is marked as deleted already.
+    killed_at(mail, "UID EXPUNGE", &["MOVE"]);
+}
