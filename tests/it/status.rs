@@ -60,14 +60,19 @@ fn mail_that_was_not_announced_shows_until_some_is(mail: &Mailserver) {
     proxy.hush(true);
     // Nobody has to wait: it was received a while ago, by its own account.
     let received = Timestamp::now() - SignedDuration::from_mins(5);
-    let silent = Mail::outage();
-    anna.append("INBOX", &silent, "", Some(received));
-    assert_eq!(installation.wait_decided(&anna, &silent).outcome, "labelled");
-    let found = installation.wait_status("anna", "the push is failing", |anna| {
-        anna.standing.watching.as_ref().is_some_and(|watching| watching.push == "failing")
+    // A wait that other news have ended proves nothing of the push: then the next mail does.
+    let found = until("the push is failing", || {
+        let silent = Mail::outage();
+        anna.append("INBOX", &silent, "", Some(received));
+        assert_eq!(installation.wait_decided(&anna, &silent).outcome, "labelled");
+        installation.status().accounts.remove("anna").filter(|anna| {
+            anna.standing.watching.as_ref().is_some_and(|watching| watching.push == "failing")
+        })
     });
     assert!(found.standing.watching.unwrap().withheld >= 1);
-    daemon.wait_counted("triaged_push_withheld_total", &[], 1);
+    daemon.wait_until("it is counted", |daemon| {
+        daemon.metric("triaged_push_withheld_total", &[]) > 0.5
+    });
     assert!(daemon.log().contains("had not announced it"));
 
     proxy.hush(false);
