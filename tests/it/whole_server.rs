@@ -1,6 +1,7 @@
 //! All users of a server, by one master login: who is watched, how they come and go, and how many
 //! connections they have.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -51,24 +52,29 @@ fn list(installation: &Installation, lines: &str) -> PathBuf {
     path
 }
 
+/// The accounts that /readyz shows, each with its state.
+fn states(daemon: &Daemon) -> BTreeMap<String, String> {
+    let page = daemon.get("/readyz").map(|(_, body)| body).unwrap_or_default();
+    let page: serde_json::Value = serde_json::from_str(&page).unwrap_or_default();
+    let accounts = page["accounts"].as_object().into_iter().flatten();
+    let state = |one: &serde_json::Value| one["state"].as_str().unwrap().to_owned();
+    accounts.map(|(name, one)| (name.clone(), state(one))).collect()
+}
+
 fn accounts(daemon: &Daemon, state: &str) -> usize {
-    let there = daemon.get("/metrics").is_some();
-    if there { daemon.metric("triaged_accounts", &[("state", state)]) as usize } else { 0 }
+    states(daemon).values().filter(|one| *one == state).count()
 }
 
 fn wait_watched(daemon: &Daemon, count: usize) {
     until_within(LONG, &format!("{count} are watched"), || {
-        let watched = accounts(daemon, "watching");
-        let all = daemon.get("/metrics").map(|_| daemon.metric("triaged_accounts", &[]) as usize);
-        (watched == count && all == Some(count)).then_some(())
+        let states = states(daemon);
+        (states.len() == count && states.values().all(|state| state == "watching")).then_some(())
     });
 }
 
 /// The accounts that /readyz shows.
 fn shown(daemon: &Daemon) -> Vec<String> {
-    let page = daemon.get("/readyz").map(|(_, body)| body).unwrap_or_default();
-    let page: serde_json::Value = serde_json::from_str(&page).unwrap_or_default();
-    page["accounts"].as_object().into_iter().flatten().map(|(name, _)| name.clone()).collect()
+    states(daemon).into_keys().collect()
 }
 
 fn status_is_valid(installation: &Installation) -> bool {

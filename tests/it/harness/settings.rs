@@ -91,7 +91,7 @@ impl Settings {
         let accounts =
             self.accounts.iter().map(|one| (one.password_file(secrets), one.password.as_str()));
         let servers =
-            self.servers.iter().map(|one| (one.password_file(secrets), one.password.as_str()));
+            self.servers.iter().map(|one| (Server::password_file(secrets), one.password.as_str()));
         accounts.chain(servers).collect()
     }
 
@@ -263,8 +263,8 @@ impl Server {
         self
     }
 
-    /// The name of the file that holds the master's password.
-    pub(crate) fn password_file(&self, secrets: &Path) -> PathBuf {
+    /// The file that holds the master's password.
+    fn password_file(secrets: &Path) -> PathBuf {
         secrets.join("mail.password")
     }
 
@@ -273,7 +273,7 @@ impl Server {
             "[[server]]\nname = \"mail\"\nhost = \"127.0.0.1\"\nport = {port}\ntls = \"none\"\n\
              master = \"root\"\npassword_file = {file}\n{more}",
             port = self.port,
-            file = quoted(&self.password_file(secrets)),
+            file = quoted(&Self::password_file(secrets)),
             more = self.more,
         )
     }
