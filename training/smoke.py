@@ -49,10 +49,11 @@ def asked(weights: Path) -> Config:
 def asked_of_decoder(weights: Path) -> Config:
     """The same with the tiny decoder and adapters on all of its projections."""
     read = asked(weights)
+    adapters = replace(read.train.lora, rank=4, targets=PROJECTIONS)
     return replace(
         read,
         base=replace(read.base, kind="decoder"),
-        train=replace(read.train, method="lora", lora=replace(read.train.lora, rank=4, targets=PROJECTIONS)),
+        train=replace(read.train, method="lora", lora=adapters, fold_share=0.0),
         counts=replace(read.counts, buckets=0),
     )
 

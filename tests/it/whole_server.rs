@@ -1,6 +1,7 @@
 //! All users of a server, by one master login: who is watched, how they come and go, and how many
 //! connections they have.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -51,24 +52,29 @@ fn list(installation: &Installation, lines: &str) -> PathBuf {
     path
 }
 
-/// Whether so many accounts are in a state, or in any.
-fn are(daemon: &Daemon, count: usize, state: &[(&str, &str)]) -> bool {
-    let count = f64::from(u32::try_from(count).unwrap());
-    let found = daemon.get("/metrics").map(|_| daemon.metric("triaged_accounts", state));
-    found.is_some_and(|found| (found - count).abs() < 0.5)
+/// The accounts that /readyz shows, each with its state.
+fn states(daemon: &Daemon) -> BTreeMap<String, String> {
+    let page = daemon.get("/readyz").map(|(_, body)| body).unwrap_or_default();
+    let page: serde_json::Value = serde_json::from_str(&page).unwrap_or_default();
+    let accounts = page["accounts"].as_object().into_iter().flatten();
+    let state = |one: &serde_json::Value| one["state"].as_str().unwrap().to_owned();
+    accounts.map(|(name, one)| (name.clone(), state(one))).collect()
+}
+
+fn accounts(daemon: &Daemon, state: &str) -> usize {
+    states(daemon).values().filter(|one| *one == state).count()
 }
 
 fn wait_watched(daemon: &Daemon, count: usize) {
     until_within(LONG, &format!("{count} are watched"), || {
-        (are(daemon, count, &[("state", "watching")]) && are(daemon, count, &[])).then_some(())
+        let states = states(daemon);
+        (states.len() == count && states.values().all(|state| state == "watching")).then_some(())
     });
 }
 
 /// The accounts that /readyz shows.
 fn shown(daemon: &Daemon) -> Vec<String> {
-    let page = daemon.get("/readyz").map(|(_, body)| body).unwrap_or_default();
-    let page: serde_json::Value = serde_json::from_str(&page).unwrap_or_default();
-    page["accounts"].as_object().into_iter().flatten().map(|(name, _)| name.clone()).collect()
+    states(daemon).into_keys().collect()
 }
 
 fn status_is_valid(installation: &Installation) -> bool {
@@ -222,7 +228,7 @@ fn a_wrong_master_password_is_not_tried_for_every_user() {
     let server = scene.server().and(&format!("users = {:?}", names(USERS))).password("wrong");
     let installation = Scene::install(server);
     let mut daemon = installation.start();
-    daemon.wait_until("all are refused", |daemon| are(daemon, USERS, &[("state", "refused")]));
+    daemon.wait_until("all are refused", |daemon| accounts(daemon, "refused") == USERS);
     // Three in a row; one may have been on its way.
     assert!(scene.proxy.connections() <= 4, "{} logins", scene.proxy.connections());
     let said =
@@ -232,7 +238,7 @@ fn a_wrong_master_password_is_not_tried_for_every_user() {
     let password = installation.folder().join("secrets/mail.password");
     fs::write(&password, "wrong as well\n").unwrap();
     daemon.wait_until("they are refused again", |daemon| said(daemon) == 2);
-    daemon.wait_until("all are refused", |daemon| are(daemon, USERS, &[("state", "refused")]));
+    daemon.wait_until("all are refused", |daemon| accounts(daemon, "refused") == USERS);
     assert!(scene.proxy.connections() <= 8, "{} logins", scene.proxy.connections());
 
     fs::write(&password, format!("{MASTER_PASSWORD}\n")).unwrap();
@@ -274,7 +280,7 @@ fn a_user_who_is_refused_does_not_cost_the_others() {
     let installation = Scene::install(scene.server().and(&format!("users = {users:?}")));
     let mut daemon = installation.start();
     daemon.wait_until("one is refused and ten are watched", |daemon| {
-        are(daemon, 1, &[("state", "refused")]) && are(daemon, 10, &[("state", "watching")])
+        accounts(daemon, "refused") == 1 && accounts(daemon, "watching") == 10
     });
     assert!(daemon.metric("triaged_login_failures_total", &[]) < 3.5);
     let status = installation.triaged(&["status", "--account", "mail/bad=21user"]);

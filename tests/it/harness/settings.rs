@@ -263,8 +263,8 @@ impl Server {
         self
     }
 
-    /// The name of the file that holds the master's password.
-    pub(crate) fn password_file(secrets: &Path) -> PathBuf {
+    /// The file that holds the master's password.
+    fn password_file(secrets: &Path) -> PathBuf {
         secrets.join("mail.password")
     }
 
