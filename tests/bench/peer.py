@@ -50,11 +50,16 @@ class Reader:
 
 
 def answer(head: dict, logits: numpy.ndarray) -> tuple[str, float]:
-    """Label and calibrated probability."""
+    """Label and calibrated probability: one that reaches a threshold of its own, else the largest."""
     scaled = logits / head["temperature"]
     weights = numpy.exp(scaled - scaled.max())
-    best = int(weights.argmax())
-    return head["labels"][best]["name"], float(weights[best] / weights.sum())
+    chances = weights / weights.sum()
+    best, most = int(chances.argmax()), 1.0
+    for place, label in enumerate(head["labels"]):
+        own = label.get("threshold")
+        if own and chances[place] >= own and chances[place] / own >= most:
+            best, most = place, chances[place] / own
+    return head["labels"][best]["name"], float(chances[best])
 
 
 def main() -> None:
