@@ -1,5 +1,9 @@
 //! The configuration as an administrator meets it: what is accepted, and what is said of the rest.
 
+mod rules;
+mod sample;
+mod servers;
+
 use std::time::Duration;
 
 use proptest::prelude::*;
@@ -73,36 +77,6 @@ fn the_smallest_file_gets_safe_defaults() {
     assert_eq!((work.port, work.tls, work.mode), (993, Tls::Implicit, Mode::Shadow));
     assert_eq!((work.mailboxes.only(), work.backfill), (Some("INBOX"), Backfill::None));
     assert_eq!((work.poll, work.daily_mebibytes), (Duration::from_mins(1), None));
-}
-
-#[test]
-fn the_sample_is_a_valid_file_that_says_every_default() {
-    let config = parse(SAMPLE).map_err(|problems| problems.to_string()).expect("valid");
-    assert_eq!((config.accounts.len(), config.servers.len()), (1, 0));
-    assert!(keyword_map(&config.keywords, &heads()).is_ok());
-    let smallest = parse(SMALLEST).expect("valid");
-    assert_eq!(
-        (
-            config.mode,
-            config.history_text,
-            config.state,
-            config.model,
-            config.retrain,
-            config.http,
-            config.log,
-            config.connections
-        ),
-        (
-            smallest.mode,
-            smallest.history_text,
-            smallest.state,
-            smallest.model,
-            smallest.retrain,
-            smallest.http,
-            smallest.log,
-            smallest.connections
-        )
-    );
 }
 
 #[test]
@@ -255,128 +229,6 @@ fn every_mistake_is_reported_at_once_with_line_path_and_what_to_do() {
     assert_eq!(problems, expected.trim_end(), "as it is now:\n{problems}");
 }
 
-/// Where the part of the sample begins that is about whole servers.
-const SERVER: &str = "#[[server]]\n";
-/// How the part about rules begins, which is before that.
-const RULE: &str = "# What follows from labels beside";
-
-/// That part with every line on, but for those that begin so; every account's mode is shadow.
-fn sample_server(left_off: &[&str]) -> ServerConfig {
-    let (_, server) = SAMPLE.split_once(SERVER).expect("it has a server");
-    let on = server.lines().filter_map(|line| line.strip_prefix('#'));
-    let on = on.filter(|line| !line.starts_with(' '));
-    let on = on.filter(|line| !left_off.iter().any(|key| line.starts_with(key)));
-    let text: String = ["[[server]]"].into_iter().chain(on).flat_map(|line| [line, "\n"]).collect();
-    let config = parse(&text).map_err(|problems| problems.to_string()).expect("valid");
-    config.relative_to(Path::new("/etc")).servers.remove(0)
-}
-
-#[test]
-fn the_sample_of_a_server_is_valid_with_each_source_of_users() {
-    let sources = ["users_file", "users_command", "users ="];
-    let all_but = |kept: &str| {
-        let off: Vec<&str> = sources.into_iter().filter(|source| *source != kept).collect();
-        sample_server(&off)
-    };
-    let by_file = all_but("users_file");
-    assert_eq!(by_file.source, UserSource::File("/etc/triaged/users".into()));
-    assert_eq!(by_file.every.name, "mail");
-    assert_eq!((by_file.every.port, by_file.separator.as_deref()), (993, Some("*")));
-    assert_eq!(by_file.renew, Duration::from_mins(10));
-    assert_eq!(by_file.users["anna@example.org"].mode, Some(Mode::Shadow));
-    assert_eq!((by_file.only.len(), by_file.except.len(), by_file.connections), (1, 2, Some(500)));
-    assert!(matches!(all_but("users_command").source, UserSource::Command(_)));
-    assert!(matches!(all_but("users =").source, UserSource::List(users) if users.len() == 2));
-}
-
-const LARGE: &str = r#"
-[[server]]
-name = "mail"
-host = "imap.example.org"
-master = "triaged"
-password_file = "secret"
-users_file = "users"
-"#;
-
-#[test]
-fn the_smallest_server_watches_everybody_and_writes_nothing() {
-    let config = parse(LARGE).expect("valid").relative_to(Path::new("/etc"));
-    let [mail] = config.servers.as_slice() else { panic!("one server") };
-    assert!(mail.only.is_empty() && mail.except.is_empty() && mail.users.is_empty());
-    assert_eq!((mail.every.mode, mail.separator.as_deref()), (Mode::Shadow, None));
-    assert_eq!(mail.source, UserSource::File("/etc/users".into()));
-    let password = Credential::Password(SecretSource::File("/etc/secret".into()));
-    assert_eq!(mail.every.credential, password);
-    assert_eq!(config.connections, ConnectionsConfig { in_all: 10_000, per_server: 500 });
-}
-
-#[test]
-fn a_server_that_can_not_be_is_said() {
-    let cases = [
-        ("users = [\"anna\"]", "has both users_file and users"),
-        ("separator = \"\"", "is no separator"),
-        ("separator = \"a\"", "is no separator"),
-        ("auth = \"login\"", "can not say whose mail is meant"),
-        ("user = \"me\"", "expected a list of tables, found a string"),
-        ("only = []", "only: names nobody"),
-        ("except = [\"\\u0000\"]", "is no user name"),
-        ("renew_minutes = 0", "out of range"),
-        ("connections = 0", "out of range"),
-        ("[[server.user]]\nmode = \"label\"", "server[0].user[0].name: is missing"),
-        ("[[server.user]]\nname = \"a\"\npoll = 3", "did you mean \"poll_seconds\"?"),
-        ("[[server.user]]\nname = \"a\"\n[[server.user]]\nname = \"A\"", "a part of its own"),
-    ];
-    for (lines, words) in cases {
-        let said = parse(&format!("{LARGE}{lines}")).expect_err("wrong").to_string();
-        assert!(said.contains(words), "{lines}: {said}");
-    }
-    let nowhere = LARGE.replace("users_file = \"users\"", "users_command = [\"doveadm\"]");
-    let said = parse(&nowhere).expect_err("wrong").to_string();
-    assert!(said.contains("users_command: does not begin with a path from /"), "{said}");
-    let same = format!("{SMALLEST}{}", LARGE.replace("\"mail\"", "\"Work\""));
-    let said = parse(&same).expect_err("wrong").to_string();
-    assert!(said.contains("is called \"Work\" too"), "{said}");
-}
-
-/// The sample with every line on that is off, but for those that begin so.
-fn sample_without(left_off: &[&str]) -> Config {
-    let is_off = |line: &&str| {
-        let setting = line.strip_prefix('#').unwrap_or(line);
-        !left_off.iter().any(|key| setting.starts_with(key))
-    };
-    let turned_on = |line: &'static str| match line.strip_prefix('#') {
-        Some(setting) if setting.starts_with("[account.") => setting,
-        Some(setting) if !setting.starts_with(' ') && setting.contains(" = ") => setting,
-        _ => line,
-    };
-    let (sample, _) = SAMPLE.split_once(RULE).expect("it has a rule");
-    let lines = sample.lines().filter(is_off).map(turned_on);
-    let on: String = lines.flat_map(|line| [line, "\n"]).collect();
-    parse(&on).map_err(|problems| problems.to_string()).expect("valid")
-}
-
-#[test]
-fn what_the_sample_leaves_off_is_valid_too() {
-    let oauth = ["[account.oauth]", "token_url", "client_", "refresh_", "scope"];
-    let all_but = |keys: &[&'static str]| sample_without(&[keys, &oauth].concat());
-    let pinned = all_but(&["password_file", "token_command", "ca_file"]);
-    assert!(pinned.accounts[0].pinned_key.is_some());
-    let command = all_but(&["password_", "pinned_key", "auth ="]);
-    assert!(matches!(command.accounts[0].credential, Credential::TokenCommand(_)));
-    let tokens = sample_without(&["password_", "pinned_key", "token_command", "auth ="]);
-    assert!(matches!(tokens.accounts[0].credential, Credential::OAuth(_)));
-    let config = all_but(&["password_file", "token_command", "pinned_key"]);
-    assert!(config.accounts[0].ca_file.is_some());
-    assert!(config.model.bundle.is_some() && config.model.library.is_some());
-    assert!(config.retrain.python.is_some() && config.retrain.training.is_some());
-    assert_eq!(config.retrain.own_labels, [("category".to_owned(), "legal-hold".to_owned())]);
-    let map = keyword_map(&config.keywords, &heads()).expect("valid");
-    let word = |head, label| map.keyword(head, label).map(Keyword::as_str);
-    assert_eq!(word("urgency", "high"), Some("triaged-now"));
-    assert_eq!(word("urgency", "low"), Some("triaged-low"));
-    assert_eq!(word("category", "personal"), None);
-}
-
 #[test]
 fn a_label_of_another_version_of_the_model_may_be_named_and_one_of_none_may_not() {
     let of_two = "labels = { \"category.harbour\" = \"quay\" }";
@@ -492,108 +344,6 @@ line 1: no account: there is nothing to watch (add an [[account]] with name, hos
 --
 line 1: account: expected a list of tables, found a table (write [[account]], with two brackets, above each one)";
     assert_eq!(said, expected, "as it is now:\n{said}");
-}
-
-#[test]
-fn rules_say_which_messages_and_what_is_done() {
-    let rules = |lines: &str| {
-        parse(&format!("{SMALLEST}{lines}"))
-            .map(|config| config.rules.into_iter().map(|one| one.rule).collect::<Vec<_>>())
-            .map_err(|problems| problems.to_string())
-    };
-    let read = rules(
-        "[[rule]]
-name = \"escalate\"
-when.labels = [\"urgency.high\"]
-when.min_confidence = 0.8
-when.mailboxes = [\"INBOX\"]
-then.move = \"inbox\"
-then.flag = true
-stop = true
-[[rule]]
-name = \"tried\"
-dry_run = true
-then = { keyword = \"triaged-x\", move = \"Made\", create = true }",
-    );
-    assert_eq!(
-        read.expect_err("a circle"),
-        "line 12: rule[0].then.move: moves mail of \"inbox\" to \"INBOX\", from where it would come \
-         back (move it to a mailbox that no rule empties)"
-    );
-    let read = rules(
-        "[[rule]]
-name = \"escalate\"
-when.labels = [\"urgency.high\"]
-when.min_confidence = 0.8
-then.flag = true
-stop = true
-[[rule]]
-name = \"tried\"
-dry_run = true
-then = { keyword = \"triaged-x\", move = \"Made\", create = true }",
-    );
-    let read = read.expect("valid");
-    let [escalate, tried] = read.as_slice() else { panic!("two rules: {read:?}") };
-    assert_eq!(escalate.when.min_confidence, Some(0.8));
-    assert!(escalate.stop && escalate.then.flag && !escalate.dry_run);
-    assert_eq!(tried.then.move_to, Some(Target::existing("Made").or_created()));
-    assert!(tried.dry_run && tried.when == When::default());
-}
-
-#[test]
-fn what_the_sample_says_of_rules_is_valid() {
-    let (_, rest) = SAMPLE.split_once(RULE).expect("it has a rule");
-    let (rule, _) = rest.split_once(SERVER).expect("and a server behind it");
-    let on = rule.lines().filter_map(|line| line.strip_prefix('#'));
-    let on: String =
-        on.filter(|line| !line.starts_with(' ')).flat_map(|line| [line, "\n"]).collect();
-    let config = parse(&format!("{SMALLEST}{on}")).map_err(|problems| problems.to_string());
-    let config = config.expect("valid");
-    let [RuleConfig { rule, .. }] = config.rules.as_slice() else { panic!("one rule") };
-    assert!(rule.stop && rule.dry_run && rule.then.flag && rule.when.from.len() == 2);
-    assert_eq!(rule.then.move_to, Some(Target::existing("Escalations").or_created()));
-}
-
-#[test]
-fn everything_that_is_wrong_with_a_rule_is_said() {
-    let wrong = parse(&format!(
-        "{SMALLEST}[[rule]]
-name = \"a\"
-when.labels = [\"urgent\"]
-when.min_confidence = 80
-when.from = []
-when.sender = [\"x\"]
-[[rule]]
-name = \"A\"
-then = {{ keyword = \"$x\", create = true, alert = 1 }}
-[[rule]]
-name = \"round\"
-when.mailboxes = [\"A\"]
-then.move = \"B\"
-[[rule]]
-name = \"and-round\"
-when.mailboxes = [\"B\"]
-then.move = \"a\"
-[[rule]]
-name = \"nowhere\"
-then.move = \"A*\""
-    ));
-    let said = wrong.expect_err("wrong").to_string();
-    for part in [
-        "rule[0].when.labels[0]: \"urgent\" names no label (write head and label, like \"urgency.high\")",
-        "rule[0].when.min_confidence: expected a number with a fraction, found a whole number",
-        "rule[0].when.from: is empty (leave the line out: then it holds for all)",
-        "rule[0].when.sender: unknown key",
-        "rule[0].then: does nothing",
-        "rule[1].name: a rule before this one is called \"A\" too",
-        "rule[1].then.keyword: \"$x\" belongs to the server",
-        "rule[1].then.create: there is no mailbox to make",
-        "rule[1].then.alert: unknown key",
-        "rule[3].then.move: moves mail of \"b\" to \"a\", from where it would come back",
-        "rule[4].then.move: \"A*\" is no mailbox name",
-    ] {
-        assert!(said.contains(part), "{part}\nin\n{said}");
-    }
 }
 
 proptest! {
