@@ -4,9 +4,10 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use sqlx::{Row, Sqlite, SqlitePool, Transaction};
+use sqlx::Row;
 use triaged_core::mailbox::{AccountId, Uid, UidSet};
 
+use super::database::{DbPool, DbTransaction};
 use super::rows::StoredMailbox;
 use super::{Store, StoreError, open, uid};
 
@@ -117,7 +118,7 @@ impl Store {
 
 /// Forgets the attempts at messages, which are decided now or gone.
 pub(super) async fn forget(
-    transaction: &mut Transaction<'_, Sqlite>,
+    transaction: &mut DbTransaction<'_>,
     mailbox: &StoredMailbox,
     uids: impl Iterator<Item = Uid>,
 ) -> Result<(), StoreError> {
@@ -144,7 +145,7 @@ const ALONE: u32 = 2;
 /// The messages in quarantine, beside a daemon that left them there.
 #[derive(Debug)]
 pub struct Quarantine {
-    pool: SqlitePool,
+    pool: DbPool,
 }
 
 impl Quarantine {

@@ -7,10 +7,10 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use jiff::Timestamp;
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, SqlitePool};
+use sqlx::Row;
 use triaged_core::mailbox::{AccountId, Uid, UidValidity};
 
+use super::database::{DbPool, DbRow};
 use super::rows::{Backfill, BackfillProgress, BackfillState, StoredMailbox};
 use super::{Store, StoreError, moment, open, uid, uid_validity};
 
@@ -135,7 +135,7 @@ impl Store {
 /// The requests, beside a daemon that works them off.
 #[derive(Debug)]
 pub struct Backfills {
-    pool: SqlitePool,
+    pool: DbPool,
 }
 
 impl Backfills {
@@ -198,7 +198,7 @@ impl Backfills {
     }
 }
 
-fn from_row(row: &SqliteRow) -> Result<Backfill, StoreError> {
+fn from_row(row: &DbRow) -> Result<Backfill, StoreError> {
     let number = |value: i64| u64::try_from(value).unwrap_or_default();
     let progress = match (row.try_get(4)?, row.try_get(5)?, row.try_get::<Option<i64>, _>(6)?) {
         (Some(validity), Some(below), Some(found)) => Some(BackfillProgress {

@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use jiff::Timestamp;
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, SqlitePool};
+use sqlx::Row;
 use triaged_core::mailbox::Uid;
 use triaged_core::score::Abstention;
 
+use super::database::{DbPool, DbRow};
 use super::rows::{Action, EffectState, HistoryAnswer, HistoryRow};
 use super::{StoreError, moment, open, uid};
 
@@ -18,7 +18,7 @@ const PAGE: i64 = 500;
 /// The record of decisions, opened for reading only.
 #[derive(Debug)]
 pub struct History {
-    pool: SqlitePool,
+    pool: DbPool,
     since: i64,
     after: (i64, i64),
 }
@@ -98,7 +98,7 @@ impl History {
         open::verify(&open::database_file(state), &self.pool).await
     }
 
-    pub(super) fn pool(&self) -> &SqlitePool {
+    pub(super) fn pool(&self) -> &DbPool {
         &self.pool
     }
 
@@ -114,7 +114,7 @@ impl History {
         Ok(Facts { messages: row.try_get(0)?, subjects: row.try_get(1)?, pending: row.try_get(2)? })
     }
 
-    async fn complete(&self, row: &SqliteRow) -> Result<HistoryRow, StoreError> {
+    async fn complete(&self, row: &DbRow) -> Result<HistoryRow, StoreError> {
         let message: i64 = row.try_get(0)?;
         let heads = sqlx::query(
             "SELECT head, label, confidence, abstained, abstention FROM prediction \
@@ -155,7 +155,7 @@ impl History {
 }
 
 /// One head's answer, from a row of `prediction`.
-fn answer(row: &SqliteRow) -> Result<HistoryAnswer, StoreError> {
+fn answer(row: &DbRow) -> Result<HistoryAnswer, StoreError> {
     #[expect(clippy::cast_possible_truncation, reason = "it was stored from an f32")]
     let confidence = row.try_get::<f64, _>(2)? as f32;
     let reason = match row.try_get::<Option<&str>, _>(4)? {

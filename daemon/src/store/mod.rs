@@ -6,6 +6,7 @@
 mod attempts;
 mod backfill;
 mod check;
+mod database;
 mod error;
 mod history;
 mod moves;
@@ -20,8 +21,9 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use database::DbPool;
 use jiff::Timestamp;
-use sqlx::{Row, SqlitePool};
+use sqlx::Row;
 use triaged_core::mailbox::{AccountId, MailboxId, Uid, UidValidity};
 use triaged_core::sync::Cursor;
 
@@ -39,7 +41,7 @@ pub use rows::{
 /// The store of one daemon. Clones share one connection.
 #[derive(Debug, Clone)]
 pub struct Store {
-    pool: SqlitePool,
+    pool: DbPool,
     path: PathBuf,
     identity_key: [u8; 32],
     _lock: Arc<File>,
@@ -182,7 +184,7 @@ impl Store {
 }
 
 /// The key of this store's identities, made at its first start.
-async fn identity_key(pool: &SqlitePool) -> Result<[u8; 32], StoreError> {
+async fn identity_key(pool: &DbPool) -> Result<[u8; 32], StoreError> {
     let mut fresh = [0u8; 32];
     getrandom::fill(&mut fresh)
         .map_err(|error| StoreError::Database(sqlx::Error::Io(std::io::Error::other(error))))?;

@@ -3,12 +3,12 @@
 
 use std::collections::BTreeSet;
 
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, Sqlite, Transaction};
+use sqlx::Row;
 use triaged_core::decision::{Flag, Mark, Target};
 use triaged_core::label::Keyword;
 use triaged_core::mailbox::{AccountId, Uid};
 
+use super::database::{DbRow, DbTransaction};
 use super::rows::{Begun, Deed, EffectState, Identity, Move, PendingEffect, StoredMailbox};
 use super::{Store, StoreError, moment, plan, uid, uid_validity};
 
@@ -108,7 +108,7 @@ pub(super) fn columns(deed: &Deed) -> (&'static str, &str, bool) {
 
 /// Writes down where a message is, when its move has ended and the server has said it.
 pub(super) async fn remember_place(
-    transaction: &mut Transaction<'_, Sqlite>,
+    transaction: &mut DbTransaction<'_>,
     effect: &PendingEffect,
     state: EffectState,
 ) -> Result<(), StoreError> {
@@ -127,7 +127,7 @@ pub(super) async fn remember_place(
     Ok(())
 }
 
-fn from_row(row: &SqliteRow) -> Result<PendingEffect, StoreError> {
+fn from_row(row: &DbRow) -> Result<PendingEffect, StoreError> {
     let argument: String = row.try_get(5)?;
     let keyword = || -> Result<Keyword, StoreError> {
         argument.parse().map_err(|_| StoreError::Row(format!("the keyword {argument:?}")))
@@ -154,7 +154,7 @@ fn from_row(row: &SqliteRow) -> Result<PendingEffect, StoreError> {
     })
 }
 
-fn begun(row: &SqliteRow) -> Result<Option<Begun>, StoreError> {
+fn begun(row: &DbRow) -> Result<Option<Begun>, StoreError> {
     let Some(at): Option<i64> = row.try_get(7)? else { return Ok(None) };
     Ok(Some(Begun {
         at: moment(at)?,

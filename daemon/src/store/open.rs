@@ -6,11 +6,12 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use sqlx::Row;
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{Row, SqlitePool};
 
 use super::StoreError;
+use super::database::DbPool;
 
 static MIGRATIONS: Migrator = sqlx::migrate!("../migrations/sqlite");
 
@@ -68,7 +69,7 @@ pub(super) async fn lock(state: &Path) -> Result<File, StoreError> {
 }
 
 /// Opens for writing; makes the database if there is none, never instead of a damaged one.
-pub(super) async fn open(path: &Path) -> Result<SqlitePool, StoreError> {
+pub(super) async fn open(path: &Path) -> Result<DbPool, StoreError> {
     make_private(path)?;
     let options = SqliteConnectOptions::new()
         .filename(path)
@@ -94,16 +95,16 @@ pub(super) async fn open(path: &Path) -> Result<SqlitePool, StoreError> {
 }
 
 /// Opens for reading only, beside a daemon that writes.
-pub(super) async fn open_read_only(path: &Path) -> Result<SqlitePool, StoreError> {
+pub(super) async fn open_read_only(path: &Path) -> Result<DbPool, StoreError> {
     connect(path, SqliteConnectOptions::new().read_only(true)).await
 }
 
 /// Opens for a row or two, beside a daemon that writes.
-pub(super) async fn open_beside(path: &Path) -> Result<SqlitePool, StoreError> {
+pub(super) async fn open_beside(path: &Path) -> Result<DbPool, StoreError> {
     connect(path, SqliteConnectOptions::new().synchronous(SqliteSynchronous::Full)).await
 }
 
-async fn connect(path: &Path, options: SqliteConnectOptions) -> Result<SqlitePool, StoreError> {
+async fn connect(path: &Path, options: SqliteConnectOptions) -> Result<DbPool, StoreError> {
     if !path.exists() {
         return Err(StoreError::Missing { path: path.to_owned() });
     }
@@ -116,7 +117,7 @@ async fn connect(path: &Path, options: SqliteConnectOptions) -> Result<SqlitePoo
 }
 
 /// SQLite's own check of every page and index; `found` of the error is its first finding.
-pub(super) async fn verify(path: &Path, pool: &SqlitePool) -> Result<(), StoreError> {
+pub(super) async fn verify(path: &Path, pool: &DbPool) -> Result<(), StoreError> {
     let found: String = sqlx::query_scalar("PRAGMA integrity_check(1)")
         .fetch_one(pool)
         .await
@@ -131,7 +132,7 @@ pub(super) fn migrations() -> impl Iterator<Item = i64> {
 
 /// The migrations that a database has had, in their order; one that this version does not know
 /// comes from a newer triaged.
-pub(super) async fn applied(path: &Path, pool: &SqlitePool) -> Result<Vec<i64>, StoreError> {
+pub(super) async fn applied(path: &Path, pool: &DbPool) -> Result<Vec<i64>, StoreError> {
     let applied: Vec<i64> =
         sqlx::query_scalar("SELECT version FROM _sqlx_migrations ORDER BY version")
             .fetch_all(pool)
@@ -152,7 +153,7 @@ fn make_private(path: &Path) -> Result<(), StoreError> {
     }
 }
 
-async fn read_back(path: &Path, pool: &SqlitePool) -> Result<(), StoreError> {
+async fn read_back(path: &Path, pool: &DbPool) -> Result<(), StoreError> {
     let not_durable =
         |setting, found| Err(StoreError::NotDurable { path: path.to_owned(), setting, found });
     let journal: String = sqlx::query_scalar("PRAGMA journal_mode").fetch_one(pool).await?;

@@ -2,12 +2,13 @@
 //! off together with the cursor afterwards.
 
 use jiff::Timestamp;
-use sqlx::{Row, Sqlite, Transaction};
+use sqlx::Row;
 use triaged_core::mailbox::{MailboxId, Uid, UidValidity};
 use triaged_core::outcome::Outcome;
 use triaged_core::score::Abstention;
 use triaged_core::sync::Cursor;
 
+use super::database::DbTransaction;
 use super::rows::{Action, Deed, EffectState, Move, PendingEffect, PlannedMessage, StoredMailbox};
 use super::{Store, StoreError, attempts, moves};
 
@@ -84,7 +85,7 @@ fn deeds(planned: &PlannedMessage) -> impl Iterator<Item = Deed> + '_ {
 
 /// Writes down how effects ended, and where what was moved is now.
 pub(super) async fn tick_off(
-    transaction: &mut Transaction<'_, Sqlite>,
+    transaction: &mut DbTransaction<'_>,
     effects: &[(PendingEffect, EffectState)],
     now: Timestamp,
 ) -> Result<(), StoreError> {
@@ -101,7 +102,7 @@ pub(super) async fn tick_off(
 }
 
 async fn insert_message(
-    transaction: &mut Transaction<'_, Sqlite>,
+    transaction: &mut DbTransaction<'_>,
     mailbox: &StoredMailbox,
     planned: &PlannedMessage,
     now: Timestamp,
@@ -129,7 +130,7 @@ async fn insert_message(
 }
 
 async fn insert_predictions(
-    transaction: &mut Transaction<'_, Sqlite>,
+    transaction: &mut DbTransaction<'_>,
     message: i64,
     planned: &PlannedMessage,
 ) -> Result<(), StoreError> {
@@ -153,7 +154,7 @@ async fn insert_predictions(
 }
 
 async fn insert_effect(
-    transaction: &mut Transaction<'_, Sqlite>,
+    transaction: &mut DbTransaction<'_>,
     mailbox: &StoredMailbox,
     message: i64,
     planned: &PlannedMessage,
@@ -188,7 +189,7 @@ async fn insert_effect(
 /// A message is labelled, or moved, when all its effects are done, else it is what the first other
 /// one says. What somebody else did first counts as done; one that can not be read stays that.
 async fn settle_message(
-    transaction: &mut Transaction<'_, Sqlite>,
+    transaction: &mut DbTransaction<'_>,
     message: i64,
 ) -> Result<Outcome, StoreError> {
     let quarantined: bool = sqlx::query_scalar("SELECT outcome = ? FROM message WHERE id = ?")
@@ -231,7 +232,7 @@ fn outcome_of(effects: &[(bool, EffectState)]) -> Outcome {
 
 /// Marks what was planned under other generations of a mailbox's UIDs as gone.
 pub(super) async fn give_up_other_generations(
-    transaction: &mut Transaction<'_, Sqlite>,
+    transaction: &mut DbTransaction<'_>,
     mailbox: MailboxId,
     uid_validity: UidValidity,
 ) -> Result<(), StoreError> {
@@ -261,7 +262,7 @@ pub(super) async fn give_up_other_generations(
 
 /// Forgets what was decided about messages from the cursor on.
 pub(super) async fn forget_from(
-    transaction: &mut Transaction<'_, Sqlite>,
+    transaction: &mut DbTransaction<'_>,
     mailbox: MailboxId,
     cursor: Cursor,
 ) -> Result<(), StoreError> {
