@@ -27,3 +27,4 @@ pub mod store;
 pub mod supervisor;
 pub mod tasks;
 pub mod telemetry;
+pub mod trust;

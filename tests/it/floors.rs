@@ -15,7 +15,7 @@ const FLOORS: [(&str, Neighbours, &[&str]); 5] = [
     (
         "instruments",
         Neighbours::Known,
-        &["clock", "metrics", "program", "pulse", "readiness", "standing", "tasks", "telemetry"],
+        &["clock", "metrics", "program", "pulse", "readiness", "standing", "tasks", "telemetry", "trust"],
     ),
     (
         "adapters",
@@ -54,7 +54,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("ort", &["model"]),
     ("prometheus", &["metrics"]),
     ("reqwest", &["secret"]),
-    ("rustix", &["lifecycle", "model", "program", "retrain", "roster", "secret", "store"]),
+    ("rustix", &["clock", "lifecycle", "model", "program", "retrain", "roster", "secret", "store"]),
     ("rustls", &["imap", "secret"]),
     ("rustls_platform_verifier", &["imap", "secret"]),
     ("sd_notify", &["lifecycle"]),
