@@ -78,7 +78,7 @@ pub async fn run(config: Config) -> Result<(), AppError> {
     for account in config.accounts.iter().chain(masters) {
         Credentials::of(account, &config.state).look_up()?;
     }
-    let store = Store::open(&config.state).await?;
+    let store = Store::open(config.state.as_path()).await?;
     let address = config.http.listen;
     let http = Server::bind(address).await.map_err(|source| AppError::Http { address, source })?;
     let models = Models::open(&config, metrics.clone(), readiness.clone())?;

@@ -121,7 +121,7 @@ async fn ask(
             ),
         });
     }
-    let requests = Backfills::open(&config.state).await.or_exit(Exit::Config)?;
+    let requests = Backfills::open(config.state.as_path()).await.or_exit(Exit::Config)?;
     let mut ids = Vec::with_capacity(mailboxes.len());
     for mailbox in mailboxes {
         let asked = requests.ask(&account.name, mailbox, since, args.per_minute, Clock.now());
@@ -135,7 +135,7 @@ async fn ask(
 }
 
 async fn cancel(config: &Config, account: &AccountConfig) -> Result<Exit, Failure> {
-    let requests = Backfills::open(&config.state).await.or_exit(Exit::Config)?;
+    let requests = Backfills::open(config.state.as_path()).await.or_exit(Exit::Config)?;
     let ended = requests.cancel(&account.name).await.or_exit(Exit::Config)?;
     say(&match ended {
         0 => "there was no open request".to_owned(),

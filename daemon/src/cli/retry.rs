@@ -33,7 +33,7 @@ pub(super) fn run(config: &Path, args: &Args) -> Result<Exit, Failure> {
         return Err(Failure { exit: Exit::Usage, error });
     }
     let released = super::block_on(async {
-        let quarantine = Quarantine::open(&config.state).await?;
+        let quarantine = Quarantine::open(config.state.as_path()).await?;
         quarantine.release(args.account.as_deref()).await
     })?
     .or_exit(Exit::Config)?;

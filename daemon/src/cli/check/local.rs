@@ -142,9 +142,9 @@ fn engine<W: Write>(config: &Config, bundle: ModelBundle, report: &mut Report<W>
 
 /// Whether the database is sound, and what it holds about mail.
 pub(super) async fn database<W: Write>(config: &Config, report: &mut Report<W>) {
-    let checked = match Store::check(&config.state).await {
+    let checked = match Store::check(config.state.as_path()).await {
         Ok(checked) => Some(checked),
-        Err(error @ StoreError::Missing { .. }) => {
+        Err(error @ (StoreError::Missing { .. } | StoreError::Empty { .. })) => {
             report.line(&Line::ok("database", error));
             None
         }
@@ -168,12 +168,10 @@ pub(super) async fn database<W: Write>(config: &Config, report: &mut Report<W>) 
     report.line(&modes(config));
 }
 
-fn sound(Checked { path, schema, to_migrate, facts }: &Checked) -> String {
+fn sound(Checked { database, schema, to_migrate, facts }: &Checked) -> String {
     let mut text = format!(
-        "{}: sound, schema {schema}, mails decided: {}, keywords still to be confirmed: {}",
-        path.display(),
-        facts.messages,
-        facts.pending
+        "{database}: sound, schema {schema}, mails decided: {}, keywords still to be confirmed: {}",
+        facts.messages, facts.pending
     );
     if *to_migrate > 0 {
         text.push_str("; made by an older triaged, `triaged run` brings it up to date");
