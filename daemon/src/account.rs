@@ -35,6 +35,7 @@ use crate::pulse::Heart;
 use crate::readiness::{AccountState, Readiness};
 use crate::standing::Standings;
 use crate::store::Account;
+use crate::trust::Trust;
 
 pub use self::door::Door;
 pub use gate::Gate;
@@ -82,6 +83,8 @@ pub struct Watcher {
     pub listing: Caution,
     /// How much it may receive today.
     pub allowance: Allowance,
+    /// While it holds, the account is this daemon's.
+    pub trust: Trust,
 }
 
 /// Why a connection ended in order.
@@ -240,6 +243,7 @@ impl Watcher {
             () = stop.cancelled() => return Ok(Ended::Stopped),
             session = self.door.enter(&self.config, &self.heart, self.allowance.meter()) => session?,
         };
+        session.only_while(self.trust.clone());
         if self.gave_way {
             tracing::debug!(account = %self.config.name, "logged in for a turn");
         } else {

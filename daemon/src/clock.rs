@@ -29,7 +29,7 @@ impl Clock {
         Instant::now()
     }
 
-    /// For how long this machine is up, its sleep included (`CLOCK_BOOTTIME` of clock_gettime(2)): for
+    /// For how long this machine is up, its sleep included (`CLOCK_BOOTTIME`, see `clock_gettime(2)`): for
     /// what others wait for meanwhile.
     pub fn since_boot(self) -> Duration {
         let now = clock_gettime(ClockId::Boottime);

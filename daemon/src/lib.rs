@@ -14,6 +14,7 @@ pub mod lifecycle;
 pub mod mailfile;
 pub mod metrics;
 pub mod model;
+pub mod ownership;
 pub mod pipeline;
 pub mod program;
 pub mod pulse;

@@ -67,10 +67,11 @@ struct Board {
 const ENOUGH: usize = 20;
 
 impl Board {
-    /// Whether every account of every list is watched.
+    /// Whether every account of every list is watched, by this daemon or another one.
     fn is_ready(&self) -> bool {
-        self.accounts.values().all(|one| one.state == AccountState::Watching)
-            && self.lists.values().all(|list| list.read.is_some())
+        let is_well =
+            |one: &Standing| matches!(one.state, AccountState::Watching | AccountState::Elsewhere);
+        self.accounts.values().all(is_well) && self.lists.values().all(|list| list.read.is_some())
     }
 
     /// Whether somebody is logged in, or it is known why nobody is.
@@ -126,6 +127,11 @@ impl fmt::Display for Report {
         let watching =
             self.accounts.values().filter(|one| one.state == AccountState::Watching).count();
         write!(f, "watching {watching} of {} accounts", self.accounts.len())?;
+        let elsewhere =
+            self.accounts.values().filter(|one| one.state == AccountState::Elsewhere).count();
+        if elsewhere > 0 {
+            write!(f, ", {elsewhere} are with other daemons")?;
+        }
         let waiting =
             self.accounts.iter().find_map(|(name, one)| Some((name, one.state.reason()?)));
         let unread =

@@ -11,6 +11,9 @@ use tokio::sync::watch;
 
 use crate::clock::Clock;
 
+/// Longer than any machine is up.
+const LONGEST: Duration = Duration::from_hours(24 * 365 * 100);
+
 /// A word that ends by itself; clones share it.
 #[derive(Debug, Clone)]
 pub struct Trust {
@@ -48,11 +51,18 @@ impl Trust {
         until == Duration::MAX || self.clock.since_boot() < until
     }
 
+    /// Whether both are the same word.
+    pub fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.until, &other.until)
+    }
+
     /// Waits until it does not hold any more.
     pub async fn lapsed(&self) {
         let mut until = self.until.subscribe();
         while self.holds() {
-            let left = until.borrow_and_update().saturating_sub(self.clock.since_boot());
+            // One that never ends is not slept through.
+            let left =
+                until.borrow_and_update().min(LONGEST).saturating_sub(self.clock.since_boot());
             tokio::select! {
                 () = tokio::time::sleep(left) => {}
                 // The sender lives in `self`.

@@ -15,14 +15,28 @@ const FLOORS: [(&str, Neighbours, &[&str]); 5] = [
     (
         "instruments",
         Neighbours::Known,
-        &["clock", "metrics", "program", "pulse", "readiness", "standing", "tasks", "telemetry", "trust"],
+        &[
+            "clock",
+            "metrics",
+            "program",
+            "pulse",
+            "readiness",
+            "standing",
+            "tasks",
+            "telemetry",
+            "trust",
+        ],
     ),
     (
         "adapters",
         Neighbours::Strangers,
         &["configuration", "imap", "mailfile", "model", "roster", "secret", "store"],
     ),
-    ("flows", Neighbours::Known, &["account", "backfill", "pipeline", "retrain", "supervisor"]),
+    (
+        "flows",
+        Neighbours::Known,
+        &["account", "backfill", "ownership", "pipeline", "retrain", "supervisor"],
+    ),
     ("the house", Neighbours::Known, &["app", "http", "lifecycle", "reload"]),
     ("the command", Neighbours::Known, &["cli", "lib", "main"]),
 ];

@@ -128,7 +128,9 @@ pub enum ImapError {
         reply: Reply,
     },
     /// Another daemon may be about to take the mailbox over: nothing is changed in it.
-    #[error("nothing is changed: the database has not confirmed in time that this account is still ours")]
+    #[error(
+        "nothing is changed: the database has not confirmed in time that this account is still ours"
+    )]
     NotOurs,
     /// The server said goodbye.
     #[error("the server ended the connection{0}")]

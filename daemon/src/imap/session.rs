@@ -111,7 +111,16 @@ impl Session {
         let mechanism = login.way(&offered)?.as_str();
         let lists_states = capabilities.has("LIST-STATUS");
         let view = View::default();
-        Ok(Self { wire, view, capabilities, mechanism, lists_states, emails, slower: None, trust: Trust::default() })
+        Ok(Self {
+            wire,
+            view,
+            capabilities,
+            mechanism,
+            lists_states,
+            emails,
+            slower: None,
+            trust: Trust::default(),
+        })
     }
 
     /// What the server can do for this user.

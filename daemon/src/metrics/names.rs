@@ -72,6 +72,27 @@ impl ConnectionState {
     }
 }
 
+/// What was refused because it is not this daemon's any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fence {
+    /// Its lease, and with it all accounts.
+    Lease,
+    /// A write about one account.
+    Write,
+}
+
+impl Fence {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Lease, Self::Write];
+
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Lease => "lease",
+            Self::Write => "write",
+        }
+    }
+}
+
 /// How an attempt to take another version of the model ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ModelReload {

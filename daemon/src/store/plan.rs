@@ -23,7 +23,7 @@ impl Store {
         messages: &[PlannedMessage],
         now: Timestamp,
     ) -> Result<Vec<PendingEffect>, StoreError> {
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = self.begin().await?;
         let new = insert_messages(&mut transaction, mailbox, messages, now).await?;
         insert_predictions(&mut transaction, &new).await?;
         let pending = insert_effects(&mut transaction, mailbox, &new).await?;
@@ -42,8 +42,8 @@ impl Store {
         effects: &[(PendingEffect, EffectState)],
         now: Timestamp,
     ) -> Result<Vec<(Uid, Outcome)>, StoreError> {
-        let mut transaction = self.pool.begin().await?;
-        tick_off(&mut transaction, effects, now).await?;
+        let mut transaction = self.begin().await?;
+        tick_off(&mut transaction, effects, now, self.epoch()).await?;
         let messages: BTreeSet<(i64, Uid)> =
             effects.iter().map(|(effect, _)| (effect.message, effect.uid)).collect();
         let outcomes = settle_messages(&mut transaction, messages).await?;
@@ -68,11 +68,12 @@ fn deeds(planned: &PlannedMessage) -> impl Iterator<Item = Deed> + '_ {
     marks.chain(planned.decision.move_to.iter().map(to))
 }
 
-/// Writes down how effects ended, and where what was moved is now.
+/// Writes down how effects ended, under which epoch, and where what was moved is now.
 pub(super) async fn tick_off(
     transaction: &mut DbTransaction<'_>,
     effects: &[(PendingEffect, EffectState)],
     now: Timestamp,
+    epoch: Option<i64>,
 ) -> Result<(), StoreError> {
     let mut ended: BTreeMap<&str, Vec<i64>> = BTreeMap::new();
     for (effect, state) in effects {
@@ -81,12 +82,14 @@ pub(super) async fn tick_off(
     }
     for (state, effects) in ended {
         let effects = database::list(effects);
-        let query =
-            format!("UPDATE effect SET state = $1, settled_at = $2 WHERE id IN ({effects})");
+        let query = format!(
+            "UPDATE effect SET state = $1, settled_at = $2, epoch = $3 WHERE id IN ({effects})"
+        );
         sqlx::query(sqlx::AssertSqlSafe(query))
             .persistent(false)
             .bind(state)
             .bind(now.as_millisecond())
+            .bind(epoch)
             .execute(&mut **transaction)
             .await?;
     }
