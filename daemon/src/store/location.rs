@@ -6,6 +6,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use secrecy::{ExposeSecret as _, SecretString};
 use sqlx::any::AnyConnectOptions;
 
 use super::StoreError;
@@ -49,8 +50,8 @@ impl Location {
 
     /// The database of a URL, `postgresql://user:password@host:port/database`, for the daemon that
     /// works in this folder. What is wrong with the URL is said without a word of it.
-    pub fn server(state: &Path, url: &str) -> Result<Self, StoreError> {
-        let server = Server::parse(url.trim()).map_err(StoreError::Url)?;
+    pub fn server(state: &Path, url: &SecretString) -> Result<Self, StoreError> {
+        let server = Server::parse(url.expose_secret()).map_err(StoreError::Url)?;
         Ok(Self { state: state.to_owned(), server: Some(server) })
     }
 
@@ -155,15 +156,15 @@ mod tests {
     use super::*;
 
     fn shown(url: &str) -> Result<String, String> {
-        let found = Location::server(Path::new("/s"), url);
+        let found = Location::server(Path::new("/s"), &SecretString::from(url));
         found.map(|location| format!("{location}")).map_err(|error| error.to_string())
     }
 
     #[test]
     fn a_server_is_shown_without_its_secrets() {
-        let url = "postgresql://mail:tulip%2F7@db.example:5433/triage?sslmode=verify-full\n";
+        let url = "postgresql://mail:tulip%2F7@db.example:5433/triage?sslmode=verify-full";
         assert_eq!(shown(url).as_deref(), Ok("db.example:5433/triage"));
-        let location = Location::server(Path::new("/s"), url).expect("valid");
+        let location = Location::server(Path::new("/s"), &SecretString::from(url)).expect("valid");
         assert!(!format!("{location:?}").contains("tulip"), "{location:?}");
         assert_eq!(location.kind(), Kind::Postgresql);
         assert_eq!(

@@ -28,7 +28,7 @@ impl Database {
     /// Where it is.
     pub(crate) fn location(&self) -> Location {
         match &self.server {
-            Some(server) => Location::server(self.state(), &server.url()).unwrap(),
+            Some(server) => Location::server(self.state(), &server.url().into()).unwrap(),
             None => Location::folder(self.state()),
         }
     }
