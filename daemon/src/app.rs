@@ -7,6 +7,7 @@
 
 mod database;
 mod fleet;
+mod sharing;
 
 use std::io;
 use std::net::SocketAddr;
@@ -117,7 +118,8 @@ pub async fn run(config: Config) -> Result<(), AppError> {
     tasks.spawn("backfill", requests.watch(stop()));
     tasks.spawn("http", http.serve(metrics, readiness.clone(), ground.standings.clone(), stop()));
     tasks.spawn("models", models.keep_up(hangup, stop()));
-    fleet::start(config, &tasks, ground).await?;
+    let share = sharing::start(&config, &store, &ground, &tasks);
+    fleet::start(config, &tasks, ground, share).await?;
 
     let supervision = Supervision::from_environment();
     let ended = lifecycle::attend(signals, &tasks, &readiness, &pulse, &supervision).await;

@@ -69,6 +69,9 @@ enum Course {
 }
 
 impl Ownership {
+    /// How long it may take until the first beat.
+    pub const FIRST: Duration = TURN;
+
     /// Holds on to what is ours until `stop`, and then until all of it was handed over.
     ///
     /// # Errors

@@ -57,6 +57,7 @@ mod retrain_learns;
 mod rules;
 mod secrets;
 mod service;
+mod sharing;
 mod silence;
 mod soak;
 mod status;

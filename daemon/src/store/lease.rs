@@ -14,7 +14,7 @@ use triaged_core::lease::{Holding, InstanceId, Shard, Shards};
 
 use super::database::{self, DbQuery, DbTransaction};
 use super::location::Server;
-use super::{Location, Store, StoreError, postgresql};
+use super::{Store, StoreError, postgresql};
 
 /// How long a question may take: two that fail leave time for a third before a lease is over.
 const ANSWER: Duration = Duration::from_secs(4);
@@ -66,10 +66,10 @@ pub struct Leases {
 }
 
 impl Store {
-    /// The leases, where the database is one that daemons can share.
-    pub fn leases(&self, at: &Location) -> Option<Leases> {
+    /// The leases, where the database is one that daemons can share, for the daemon of a state folder.
+    pub fn leases(&self, state: &Path) -> Option<Leases> {
         let server = Arc::clone(self.server.as_ref()?);
-        Some(Leases { server, state: at.state().to_owned(), connection: None })
+        Some(Leases { server, state: state.to_owned(), connection: None })
     }
 
     /// The same store for the accounts of a shard: what it writes is written under this tenure, or

@@ -10,6 +10,7 @@ mod client;
 mod cyrus;
 mod daemon;
 mod database;
+mod faketime;
 mod flow;
 mod http;
 mod impostor;
