@@ -119,17 +119,18 @@ impl Pipeline {
             let instead = &mailbox.without_keywords;
             decision = instead.instead_of(decision, prediction, &draft.flags);
         }
-        decision.move_to.take_if(|target| target.mailbox == mailbox.name);
+        decision.move_to.take_if(|target| target.what.mailbox == mailbox.name);
         let is_marked = draft.flags.iter().any(|flag| self.unreadable.matches(flag));
         if draft.given_up {
             decision = Decision::adding([self.unreadable.clone()]);
         } else if is_marked && action != Action::Skip {
-            decision.marks.push(Mark::Remove(self.unreadable.clone()));
+            decision.marks.push(Mark::Remove(self.unreadable.clone()).into());
         }
         PlannedMessage {
             uid: draft.uid,
             identity: draft.identity,
             email: draft.email,
+            message_id: draft.message_id,
             subject: (self.history_text == HistoryText::Subject).then_some(draft.subject),
             action,
             model: prediction.is_some().then(|| model.version.clone()),

@@ -3,6 +3,7 @@
 
 use jiff::Timestamp;
 use sqlx::Row;
+use triaged_core::decision::{Asked, Mark, Target};
 use triaged_core::mailbox::{MailboxId, Uid, UidValidity};
 use triaged_core::outcome::Outcome;
 use triaged_core::score::Abstention;
@@ -29,10 +30,10 @@ impl Store {
                 continue;
             };
             insert_predictions(&mut transaction, message, planned).await?;
-            for deed in deeds(planned) {
-                let id = insert_effect(&mut transaction, mailbox, message, planned, &deed).await?;
+            for asked in deeds(planned) {
+                let id = insert_effect(&mut transaction, mailbox, message, planned, &asked).await?;
                 if planned.action == Action::Label {
-                    let (uid, identity) = (planned.uid, planned.identity);
+                    let (uid, identity, deed) = (planned.uid, planned.identity, asked.what);
                     pending.push(PendingEffect { id, message, uid, identity, deed });
                 }
             }
@@ -75,12 +76,16 @@ impl Store {
 }
 
 /// What is to be done to a message, in the order in which it is done.
-fn deeds(planned: &PlannedMessage) -> impl Iterator<Item = Deed> + '_ {
-    let to = |target: &_| {
-        Deed::Move(Move { target: Clone::clone(target), begun: None, copied: false, landed: None })
+fn deeds(planned: &PlannedMessage) -> impl Iterator<Item = Asked<Deed>> + '_ {
+    let to = |asked: &Asked<Target>| Asked {
+        what: Deed::Move(Move::to(asked.what.clone())),
+        rule: asked.rule.clone(),
     };
-    let marks = planned.decision.marks.iter().cloned().map(Deed::Mark);
-    marks.chain(planned.decision.move_to.iter().map(to))
+    let mark = |asked: &Asked<Mark>| Asked {
+        what: Deed::Mark(asked.what.clone()),
+        rule: asked.rule.clone(),
+    };
+    planned.decision.marks.iter().map(mark).chain(planned.decision.move_to.iter().map(to))
 }
 
 /// Writes down how effects ended, and where what was moved is now.
@@ -108,8 +113,9 @@ async fn insert_message(
     now: Timestamp,
 ) -> Result<Option<i64>, StoreError> {
     let row = sqlx::query(
-        "INSERT INTO message (account, mailbox, uid_validity, uid, identity, email, subject, \
-         decided_at, action, outcome, model, defects) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
+        "INSERT INTO message (account, mailbox, uid_validity, uid, identity, email, message_id, \
+         subject, decided_at, action, outcome, model, defects) \
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
          ON CONFLICT (mailbox, uid_validity, uid) DO NOTHING RETURNING id",
     )
     .bind(mailbox.account.0)
@@ -118,6 +124,7 @@ async fn insert_message(
     .bind(planned.uid.get())
     .bind(planned.identity.map(|identity| identity.0.to_vec()))
     .bind(planned.email.map(|email| email.0.to_vec()))
+    .bind(planned.message_id.map(|id| id.0.to_vec()))
     .bind(planned.subject.as_deref())
     .bind(now.as_millisecond())
     .bind(planned.action.as_str())
@@ -158,22 +165,22 @@ async fn insert_effect(
     mailbox: &StoredMailbox,
     message: i64,
     planned: &PlannedMessage,
-    deed: &Deed,
+    asked: &Asked<Deed>,
 ) -> Result<i64, StoreError> {
     let state = match planned.action {
         Action::Label => EffectState::Pending,
         Action::Shadow | Action::Skip => EffectState::Shadow,
     };
-    let (kind, argument, may_create) = moves::columns(deed);
+    let (kind, argument, may_create) = moves::columns(&asked.what);
     let place = format!("{}:{}:{}", mailbox.id.0, mailbox.cursor.uid_validity, planned.uid);
     // A message is moved once, wherever to.
-    let key = match deed {
+    let key = match asked.what {
         Deed::Mark(_) => format!("{kind}:{place}:{}", argument.to_ascii_lowercase()),
         Deed::Move(_) => format!("{kind}:{place}"),
     };
     let row = sqlx::query(
-        "INSERT INTO effect (message, kind, argument, may_create, state, idempotency_key) \
-         VALUES (?, ?, ?, ?, ?, ?) RETURNING id",
+        "INSERT INTO effect (message, kind, argument, may_create, state, idempotency_key, rule) \
+         VALUES (?, ?, ?, ?, ?, ?, ?) RETURNING id",
     )
     .bind(message)
     .bind(kind)
@@ -181,6 +188,7 @@ async fn insert_effect(
     .bind(may_create)
     .bind(state.as_str())
     .bind(key)
+    .bind(asked.rule.as_deref())
     .fetch_one(&mut **transaction)
     .await?;
     Ok(row.try_get(0)?)
@@ -220,8 +228,8 @@ async fn settle_message(
 
 /// What has become of a message with these effects, each with whether it is a move.
 fn outcome_of(effects: &[(bool, EffectState)]) -> Outcome {
-    use EffectState::{Done, Yielded};
-    let failed = effects.iter().find(|(_, state)| !matches!(state, Done | Yielded));
+    use EffectState::{Done, Kept, Yielded};
+    let failed = effects.iter().find(|(_, state)| !matches!(state, Done | Yielded | Kept));
     match failed {
         Some((_, state)) => state.outcome(),
         None if effects.contains(&(true, Done)) => Outcome::Moved,

@@ -27,6 +27,7 @@ fn planned(n: u32, action: Action, add: &[&str]) -> PlannedMessage {
         uid: uid_of(n),
         identity: None,
         email: None,
+        message_id: None,
         subject: None,
         action,
         prediction: Some(Prediction {
@@ -244,7 +245,7 @@ fn work() -> Target {
 /// A message that gets a keyword and is to be moved.
 fn moved(n: u32, identity: Identity) -> PlannedMessage {
     let mut message = planned(n, Action::Label, &["t-urgent"]);
-    message.decision.move_to = Some(work());
+    message.decision.move_to = Some(work().into());
     PlannedMessage { identity: Some(identity), ..message }
 }
 
