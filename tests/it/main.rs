@@ -62,5 +62,6 @@ mod soak;
 mod status;
 mod traffic;
 mod trouble;
+mod undo;
 mod versions;
 mod whole_server;

@@ -178,6 +178,11 @@ pub trait Judge: Send + Sync {
     fn moves(&self) -> bool {
         false
     }
+
+    /// The keywords that it gives beside those of labels.
+    fn keywords(&self) -> Vec<Keyword> {
+        Vec::new()
+    }
 }
 
 /// Decides that each message gets the keywords of its labels.

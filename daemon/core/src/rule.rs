@@ -139,6 +139,10 @@ impl Judge for Rules {
     fn moves(&self) -> bool {
         self.0.iter().any(|rule| !rule.dry_run && rule.then.move_to.is_some())
     }
+
+    fn keywords(&self) -> Vec<Keyword> {
+        self.0.iter().filter_map(|rule| rule.then.keyword.clone()).collect()
+    }
 }
 
 #[cfg(test)]

@@ -101,7 +101,7 @@ impl Pipeline {
         };
         let decision = prediction.as_ref().map(|prediction| {
             self.judge.judge(&Considered {
-                mailbox: &mailbox.name,
+                mailbox: &mailbox.source.name,
                 from: &draft.from,
                 subject: &draft.subject,
                 flags: &draft.flags,
@@ -119,7 +119,7 @@ impl Pipeline {
             let instead = &mailbox.without_keywords;
             decision = instead.instead_of(decision, prediction, &draft.flags);
         }
-        decision.move_to.take_if(|target| target.what.mailbox == mailbox.name);
+        decision.move_to.take_if(|target| target.what.mailbox == mailbox.source.name);
         let is_marked = draft.flags.iter().any(|flag| self.unreadable.matches(flag));
         if draft.given_up {
             decision = Decision::adding([self.unreadable.clone()]);
@@ -144,7 +144,7 @@ impl Pipeline {
     fn count_rules(&self, mailbox: &OpenMailbox, uid: Uid, decision: &Decision) {
         for Applied { name, dry_run } in &decision.rules {
             self.metrics.rule_applied(name, *dry_run);
-            let (mailbox, uid) = (&mailbox.name, uid.get());
+            let (mailbox, uid) = (&mailbox.source.name, uid.get());
             if *dry_run {
                 tracing::info!(rule = %name, mailbox, uid, "a rule would do something, and is only tried out");
             } else {

@@ -292,6 +292,11 @@ pub struct Landed {
 }
 
 impl PendingEffect {
+    /// Whether it is a move of which the server was told.
+    pub fn is_begun(&self) -> bool {
+        matches!(self.deed, Deed::Move(Move { begun: Some(_), .. }))
+    }
+
     /// The change to flags that it is.
     pub fn mark(&self) -> Option<&Mark> {
         match &self.deed {

@@ -46,7 +46,7 @@ pub struct Selection {
     pub model: Option<String>,
     /// Only stars.
     pub only_stars: bool,
-    /// Only in these accounts; all where it is empty.
+    /// Only in these accounts.
     pub accounts: Vec<AccountId>,
 }
 
@@ -125,8 +125,8 @@ impl Undos {
         Ok(asked)
     }
 
-    /// What a request would be about. Nothing is written.
-    pub async fn expect(&self, selection: &Selection) -> Result<Vec<Expected>, StoreError> {
+    /// What a request would be about, and how many messages in all. Nothing is written.
+    pub async fn expect(&self, selection: &Selection) -> Result<(Vec<Expected>, u64), StoreError> {
         let filter = self.filter(selection).await?;
         let query = format!(
             "SELECT account.name, COALESCE(moved_to, mailbox.name), argument, \
@@ -137,9 +137,18 @@ impl Undos {
              WHERE {} AND {} GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 4, 3",
             filter.effects, filter.messages
         );
-        let rows = sqlx::query(sqlx::AssertSqlSafe(query)).bind(filter.rule).bind(filter.model);
+        let rows = sqlx::query(sqlx::AssertSqlSafe(query)).bind(&filter.rule).bind(&filter.model);
         let rows = rows.fetch_all(&self.pool).await?;
-        rows.iter()
+        let query = format!(
+            "SELECT count(*) FROM message WHERE {} AND EXISTS \
+             (SELECT 1 FROM effect WHERE effect.message = message.id AND {})",
+            filter.messages, filter.effects
+        );
+        let messages = sqlx::query_scalar(sqlx::AssertSqlSafe(query));
+        let messages = messages.bind(filter.rule).bind(filter.model);
+        let messages: i64 = messages.fetch_one(&self.pool).await?;
+        let expected = rows
+            .iter()
             .map(|row| {
                 Ok(Expected {
                     account: row.try_get(0)?,
@@ -149,7 +158,8 @@ impl Undos {
                     messages: row.try_get(4)?,
                 })
             })
-            .collect()
+            .collect::<Result<Vec<_>, StoreError>>()?;
+        Ok((expected, messages.unsigned_abs()))
     }
 
     /// How far a request is.
@@ -226,10 +236,8 @@ impl Filter {
             conditions.push(format!("message.decided_at >= {}", since.as_millisecond()));
         }
         conditions.extend(messages.map(|ids| among("message.id", &ids)));
-        if !selection.accounts.is_empty() {
-            let ids: Vec<i64> = selection.accounts.iter().map(|account| account.0).collect();
-            conditions.push(among("message.account", &ids));
-        }
+        let accounts: Vec<i64> = selection.accounts.iter().map(|account| account.0).collect();
+        conditions.push(among("message.account", &accounts));
         let text = |value: &Option<String>| value.clone().unwrap_or_default();
         let (rule, model) = (text(&selection.rule), text(&selection.model));
         Self { effects, messages: conditions.join(" AND "), rule, model }

@@ -53,12 +53,10 @@ pub struct Removed {
     pub mailboxes: Vec<RemovalMailbox>,
 }
 
-/// A keyword that was written, as far as the store knows.
+/// A keyword or star that was written, as far as the store knows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Written {
-    /// The account.
-    pub account: String,
-    /// The keyword.
+    /// Which.
     pub keyword: String,
     /// On how many messages.
     pub messages: i64,
@@ -120,19 +118,16 @@ impl Undos {
     /// The keywords and stars of an account that are on messages, as far as the store knows.
     pub async fn written(&self, account: AccountId) -> Result<Vec<Written>, StoreError> {
         let rows = sqlx::query(
-            "SELECT account.name, argument, count(*) FROM effect \
-             JOIN message ON message.id = effect.message \
-             JOIN account ON account.id = message.account WHERE account.id = $1 \
-             AND kind IN ('add-keyword', 'flag') AND state IN ('done', 'kept') \
-             GROUP BY 1, 2 ORDER BY 1, 2",
+            "SELECT argument, count(*) FROM effect JOIN message ON message.id = effect.message \
+             WHERE account = $1 AND kind IN ('add-keyword', 'flag') \
+             AND state IN ('done', 'kept') GROUP BY 1 ORDER BY 1",
         )
         .bind(account.0)
         .fetch_all(&self.pool)
         .await?;
-        let written = rows.iter().map(|row| {
-            let (account, keyword) = (row.try_get(0)?, row.try_get(1)?);
-            Ok(Written { account, keyword, messages: row.try_get(2)? })
-        });
+        let written = rows
+            .iter()
+            .map(|row| Ok(Written { keyword: row.try_get(0)?, messages: row.try_get(1)? }));
         written.collect()
     }
 }

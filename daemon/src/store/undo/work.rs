@@ -184,7 +184,8 @@ impl Store {
                 _ => None,
             };
             item.ours.extend(flag.clone());
-            let is_meant = wanted.means(row.try_get(3)?, &kind);
+            let rule: Option<String> = row.try_get(3)?;
+            let is_meant = wanted.means(rule.as_deref(), &kind);
             match flag {
                 Some(flag) if is_meant => {
                     item.flags.push(flag);
@@ -305,8 +306,8 @@ struct Wanted {
 }
 
 impl Wanted {
-    fn means(&self, rule: Option<String>, kind: &str) -> bool {
-        let of_rule = self.rule.is_none() || self.rule == rule;
+    fn means(&self, rule: Option<&str>, kind: &str) -> bool {
+        let of_rule = self.rule.is_none() || self.rule.as_deref() == rule;
         of_rule && self.kind.as_deref().is_none_or(|wanted| wanted == kind)
     }
 }
