@@ -5,12 +5,12 @@
 use std::path::Path;
 
 use triaged::clock::Clock;
-use triaged::store::Undos;
+use triaged::store::{Location, Undos};
 use triaged_core::config::{Config, Mode};
 use triaged_core::mailbox::AccountId;
 
 use super::undo::{accounts, follow_removal, must_run, say};
-use super::{Exit, Failure, OrExit};
+use super::{Exit, Failure};
 
 #[derive(Debug, clap::Args)]
 #[command(
@@ -42,24 +42,25 @@ pub(super) struct Args {
 /// Asks for everything to be taken off, and follows it.
 pub(super) fn run(config: &Path, args: &Args) -> Result<Exit, Failure> {
     let config = super::load(config)?;
-    super::block_on(remove(&config, args))?
+    let at = super::database(&config)?;
+    super::block_on(remove(&config, &at, args))?
 }
 
-async fn remove(config: &Config, args: &Args) -> Result<Exit, Failure> {
-    let undos = Undos::open(&config.state).await.or_exit(Exit::Config)?;
+async fn remove(config: &Config, at: &Location, args: &Args) -> Result<Exit, Failure> {
+    let undos = Undos::open(at.clone()).await.map_err(super::unserved)?;
     let accounts = accounts(config, &undos, args.account.as_deref()).await?;
     if args.dry_run {
         return tell(&undos, &accounts).await;
     }
-    must_run(config)?;
+    must_run(at)?;
     let mut asked = Vec::with_capacity(accounts.len());
     for (id, name) in &accounts {
-        let numbers = undos.ask_removal(*id, Clock.now()).await.or_exit(Exit::Config)?;
+        let numbers = undos.ask_removal(*id, Clock.now()).await.map_err(super::unserved)?;
         asked.push((name, numbers));
     }
     let mut exit = Exit::Ok;
     for (name, numbers) in asked {
-        match follow_removal(&undos, name, numbers, &config.state).await? {
+        match follow_removal(&undos, name, numbers, at).await? {
             Exit::Ok => {}
             Exit::Unavailable => return Ok(Exit::Unavailable),
             other => exit = other,
@@ -74,7 +75,7 @@ async fn remove(config: &Config, args: &Args) -> Result<Exit, Failure> {
 
 async fn tell(undos: &Undos, accounts: &[(AccountId, String)]) -> Result<Exit, Failure> {
     for (id, name) in accounts {
-        let written = undos.written(*id).await.or_exit(Exit::Config)?;
+        let written = undos.written(*id).await.map_err(super::unserved)?;
         for one in &written {
             say(&format!("{name}: {} on {} messages", one.keyword, one.messages));
         }

@@ -9,7 +9,7 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use triaged::clock::Clock;
-use triaged::store::{Expected, MessageName, Selection, Store, Undos};
+use triaged::store::{Expected, Location, MessageName, Selection, Store, Undos};
 use triaged_core::config::Config;
 use triaged_core::mailbox::AccountId;
 
@@ -68,13 +68,19 @@ pub(super) fn run(config: &Path, args: &Args) -> Result<Exit, Failure> {
         model: args.model.clone(),
         ..Selection::default()
     };
-    super::block_on(ask(&config, selection, args))?
+    let at = super::database(&config)?;
+    super::block_on(ask(&config, &at, selection, args))?
 }
 
-async fn ask(config: &Config, selection: Selection, args: &Args) -> Result<Exit, Failure> {
-    let undos = Undos::open(&config.state).await.or_exit(Exit::Config)?;
+async fn ask(
+    config: &Config,
+    at: &Location,
+    selection: Selection,
+    args: &Args,
+) -> Result<Exit, Failure> {
+    let undos = Undos::open(at.clone()).await.map_err(super::unserved)?;
     if args.cancel {
-        let ended = undos.cancel().await.or_exit(Exit::Config)?;
+        let ended = undos.cancel().await.map_err(super::unserved)?;
         say(&format!("messages that are left as they are: {ended}"));
         return Ok(Exit::Ok);
     }
@@ -82,13 +88,13 @@ async fn ask(config: &Config, selection: Selection, args: &Args) -> Result<Exit,
     let ids = accounts.iter().map(|(id, _)| *id).collect();
     let selection = Selection { accounts: ids, ..selection };
     if args.dry_run {
-        let (expected, messages) = undos.expect(&selection).await.or_exit(Exit::Config)?;
+        let (expected, messages) = undos.expect(&selection).await.map_err(super::unserved)?;
         tell(&expected, messages);
         return Ok(Exit::Ok);
     }
-    must_run(config)?;
+    must_run(at)?;
     let asked = undos.ask(&selection, Clock.now()).await;
-    let (request, messages) = asked.or_exit(Exit::Config)?;
+    let (request, messages) = asked.map_err(super::unserved)?;
     if messages == 0 {
         say(NOTHING);
         return Ok(Exit::Ok);
@@ -97,7 +103,7 @@ async fn ask(config: &Config, selection: Selection, args: &Args) -> Result<Exit,
         say(&format!("asked for: {messages} messages; the daemon begins within seconds"));
         return Ok(Exit::Ok);
     }
-    follow::undo(&undos, request, &config.state).await
+    follow::undo(&undos, request, at).await
 }
 
 const NOTHING: &str = "nothing of that is on a server: `triaged history` has the numbers of messages, and the rules and the model of each";
@@ -108,7 +114,7 @@ pub(super) async fn accounts(
     undos: &Undos,
     name: Option<&str>,
 ) -> Result<Vec<(AccountId, String)>, Failure> {
-    let mut known = undos.accounts().await.or_exit(Exit::Config)?;
+    let mut known = undos.accounts().await.map_err(super::unserved)?;
     known.retain(|(_, known)| config.account(known).is_some());
     let Some(name) = name else { return Ok(known) };
     let names: Vec<String> = known.iter().map(|(_, name)| name.clone()).collect();
@@ -124,13 +130,13 @@ pub(super) async fn accounts(
 }
 
 /// A daemon has to be there to do it.
-pub(super) fn must_run(config: &Config) -> Result<(), Failure> {
-    if Store::is_in_use(&config.state) {
+pub(super) fn must_run(at: &Location) -> Result<(), Failure> {
+    if Store::is_in_use(at.state()) {
         return Ok(());
     }
     let error = anyhow::anyhow!(
         "no daemon works in {}: start it (triaged run), it is the one that does this",
-        config.state.display()
+        at.state().display()
     );
     Err(Failure { exit: Exit::Unavailable, error })
 }

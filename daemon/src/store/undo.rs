@@ -4,15 +4,13 @@
 mod removal;
 mod work;
 
-use std::path::Path;
-
 use jiff::Timestamp;
 use sqlx::Row;
 use triaged_core::label::Keyword;
 use triaged_core::mailbox::AccountId;
 
 use super::database::{DbPool, DbTransaction};
-use super::{StoreError, hashed_message_id, known_key, open};
+use super::{Location, StoreError, hashed_message_id, known_key, open};
 
 pub use removal::{Removal, RemovalMailbox, RemovalState, Removed, Written};
 pub use work::{TakenBack, UndoBatch, UndoItem, UndoPlace, UndoState};
@@ -100,9 +98,9 @@ pub struct Undos {
 }
 
 impl Undos {
-    /// Opens the database of the state folder for requests; it must be there.
-    pub async fn open(state: &Path) -> Result<Self, StoreError> {
-        Ok(Self { pool: open::open_beside(&open::database_file(state)).await? })
+    /// Opens the database for requests; it must be there.
+    pub async fn open(at: impl Into<Location>) -> Result<Self, StoreError> {
+        Ok(Self { pool: open::open_beside(&at.into()).await? })
     }
 
     /// All accounts that the store knows.

@@ -2,16 +2,15 @@
 //! what became of the messages.
 
 use std::io::{self, IsTerminal};
-use std::path::Path;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use triaged::store::{
-    RemovalMailbox, RemovalState, Removed, Store, UndoProgress, UndoState, Undos,
+    Location, RemovalMailbox, RemovalState, Removed, Store, UndoProgress, UndoState, Undos,
 };
 
 use super::say;
-use crate::cli::{Exit, Failure, OrExit};
+use crate::cli::{Exit, Failure, unserved};
 
 const LOOK: Duration = Duration::from_millis(500);
 /// Looks between two lines where there is no terminal: ten seconds.
@@ -19,17 +18,17 @@ const LOOKS_A_LINE: u32 = 20;
 const BAR: &str = "{msg} [{bar:40}] {pos} of {len}, {eta} to go";
 
 /// Shows a request until its end.
-pub(super) async fn undo(undos: &Undos, request: i64, state: &Path) -> Result<Exit, Failure> {
+pub(super) async fn undo(undos: &Undos, request: i64, at: &Location) -> Result<Exit, Failure> {
     let shown = Shown::new("messages");
     let mut looks = 0;
     loop {
-        let progress = undos.progress(request).await.or_exit(Exit::Config)?;
+        let progress = undos.progress(request).await.map_err(unserved)?;
         let (left, total) = (progress.left(), progress.total());
         if left == 0 {
             shown.end();
             return Ok(result("", &progress));
         }
-        if !Store::is_in_use(state) {
+        if !Store::is_in_use(at.state()) {
             shown.end();
             return Ok(ended(left));
         }
@@ -44,13 +43,13 @@ pub(in crate::cli) async fn removal(
     undos: &Undos,
     account: &str,
     (removal, stars): (i64, i64),
-    state: &Path,
+    at: &Location,
 ) -> Result<Exit, Failure> {
     let shown = Shown::new(&format!("{account}: mailboxes"));
     let mut looks = 0;
     loop {
-        let progress = undos.progress(stars).await.or_exit(Exit::Config)?;
-        let removed = undos.removed(removal).await.or_exit(Exit::Config)?;
+        let progress = undos.progress(stars).await.map_err(unserved)?;
+        let removed = undos.removed(removal).await.map_err(unserved)?;
         let open = |one: &&RemovalMailbox| one.state == RemovalState::Open;
         let left = removed.mailboxes.iter().filter(open).count() as u64;
         if removed.ended && progress.left() == 0 {
@@ -62,7 +61,7 @@ pub(in crate::cli) async fn removal(
             };
             return Ok(if keywords(account, &removed) { exit } else { Exit::Software });
         }
-        if !Store::is_in_use(state) {
+        if !Store::is_in_use(at.state()) {
             shown.end();
             return Ok(ended(left));
         }
