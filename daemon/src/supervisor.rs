@@ -28,6 +28,7 @@ use crate::pulse::Pulse;
 use crate::readiness::{AccountState, Readiness};
 use crate::secret::Credentials;
 use crate::standing::Standings;
+use crate::storage::Storage;
 use crate::store::{StoreError, shard_of};
 use crate::tasks::Tasks;
 
@@ -50,6 +51,8 @@ pub struct Ground {
     pub requests: Requests,
     /// Tells them when the machine slept.
     pub jumps: Jumps,
+    /// Hears of, and tells them of, a database that does not do its work.
+    pub storage: Storage,
 }
 
 /// How accounts get in: what they log in with, and where they get a place.

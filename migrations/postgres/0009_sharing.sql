@@ -18,5 +18,5 @@ CREATE TABLE shard (
 CREATE INDEX shard_owner ON shard (owner);
 INSERT INTO shard (id) SELECT generate_series(0, 4095);
 
--- Under which epoch of its account's shard an effect was written last; null where nobody shares.
+-- Under which epoch of its account's shard an effect was settled; null where nobody shares.
 ALTER TABLE effect ADD COLUMN epoch BIGINT;

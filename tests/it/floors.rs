@@ -35,7 +35,7 @@ const FLOORS: [(&str, Neighbours, &[&str]); 5] = [
     (
         "flows",
         Neighbours::Known,
-        &["account", "backfill", "ownership", "pipeline", "retrain", "supervisor"],
+        &["account", "backfill", "ownership", "pipeline", "retrain", "storage", "supervisor"],
     ),
     ("the house", Neighbours::Known, &["app", "http", "lifecycle", "reload"]),
     ("the command", Neighbours::Known, &["cli", "lib", "main"]),
@@ -189,6 +189,33 @@ fn each_foreign_crate_has_one_home() {
             }
         }
     }
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
+
+/// What a daemon writes about an account it writes under the account's lease: by `Store::begin` and
+/// `Store::run`. (The identity key is no account's, and lets a store be asked whether it writes.)
+#[test]
+fn what_the_store_writes_it_writes_under_a_lease() {
+    let bare = Regex::new(
+        r"pool\.begin\(\)|(?:UPDATE|INSERT|DELETE|RETURNING) [^;]*(?:execute|fetch_\w+)\(&self\.pool\)",
+    );
+    let (bare, block) = (bare.unwrap(), Regex::new(r"(?s)\nimpl Store \{\n.*?\n\}").unwrap());
+    let mut blocks = 0;
+    let mut wrong = Vec::new();
+    for Source { module, path, code } in &sources() {
+        if module != "store" || path.ends_with("store/lease.rs") {
+            continue;
+        }
+        for found in block.find_iter(code) {
+            blocks += 1;
+            for line in bare.find_iter(found.as_str()) {
+                if !line.as_str().starts_with("UPDATE identity_key") {
+                    wrong.push(format!("{}: {}", path.display(), line.as_str()));
+                }
+            }
+        }
+    }
+    assert!(blocks > 5, "{blocks}");
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
 }
 

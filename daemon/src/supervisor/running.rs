@@ -177,6 +177,7 @@ fn watcher(
         places: entrance.places,
         gave_way: false,
         jumps: ground.jumps,
+        storage: ground.storage,
         listing: Caution::default(),
     }
 }

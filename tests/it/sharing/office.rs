@@ -102,17 +102,13 @@ impl Office {
         let member = self.members.get_mut(name).unwrap();
         member.daemon = Some(start(&member.installation));
         if first {
+            self.daemon(name).wait_ready();
             self.note();
         }
     }
 
-    /// Has the database note from the first tenure on what happens; daemons that came before begin
-    /// anew, as far as that goes.
+    /// Has the database note what happens from now on; the first daemon has everything.
     fn note(&mut self) {
-        until("the tables are there", || {
-            let there = self.database.query("SELECT count(*) FROM account");
-            (there == [self.users.len().to_string()]).then_some(())
-        });
         self.database.query("CREATE TABLE account_shard (account BIGINT, shard BIGINT)");
         for user in &self.users {
             let shard: Shard = triaged::store::shard_of(user.name());
