@@ -5,6 +5,7 @@ mod decisions;
 mod moves;
 mod places;
 mod requests;
+mod upgrade;
 
 use jiff::Timestamp;
 use triaged::store::{Action, PlannedMessage, Store, StoredMailbox};
