@@ -12,6 +12,7 @@ mod master;
 mod pause;
 mod place;
 mod show;
+mod undo;
 mod wait;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -297,7 +298,9 @@ impl Watcher {
                 return Ok(Ended::Stopped);
             }
             self.try_again(life).await?;
+            let worked = self.take_back(life).await?;
             let pause = self.backfill(life).await?;
+            let pause = if worked { Some(Duration::ZERO) } else { pause };
             self.show(self.standing(life));
             self.show_watching(life);
             self.tell_alerts();

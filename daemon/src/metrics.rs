@@ -55,6 +55,11 @@ impl Metrics {
         self.families.pipe.messages.with_label_values(&[outcome.as_str()]).inc();
     }
 
+    /// Something was to be taken back of a message, and this became of it.
+    pub fn taken_back(&self, result: &'static str) {
+        self.families.pipe.taken_back.with_label_values(&[result]).inc();
+    }
+
     /// The model answered `label` for `head`, or abstained.
     pub fn answered(&self, head: &str, label: &str, abstained: Option<Abstention>) {
         self.families.model.answers.with_label_values(&[head, label]).inc();

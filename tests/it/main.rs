@@ -65,5 +65,6 @@ mod status;
 mod store_contract;
 mod traffic;
 mod trouble;
+mod undo;
 mod versions;
 mod whole_server;

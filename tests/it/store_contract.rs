@@ -5,6 +5,7 @@ mod decisions;
 mod moves;
 mod places;
 mod requests;
+mod undo;
 mod upgrade;
 
 use jiff::Timestamp;
@@ -36,6 +37,7 @@ fn planned(n: u32, action: Action, add: &[&str]) -> PlannedMessage {
         uid: uid_of(n),
         identity: None,
         email: None,
+        message_id: None,
         subject: None,
         action,
         prediction: Some(Prediction {
