@@ -5,6 +5,7 @@ mod decisions;
 mod moves;
 mod places;
 mod requests;
+mod soak;
 mod undo;
 mod upgrade;
 
