@@ -1,6 +1,8 @@
 //! Plan, do, settle: decisions and their effects are written before anything is done, and ticked
 //! off together with the cursor afterwards.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use sqlx::Row;
 use triaged_core::mailbox::{MailboxId, Uid, UidValidity};
@@ -55,11 +57,7 @@ impl Store {
         let mut transaction = self.pool.begin().await?;
         tick_off(&mut transaction, effects, now).await?;
         let mut outcomes = Vec::new();
-        let mut messages: Vec<(i64, Uid)> =
-            effects.iter().map(|(effect, _)| (effect.message, effect.uid)).collect();
-        messages.sort_unstable();
-        messages.dedup();
-        for (message, uid) in messages {
+        for (message, uid) in messages_of(effects) {
             outcomes.push((uid, settle_message(&mut transaction, message).await?));
         }
         sqlx::query("UPDATE mailbox SET next_uid = ? WHERE id = ? AND uid_validity = ?")
@@ -99,6 +97,30 @@ pub(super) async fn tick_off(
         moves::remember_place(transaction, effect, *state).await?;
     }
     Ok(())
+}
+
+/// Settles those messages of which all effects have ended; the others are settled with their last one.
+pub(super) async fn settle_finished(
+    transaction: &mut DbTransaction<'_>,
+    ended: &[(PendingEffect, EffectState)],
+) -> Result<(), StoreError> {
+    for (message, _) in messages_of(ended) {
+        let left: i64 = sqlx::query_scalar(
+            "SELECT count(*) FROM effect WHERE message = $1 AND state = 'pending'",
+        )
+        .bind(message)
+        .fetch_one(&mut **transaction)
+        .await?;
+        if left == 0 {
+            settle_message(transaction, message).await?;
+        }
+    }
+    Ok(())
+}
+
+/// The messages of effects, each once.
+fn messages_of(effects: &[(PendingEffect, EffectState)]) -> BTreeSet<(i64, Uid)> {
+    effects.iter().map(|(effect, _)| (effect.message, effect.uid)).collect()
 }
 
 async fn insert_message(

@@ -258,10 +258,12 @@ async fn a_move_that_was_begun_is_known_for_it_after_a_restart() {
     let store = Store::open(state.path()).await.expect("opened");
     let mut mailbox = inbox(&store).await;
     let identity = store.identity(b"<one@host>", 1_000);
-    let effects = store.plan(&mailbox, &[moved(5, identity)], at(1)).await.expect("planned");
+    let neighbour = planned(4, Action::Label, &["t-urgent"]);
+    let chunk = [neighbour, moved(5, identity)];
+    let effects = store.plan(&mailbox, &chunk, at(1)).await.expect("planned");
     let (marks, mut moves): (Vec<_>, Vec<_>) =
         effects.into_iter().partition(|effect| effect.mark().is_some());
-    assert_eq!((marks.len(), moves.len()), (1, 1));
+    assert_eq!((marks.len(), moves.len()), (2, 1));
     let Landed { uid_validity, uid } = landed(3, 20);
     let begun = Begun { at: at(2), uid_validity, next: uid };
     let marks: Vec<_> = marks.into_iter().map(|mark| (mark, EffectState::Done)).collect();
@@ -269,6 +271,11 @@ async fn a_move_that_was_begun_is_known_for_it_after_a_restart() {
 
     let pending = store.pending(&mailbox).await.expect("read");
     assert_eq!(pending, moves, "its keyword is ticked off, the move is not");
+    // A crash here once left it pending for ever, without an effect that anybody would finish.
+    let mut history = History::open(state.path(), Timestamp::MIN).await.expect("opened");
+    let outcomes: Vec<_> =
+        history.page().await.expect("read").iter().map(|row| row.outcome).collect();
+    assert_eq!(outcomes, [Outcome::Labelled, Outcome::Pending], "a neighbour is settled");
     let Deed::Move(one) = &pending[0].deed else { panic!("it is the move") };
     assert_eq!((one.begun, one.copied, &one.target), (Some(begun), false, &work()));
     let found = store.earlier(mailbox.account, &[identity]).await.expect("read");
@@ -289,7 +296,7 @@ async fn a_move_that_was_begun_is_known_for_it_after_a_restart() {
     let decided = store.decided_uids(&work).await.expect("read");
     assert_eq!(decided, BTreeSet::from([uid_of(21)]), "it is not decided again where it is");
     let mut history = History::open(state.path(), Timestamp::MIN).await.expect("opened");
-    let row = history.page().await.expect("read").remove(0);
+    let row = history.page().await.expect("read").remove(1);
     assert_eq!((row.moved_to.as_deref(), row.outcome), (Some("Work"), Outcome::Moved));
 }
 
