@@ -11,6 +11,10 @@ use std::time::{Duration, Instant};
 
 use super::ports::free_port;
 
+mod trap;
+
+use trap::Trap;
+
 /// Listens on loopback until it is dropped.
 pub(crate) struct Proxy {
     port: u16,
@@ -54,6 +58,8 @@ struct Line {
     edit: Mutex<Option<Edit>>,
     /// What a client says and the server does not hear for now; whether it has been said.
     held: Mutex<Option<(&'static str, bool)>>,
+    /// The command at which everything stops.
+    trap: Mutex<Option<Trap>>,
 }
 
 /// What is to be sent for a line of the server, which has its line end.
@@ -132,6 +138,7 @@ impl Proxy {
             open: Mutex::default(),
             edit: Mutex::default(),
             held: Mutex::default(),
+            trap: Mutex::default(),
         });
         let shared = Arc::clone(&line);
         let accepting = Some(thread::spawn(move || accept(&listener, &shared)));
@@ -151,6 +158,18 @@ impl Proxy {
     /// Commands that clients sent, of all connections.
     pub(crate) fn commands(&self) -> u64 {
         self.line.commands.load(Ordering::SeqCst)
+    }
+
+    /// All commands of clients in clear, each without its tag and in their order.
+    pub(crate) fn said_commands(&self) -> Vec<String> {
+        let said = self.line.said.lock().unwrap();
+        let lines = String::from_utf8_lossy(&said);
+        lines.lines().filter_map(trap::command).map(|(_, command)| command.to_owned()).collect()
+    }
+
+    /// Forgets what clients said so far.
+    pub(crate) fn forget_said(&self) {
+        self.line.said.lock().unwrap().clear();
     }
 
     /// The lines of clients in clear that have this text in them, in their order.
@@ -259,6 +278,17 @@ impl Proxy {
         self.line.scissors.lock().unwrap().is_some()
     }
 
+    /// At the command of this number that clients send from now on, counted from 1, all stops: the
+    /// server has not heard it, or has done it (`heard`) and nobody hears its answer.
+    pub(crate) fn stop_at(&self, number: usize, heard: bool) {
+        *self.line.trap.lock().unwrap() = Some(Trap::new(number, heard));
+    }
+
+    /// Whether all has stopped there.
+    pub(crate) fn has_stopped(&self) -> bool {
+        self.line.trap.lock().unwrap().as_ref().is_some_and(Trap::has_sprung)
+    }
+
     /// Drops all connections whenever the server says this, in place of saying it; or no longer.
     pub(crate) fn poison(&self, words: Option<&'static str>) {
         *self.line.poison.lock().unwrap() = words;
@@ -282,6 +312,7 @@ impl Proxy {
     /// Lets everything pass again.
     pub(crate) fn pass(&self) {
         *self.line.last_words.lock().unwrap() = None;
+        *self.line.trap.lock().unwrap() = None;
         self.line.conduct.store(PASS, Ordering::SeqCst);
     }
 }
@@ -438,6 +469,9 @@ fn connect(client: TcpStream, line: &Arc<Line>) -> io::Result<()> {
         pump(client_in, server, &up, true, |bytes| {
             up.listen(bytes);
             up.hold(bytes);
+            if up.trap.lock().unwrap().as_mut().is_some_and(|trap| trap.stops(bytes)) {
+                up.conduct.store(SWALLOW, Ordering::SeqCst);
+            }
             up.commands.fetch_add(1, Ordering::SeqCst);
             up.said.lock().unwrap().extend_from_slice(bytes);
             (Cow::Borrowed(bytes), false)
@@ -450,6 +484,9 @@ fn connect(client: TcpStream, line: &Arc<Line>) -> io::Result<()> {
         pump(server_in, client, &down, false, |bytes| {
             if down.conduct() != SWALLOW {
                 down.received.fetch_add(bytes.len() as u64, Ordering::SeqCst);
+            }
+            if down.trap.lock().unwrap().as_mut().is_some_and(|trap| trap.withholds(bytes)) {
+                return (Cow::Owned(Vec::new()), false);
             }
             let (bytes, cut) = down.edited(bytes, &mut unfinished);
             (Cow::Owned(down.audible(&bytes).into_owned()), cut)
