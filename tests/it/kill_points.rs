@@ -7,6 +7,7 @@
 //! daemon a new installation. The run labels, and moves by rules.
 
 use std::collections::{BTreeSet, VecDeque};
+use std::fmt::{self, Display, Formatter};
 use std::sync::Mutex;
 use std::thread;
 use std::time::Instant;
@@ -58,12 +59,24 @@ fn given() -> Vec<Given> {
 }
 
 /// Where and how a daemon dies.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 enum Point {
     /// At this sync of the database, counted from 1.
     Sync(usize),
     /// At this command, counted from 1; `heard`: done, and the answer is lost.
     Command { number: usize, heard: bool, words: String },
+}
+
+impl Display for Point {
+    fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sync(number) => write!(formatter, "sync {number}"),
+            Self::Command { number, heard, words } => {
+                let when = if *heard { "after" } else { "before" };
+                write!(formatter, "{when} command {number}, {words}")
+            }
+        }
+    }
 }
 
 /// One user, one installation, and the line between them.
@@ -161,11 +174,11 @@ impl Scene {
         let mut daemon = self.installation.start();
         daemon.wait_until("all is settled", |daemon| self.is_settled(daemon));
         let end = self.end();
-        end.dump.assert_equals(&expected.dump, &format!("after {point:?}"));
-        assert_eq!(end.outcomes, expected.outcomes, "in the history, after {point:?}");
+        end.dump.assert_equals(&expected.dump, &format!("after {point}"));
+        assert_eq!(end.outcomes, expected.outcomes, "in the history, after {point}");
         daemon.kill();
-        assert_eq!(self.writes_of_an_idle_pass(), Vec::<String>::new(), "after {point:?}");
-        Dump::of(&self.user).assert_equals(&expected.dump, &format!("later, after {point:?}"));
+        assert_eq!(self.writes_of_an_idle_pass(), Vec::<String>::new(), "after {point}");
+        Dump::of(&self.user).assert_equals(&expected.dump, &format!("later, after {point}"));
     }
 }
 
@@ -221,7 +234,7 @@ fn die_everywhere(hidden: Option<&'static str>) {
             });
         }
     });
-    println!(
+    eprintln!(
         "R1: {count} points ({syncs} syncs of the database, {} before and {} after commands): killed at \
          each, 0 lost, 0 doubled, 0 writes of an idle pass, in {:.0?}",
         commands.len(),
@@ -252,7 +265,7 @@ struct Noted<'a>(&'a Point);
 impl Drop for Noted<'_> {
     fn drop(&mut self) {
         if thread::panicking() {
-            eprintln!("--- killed at {:?} ---", self.0);
+            eprintln!("--- killed at: {} ---", self.0);
         }
     }
 }
