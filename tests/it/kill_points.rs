@@ -113,10 +113,8 @@ impl Scene {
     fn play(&self) -> (usize, Vec<String>, End) {
         self.proxy.hold("IDLE");
         let traced = may_trace();
-        let mut daemon = match traced {
-            true => self.installation.start_traced(None),
-            false => self.installation.start(),
-        };
+        let mut daemon =
+            if traced { self.installation.start_traced(None) } else { self.installation.start() };
         daemon.wait_until("all is done", |_| self.proxy.is_holding());
         let (syncs, commands) = (self.installation.syncs(), self.proxy.said_commands());
         let threads = usize::from(traced);

@@ -56,8 +56,10 @@ struct Line {
     open: Mutex<Vec<TcpStream>>,
     /// What becomes of each line of the server; on connections in clear.
     edit: Mutex<Option<Edit>>,
-    /// What a client says and the server does not hear for now; whether it has been said.
-    held: Mutex<Option<(&'static str, bool)>>,
+    /// What clients say and the server does not hear for now.
+    held: Mutex<Option<Held>>,
+    /// Whether servers hear of it when a client ends its connection.
+    silent_end: AtomicBool,
     /// The command at which everything stops.
     trap: Mutex<Option<Trap>>,
 }
@@ -73,6 +75,13 @@ pub(crate) enum Edited {
     Text(String),
     /// The line, and then the end of all connections.
     Cut,
+}
+
+/// What is held; pieces are let go in the order in which they came.
+struct Held {
+    words: &'static str,
+    came: usize,
+    let_go: usize,
 }
 
 /// Cuts all connections after so many bytes, either way.
@@ -138,6 +147,7 @@ impl Proxy {
             open: Mutex::default(),
             edit: Mutex::default(),
             held: Mutex::default(),
+            silent_end: AtomicBool::new(false),
             trap: Mutex::default(),
         });
         let shared = Arc::clone(&line);
@@ -247,19 +257,37 @@ impl Proxy {
         *self.line.edit.lock().unwrap() = Some(Box::new(edit));
     }
 
-    /// Holds the next thing that a client sends with this text in it, until it is let go.
+    /// Holds what clients send with this text in it, until it is let go.
     pub(crate) fn hold(&self, words: &'static str) {
-        *self.line.held.lock().unwrap() = Some((words, false));
+        *self.line.held.lock().unwrap() = Some(Held { words, came: 0, let_go: 0 });
     }
 
-    /// Whether something is held.
+    /// Whether something was held.
     pub(crate) fn is_holding(&self) -> bool {
-        self.line.held.lock().unwrap().is_some_and(|(_, said)| said)
+        self.held() > 0
+    }
+
+    /// How many pieces were held so far.
+    pub(crate) fn held(&self) -> usize {
+        self.line.held.lock().unwrap().as_ref().map_or(0, |held| held.came)
+    }
+
+    /// Lets go the first piece of those that are held.
+    pub(crate) fn let_one_go(&self) {
+        if let Some(held) = &mut *self.line.held.lock().unwrap() {
+            held.let_go += 1;
+        }
     }
 
     /// Lets go what is held.
     pub(crate) fn let_go(&self) {
         *self.line.held.lock().unwrap() = None;
+    }
+
+    /// From now on a server does not hear of it when a client ends its connection, as behind a line that
+    /// is dead: it goes on with what it was told.
+    pub(crate) fn end_in_silence(&self) {
+        self.line.silent_end.store(true, Ordering::SeqCst);
     }
 
     /// Leaves a capability, or a permanent flag, out of what the server says it has.
@@ -347,17 +375,19 @@ impl Line {
 
     /// Waits where these bytes of a client are to be held.
     fn hold(&self, bytes: &[u8]) {
-        loop {
-            let mut held = self.held.lock().unwrap();
-            match &mut *held {
-                Some((words, said)) if String::from_utf8_lossy(bytes).contains(*words) => {
-                    *said = true;
+        let mut ticket = None;
+        while !self.stopped.load(Ordering::SeqCst) {
+            match &mut *self.held.lock().unwrap() {
+                Some(held) if String::from_utf8_lossy(bytes).contains(held.words) => {
+                    let ticket = *ticket.get_or_insert_with(|| {
+                        held.came += 1;
+                        held.came
+                    });
+                    if ticket <= held.let_go {
+                        return;
+                    }
                 }
                 _ => return,
-            }
-            drop(held);
-            if self.stopped.load(Ordering::SeqCst) {
-                return;
             }
             thread::sleep(Duration::from_millis(5));
         }
@@ -525,6 +555,9 @@ fn pump(
         if cut || through.is_some() {
             line.cut();
         }
+    }
+    if from_client && line.silent_end.load(Ordering::SeqCst) {
+        return;
     }
     // What is still on its way is lost, as on a line that is cut.
     let _ = to.shutdown(Shutdown::Both);
