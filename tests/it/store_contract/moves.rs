@@ -33,10 +33,11 @@ async fn a_move_that_was_begun_is_known_for_it_after_a_restart(database: Databas
     let store = database.open().await;
     let mut mailbox = inbox(&store).await;
     let identity = store.identity(b"<one@host>", 1_000);
-    let effects = store.plan(&mailbox, &[moved(5, identity)], at(1)).await.unwrap();
+    let chunk = [planned(4, Action::Label, &["t-urgent"]), moved(5, identity)];
+    let effects = store.plan(&mailbox, &chunk, at(1)).await.unwrap();
     let (marks, mut moves): (Vec<_>, Vec<_>) =
         effects.into_iter().partition(|effect| effect.mark().is_some());
-    assert_eq!((marks.len(), moves.len()), (1, 1));
+    assert_eq!((marks.len(), moves.len()), (2, 1));
     let Landed { uid_validity, uid } = landed(3, 20);
     let begun = Begun { at: at(2), uid_validity, next: uid };
     let marks: Vec<_> = marks.into_iter().map(|mark| (mark, EffectState::Done)).collect();
@@ -44,6 +45,11 @@ async fn a_move_that_was_begun_is_known_for_it_after_a_restart(database: Databas
 
     let pending = store.pending(&mailbox).await.unwrap();
     assert_eq!(pending, moves, "its keyword is ticked off, the move is not");
+    // A crash here once left it pending for ever, without an effect that anybody would finish.
+    let mut history = History::open(database.location(), Timestamp::MIN).await.unwrap();
+    let rows = history.page().await.unwrap();
+    let outcomes: Vec<_> = rows.iter().map(|row| row.outcome).collect();
+    assert_eq!(outcomes, [Outcome::Labelled, Outcome::Pending], "a neighbour is settled");
     let Deed::Move(one) = &pending[0].deed else { panic!("it is the move") };
     assert_eq!((one.begun, one.copied, &one.target), (Some(begun), false, &work()));
     let found = store.earlier(mailbox.account, &[identity]).await.unwrap();
@@ -64,6 +70,6 @@ async fn a_move_that_was_begun_is_known_for_it_after_a_restart(database: Databas
     let decided = store.decided_uids(&work).await.unwrap();
     assert_eq!(decided, BTreeSet::from([uid_of(21)]), "it is not decided again where it is");
     let mut history = History::open(database.location(), Timestamp::MIN).await.unwrap();
-    let row = history.page().await.unwrap().remove(0);
+    let row = history.page().await.unwrap().remove(1);
     assert_eq!((row.moved_to.as_deref(), row.outcome), (Some("Work"), Outcome::Moved));
 }
