@@ -123,9 +123,14 @@ fn messages_of(effects: &[(PendingEffect, EffectState)]) -> BTreeSet<(i64, Uid)>
     effects.iter().map(|(effect, _)| (effect.message, effect.uid)).collect()
 }
 
-/// Rows in one INSERT. With the columns of the widest table this stays below the arguments that a
-/// statement may have (32,766 in SQLite, 65,535 in PostgreSQL).
-const ROWS: usize = 500;
+/// Rows in one INSERT: few enough for SQLite, which looks each argument up among those before it, and
+/// enough that a server is not asked for each message alone.
+const ROWS: usize = 16;
+
+/// Whether a statement of so many rows comes again and again, and is worth being kept prepared.
+fn is_usual<T>(rows: &[T]) -> bool {
+    matches!(rows.len(), 1 | ROWS)
+}
 
 /// A new message: its row, and what is decided about it.
 type Planned<'a> = (i64, &'a PlannedMessage);
@@ -145,7 +150,7 @@ async fn insert_messages<'a>(
              ON CONFLICT (mailbox, uid_validity, uid) DO NOTHING RETURNING id, uid",
             database::rows_of_arguments(rows.len(), 13)
         );
-        let mut query = sqlx::query(sqlx::AssertSqlSafe(query)).persistent(rows.len() == 1);
+        let mut query = sqlx::query(sqlx::AssertSqlSafe(query)).persistent(is_usual(rows));
         for planned in rows {
             query = query
                 .bind(mailbox.account.0)
@@ -183,7 +188,7 @@ async fn insert_predictions(
              (message, position, head, label, confidence, abstained, abstention) VALUES {}",
             database::rows_of_arguments(rows.len(), 7)
         );
-        let mut query = sqlx::query(sqlx::AssertSqlSafe(query)).persistent(false);
+        let mut query = sqlx::query(sqlx::AssertSqlSafe(query)).persistent(is_usual(rows));
         for (message, position, head) in rows {
             query = query
                 .bind(*message)
@@ -222,7 +227,7 @@ async fn insert_effects(
              VALUES {} RETURNING id, idempotency_key",
             database::rows_of_arguments(rows.len(), 7)
         );
-        let mut query = sqlx::query(sqlx::AssertSqlSafe(query)).persistent(rows.len() == 1);
+        let mut query = sqlx::query(sqlx::AssertSqlSafe(query)).persistent(is_usual(rows));
         for (message, planned, asked, key) in rows {
             let (kind, argument, may_create) = moves::columns(&asked.what);
             query = query
