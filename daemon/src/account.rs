@@ -35,6 +35,7 @@ use crate::pipeline::{Allowance, Caution, FlowError, OpenMailbox, Pipeline};
 use crate::pulse::Heart;
 use crate::readiness::{AccountState, Readiness};
 use crate::standing::Standings;
+use crate::storage::Storage;
 use crate::store::Account;
 
 pub use self::door::Door;
@@ -79,6 +80,8 @@ pub struct Watcher {
     pub gave_way: bool,
     /// Hears when the machine slept.
     pub jumps: Jumps,
+    /// Whether what is done can be written down.
+    pub storage: Storage,
     /// Which listings earlier connections died of.
     pub listing: Caution,
     /// How much it may receive today.
@@ -184,6 +187,9 @@ impl Watcher {
                     continue;
                 }
                 Err(error) => {
+                    if let FlowError::Store(error) = &error {
+                        self.storage.failed(error);
+                    }
                     let away = patience.after(&error, began, now);
                     self.report(&error, patience.attempt(), away);
                     away
@@ -209,6 +215,11 @@ impl Watcher {
             () = stop.cancelled() => return None,
             place = self.heart.through(STEP, self.places.take()) => place,
         };
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => return None,
+            () = self.heart.through(STEP, self.storage.well()) => {}
+        }
         let turn = self.gate.take();
         self.heart.beat(STEP + turn);
         pass(turn, stop).await.then_some(place)

@@ -140,6 +140,11 @@ impl Metrics {
         }
     }
 
+    /// Whether the database does its work.
+    pub fn database_up(&self, up: bool) {
+        self.families.process.database_up.set(i64::from(up));
+    }
+
     /// So many lists of users could not be read the last time.
     pub fn stale_lists(&self, count: usize) {
         self.families.servers.stale_lists.set(i64::try_from(count).unwrap_or(i64::MAX));

@@ -36,6 +36,7 @@ pub(super) struct Families {
 pub(super) struct Process {
     pub(super) started: Gauge,
     pub(super) resident: IntGauge,
+    pub(super) database_up: IntGauge,
 }
 
 /// Messages on their way.
@@ -130,6 +131,10 @@ impl Register {
             resident: self.int_gauge(
                 "process_resident_memory_bytes",
                 "Memory that this process holds in RAM.",
+            )?,
+            database_up: self.int_gauge(
+                "triaged_database_up",
+                "Whether the database does its work: 1, or 0 while nothing can be written down.",
             )?,
         })
     }

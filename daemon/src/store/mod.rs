@@ -187,6 +187,18 @@ impl Store {
         self.decided_between(mailbox, mailbox.cursor.next, Uid::LAST).await
     }
 
+    /// Whether the database answers.
+    pub async fn answers(&self) -> Result<(), StoreError> {
+        sqlx::query("SELECT only_row FROM identity_key").fetch_one(&self.pool).await?;
+        Ok(())
+    }
+
+    /// Whether the database takes what is written, down to the disk.
+    pub async fn writes(&self) -> Result<(), StoreError> {
+        sqlx::query("UPDATE identity_key SET key = key").execute(&self.pool).await?;
+        Ok(())
+    }
+
     /// Writes what is still in memory to disk and closes the file.
     pub async fn close(&self) {
         self.pool.close().await;
