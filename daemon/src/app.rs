@@ -5,6 +5,7 @@
 //! port for metrics) is found before the first login; what is wrong with a server is not an error
 //! here but a state of its account.
 
+mod database;
 mod fleet;
 
 use std::io;
@@ -15,6 +16,7 @@ use tokio::sync::Semaphore;
 use triaged_core::config::Config;
 use triaged_core::rule::Rules;
 
+pub use self::database::{NoDatabase, database};
 use crate::account::Gate;
 use crate::backfill::Requests;
 use crate::clock::{Clock, JumpWatch};
@@ -35,6 +37,9 @@ use crate::tasks::{Ended, Tasks};
 /// Why the daemon can not start, or did not end as it was asked to.
 #[derive(Debug, thiserror::Error)]
 pub enum AppError {
+    /// It is not known where the database is.
+    #[error(transparent)]
+    NoDatabase(#[from] NoDatabase),
     /// Another daemon holds the state, or the database can not be used.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -78,7 +83,7 @@ pub async fn run(config: Config) -> Result<(), AppError> {
     for account in config.accounts.iter().chain(masters) {
         Credentials::of(account, &config.state).look_up()?;
     }
-    let store = Store::open(&config.state).await?;
+    let store = Store::open(database(&config)?).await?;
     let address = config.http.listen;
     let http = Server::bind(address).await.map_err(|source| AppError::Http { address, source })?;
     let models = Models::open(&config, metrics.clone(), readiness.clone())?;

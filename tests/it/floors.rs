@@ -58,7 +58,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("rustls", &["imap", "secret"]),
     ("rustls_platform_verifier", &["imap", "secret"]),
     ("sd_notify", &["lifecycle"]),
-    ("secrecy", &["imap", "program", "secret"]),
+    ("secrecy", &["imap", "program", "secret", "store"]),
     ("sha2", &["imap", "model", "retrain"]),
     ("socket2", &["imap"]),
     ("sqlx", &["store"]),

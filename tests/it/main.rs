@@ -61,6 +61,7 @@ mod service;
 mod silence;
 mod soak;
 mod status;
+mod store_contract;
 mod traffic;
 mod trouble;
 mod versions;
