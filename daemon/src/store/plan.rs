@@ -45,9 +45,7 @@ impl Store {
     ) -> Result<Vec<(Uid, Outcome)>, StoreError> {
         let mut transaction = self.pool.begin().await?;
         tick_off(&mut transaction, effects, now).await?;
-        let messages: BTreeSet<(i64, Uid)> =
-            effects.iter().map(|(effect, _)| (effect.message, effect.uid)).collect();
-        let outcomes = settle_messages(&mut transaction, messages).await?;
+        let outcomes = settle_messages(&mut transaction, messages_of(effects)).await?;
         sqlx::query("UPDATE mailbox SET next_uid = $1 WHERE id = $2 AND uid_validity = $3")
             .bind(i64::from(next.get()))
             .bind(mailbox.id.0)
@@ -96,6 +94,33 @@ pub(super) async fn tick_off(
             .await?;
     }
     Ok(())
+}
+
+/// Settles those messages of which all effects have ended; the others are settled with their last one.
+pub(super) async fn settle_finished(
+    transaction: &mut DbTransaction<'_>,
+    ended: &[(PendingEffect, EffectState)],
+) -> Result<(), StoreError> {
+    let mut messages = messages_of(ended);
+    let those = database::list(messages.iter().map(|(message, _)| *message));
+    if those.is_empty() {
+        return Ok(());
+    }
+    let query = format!(
+        "SELECT DISTINCT message FROM effect WHERE state = 'pending' AND message IN ({those})"
+    );
+    let open: Vec<i64> = sqlx::query_scalar(sqlx::AssertSqlSafe(query))
+        .persistent(false)
+        .fetch_all(&mut **transaction)
+        .await?;
+    messages.retain(|(message, _)| !open.contains(message));
+    settle_messages(transaction, messages).await?;
+    Ok(())
+}
+
+/// The messages of effects, each once.
+fn messages_of(effects: &[(PendingEffect, EffectState)]) -> BTreeSet<(i64, Uid)> {
+    effects.iter().map(|(effect, _)| (effect.message, effect.uid)).collect()
 }
 
 /// Rows in one INSERT: few enough for SQLite, which looks each argument up among those before it, and
