@@ -290,13 +290,14 @@ impl Ownership {
         if new == *problem {
             return;
         }
-        match &new {
-            Some(error) => tracing::error!(
+        if let Some(error) = &new {
+            tracing::error!(
                 error,
-                "the lease of this daemon can not be renewed, and no account is worked on from {} s after the last renewal on; it is tried again every second",
-                lease::trusted_until(Duration::ZERO).as_secs()
-            ),
-            None => tracing::info!("the database answers again"),
+                trusted_for_seconds = lease::trusted_until(Duration::ZERO).as_secs(),
+                "the lease of this daemon can not be renewed: it is tried again every second, and no account is worked on when the last renewal is too long ago"
+            );
+        } else {
+            tracing::info!("the lease of this daemon is renewed again");
         }
         self.standings.share(|standing| {
             let shown = standing.get_or_insert_default();

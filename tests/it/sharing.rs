@@ -25,7 +25,7 @@ fn each_account_has_one_daemon_and_a_clean_stop_hands_it_over_at_once() {
         return;
     };
     let names = ["one", "two"];
-    names.iter().for_each(|name| office.start(name));
+    office.start_all(&names);
     office.wait_shared(&names);
     let before = office.owners();
     // A third one gets its part, and nothing moves between the others.
@@ -42,7 +42,7 @@ fn each_account_has_one_daemon_and_a_clean_stop_hands_it_over_at_once() {
     let rest: Vec<&str> = ["one", "two", "three"].into_iter().filter(|n| *n != leaver).collect();
     office.wait_owned_by(&rest);
     let took = office.last_change().saturating_duration_since(began);
-    println!("a clean stop handed over in {took:.2?}");
+    eprintln!("a clean stop handed over in {took:.2?}");
     assert!(took <= HAND_OVER, "{took:?}");
     office.wait_shared(&rest);
     office.everybody_gets_a_label();
@@ -62,7 +62,7 @@ fn what_a_killed_daemon_had_is_taken_over_and_its_next_life_begins_at_once() {
     office.everybody_gets_a_label();
     assert_eq!(office.owners()["anna"], other);
     let took = office.last_change().saturating_duration_since(began);
-    println!("after a kill the account was taken over in {took:.1?}");
+    eprintln!("after a kill the account was taken over in {took:.1?}");
     assert!(took <= TAKE_OVER, "{took:?}");
 
     // Its own state folder says that the life before is over: nobody has to wait for its lease.
@@ -80,7 +80,7 @@ fn what_a_killed_daemon_had_is_taken_over_and_its_next_life_begins_at_once() {
 fn frozen_at_work(rounds: usize, messages: usize) {
     let Some(mut office) = Office::open(&["anna"]) else { return };
     let names = ["one", "two", "three"];
-    names.iter().for_each(|name| office.start(name));
+    office.start_all(&names);
     office.wait_shared(&names);
     let mut longest = Duration::ZERO;
     for round in 1..=rounds {
@@ -104,7 +104,7 @@ fn frozen_at_work(rounds: usize, messages: usize) {
     }
     office.wait_shared(&names);
     let old = office.written_under_an_old_epoch();
-    println!(
+    eprintln!(
         "{rounds} rounds, {messages} messages: taken over in {longest:.1?} at the most; {old} effects \
          with an old epoch"
     );
@@ -130,7 +130,7 @@ fn twenty_times_a_daemon_that_was_frozen_at_work_writes_nothing_when_it_goes_on(
 fn without_the_database_nobody_writes_and_with_it_all_go_on_as_they_were() {
     let Some(mut office) = Office::open(&["anna", "bert", "carl", "dora"]) else { return };
     let names = ["one", "two", "three"];
-    names.iter().for_each(|name| office.start(name));
+    office.start_all(&names);
     office.wait_shared(&names);
     office.everybody_gets_a_label();
     let epochs = office.epochs();
@@ -147,7 +147,7 @@ fn without_the_database_nobody_writes_and_with_it_all_go_on_as_they_were() {
     let took = thawed.elapsed();
     let last = office.last_write_between(frozen, thawed);
     let silent = last.map(|last| last.duration_since(frozen)).unwrap_or_default();
-    println!(
+    eprintln!(
         "the last write was {silent:.1?} after the database had stopped; {took:.1?} after it went on \
          all mail had its labels"
     );

@@ -63,7 +63,11 @@ impl Postgres {
             // A checkout may not be for its user's eyes.
             let library = folder.join("libfaketime.so");
             fs::copy(faketime::library(), &library).unwrap();
-            faketime::faketime(&library, &calendar)
+            // Only the server itself may have it: its semaphore belongs to the user who comes first.
+            let mut environment = faketime::faketime(&library, &calendar);
+            environment.retain(|(name, _)| *name != "LD_PRELOAD");
+            environment.push(("PRELOAD", library.into()));
+            environment
         })?;
         let calendar = calendar(server.folder.path());
         Some((server, calendar))

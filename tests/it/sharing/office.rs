@@ -80,6 +80,12 @@ impl Office {
         self.start_by(name, Installation::start);
     }
 
+    pub(super) fn start_all(&mut self, names: &[&str]) {
+        for name in names {
+            self.start(name);
+        }
+    }
+
     /// The same with a calendar of its own, which is right at first.
     pub(super) fn start_with_calendar(&mut self, name: &str) {
         self.start_by(name, |installation| {
@@ -314,7 +320,7 @@ impl Office {
             }
         }
         let again = stores.values().filter(|times| **times > 1).count();
-        println!("{account}: {count} messages, {again} were told to the server again");
+        eprintln!("{account}: {count} messages, {again} were told to the server again");
         if self.users.len() == 1 {
             assert_eq!(stores.len(), count);
             assert!(again <= 100 * frozen, "{again}");

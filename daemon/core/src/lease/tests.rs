@@ -309,8 +309,8 @@ struct World {
 impl World {
     fn new() -> Self {
         let wanted: Shards = (0..12).map(shard).collect();
-        let mut database = Database::default();
-        database.owners = wanted.iter().map(|shard| (shard, None)).collect();
+        let owners = wanted.iter().map(|shard| (shard, None)).collect();
+        let mut database = Database { owners, ..Database::default() };
         let now = Duration::from_secs(1000);
         let nodes = (0..3).map(|id| Node::new(id, now, &mut database)).collect();
         Self { now, database, nodes, wanted, lives: 3 }
