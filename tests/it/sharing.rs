@@ -84,12 +84,18 @@ fn frozen_at_work(rounds: usize, messages: usize) {
     office.wait_shared(&names);
     let mut longest = Duration::ZERO;
     for round in 1..=rounds {
-        let owner = office.owners()["anna"].clone();
-        let commands = office.commands(&owner);
+        office.wait_shared(&names);
+        let before = names.map(|name| office.commands(name));
         office.append("anna", messages / rounds);
         // Each time somewhere else in its work.
-        let further = commands + u64::try_from(1 + round % 5).unwrap();
-        until("it is at work", || (office.commands(&owner) >= further).then_some(()));
+        let further = u64::try_from(1 + round % 5).unwrap();
+        let owner = until("somebody is at work", || {
+            let at_work = names.iter().zip(before);
+            let mut at_work =
+                at_work.filter(|(name, before)| office.commands(name) >= before + further);
+            at_work.find(|(name, _)| office.owners().get("anna").is_some_and(|now| now == *name))
+        });
+        let owner = (*owner.0).to_owned();
         let fenced = office.fenced(&owner);
         let began = Instant::now();
         office.freeze(&owner);
