@@ -5,13 +5,14 @@
 //! port for metrics) is found before the first login; what is wrong with a server is not an error
 //! here but a state of its account.
 
+mod alerts;
 mod fleet;
 
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 use triaged_core::config::Config;
 use triaged_core::rule::Rules;
 
@@ -78,6 +79,7 @@ pub async fn run(config: Config) -> Result<(), AppError> {
     for account in config.accounts.iter().chain(masters) {
         Credentials::of(account, &config.state).look_up()?;
     }
+    alerts::look_up(&config)?;
     let store = Store::open(&config.state).await?;
     let address = config.http.listen;
     let http = Server::bind(address).await.map_err(|source| AppError::Http { address, source })?;
@@ -89,6 +91,7 @@ pub async fn run(config: Config) -> Result<(), AppError> {
     let requests = Requests::new(store.clone());
     let pulse = Pulse::default();
     let clocks = JumpWatch::new(clock);
+    let outbox = Arc::new(Notify::new());
     let ground = Ground {
         pipeline: Arc::new(Pipeline {
             store: store.clone(),
@@ -98,6 +101,7 @@ pub async fn run(config: Config) -> Result<(), AppError> {
             history_text: config.history_text,
             metrics: metrics.clone(),
             clock,
+            outbox: Arc::clone(&outbox),
             turns: Arc::new(Semaphore::new(TURNS)),
         }),
         readiness: readiness.clone(),
@@ -112,6 +116,7 @@ pub async fn run(config: Config) -> Result<(), AppError> {
     tasks.spawn("backfill", requests.watch(stop()));
     tasks.spawn("http", http.serve(metrics, readiness.clone(), ground.standings.clone(), stop()));
     tasks.spawn("models", models.keep_up(hangup, stop()));
+    alerts::start(&config, &tasks, &ground, &store, outbox).await?;
     fleet::start(config, &tasks, ground).await?;
 
     let supervision = Supervision::from_environment();

@@ -16,6 +16,7 @@
 
 mod harness;
 
+mod alerts;
 mod backfill;
 mod bundles;
 mod check;

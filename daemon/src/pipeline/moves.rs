@@ -284,14 +284,14 @@ impl OpenMailbox {
 fn target(effect: &PendingEffect) -> Option<&Target> {
     match &effect.deed {
         Deed::Move(Move { target, .. }) => Some(target),
-        Deed::Mark(_) => None,
+        Deed::Mark(_) | Deed::Alert(_) => None,
     }
 }
 
 pub(super) fn begun(effect: &PendingEffect) -> Option<&Begun> {
     match &effect.deed {
         Deed::Move(Move { begun, .. }) => begun.as_ref(),
-        Deed::Mark(_) => None,
+        Deed::Mark(_) | Deed::Alert(_) => None,
     }
 }
 

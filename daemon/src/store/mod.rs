@@ -11,6 +11,7 @@ mod error;
 mod history;
 mod moves;
 mod open;
+mod outbox;
 mod places;
 mod plan;
 mod rows;
@@ -33,9 +34,9 @@ pub use check::Checked;
 pub use error::StoreError;
 pub use history::{Facts, History};
 pub use rows::{
-    Account, Action, Backfill, BackfillProgress, BackfillState, Begun, Deed, Earlier, EffectState,
-    HistoryAnswer, HistoryRow, Identity, Landed, Marks, Move, PendingEffect, PlannedMessage,
-    Remarks, StoredMailbox,
+    Account, Action, Backfill, BackfillProgress, BackfillState, Begun, Content, Deed, Earlier,
+    EffectState, HistoryAnswer, HistoryRow, Identity, Landed, Letter, LetterEnd, Marks, Move,
+    Outbox, PendingEffect, PlannedMessage, Remarks, StoredMailbox,
 };
 
 /// The store of one daemon. Clones share one connection.

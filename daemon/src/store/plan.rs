@@ -3,6 +3,7 @@
 
 use jiff::Timestamp;
 use sqlx::Row;
+use triaged_core::alert::Raised;
 use triaged_core::mailbox::{MailboxId, Uid, UidValidity};
 use triaged_core::outcome::Outcome;
 use triaged_core::score::Abstention;
@@ -10,7 +11,7 @@ use triaged_core::sync::Cursor;
 
 use super::database::DbTransaction;
 use super::rows::{Action, Deed, EffectState, Move, PendingEffect, PlannedMessage, StoredMailbox};
-use super::{Store, StoreError, attempts, moves};
+use super::{Store, StoreError, attempts, moves, outbox};
 
 impl Store {
     /// Stores decisions with their effects, in one transaction. A message that has a decision
@@ -22,7 +23,7 @@ impl Store {
         now: Timestamp,
     ) -> Result<Vec<PendingEffect>, StoreError> {
         let mut transaction = self.pool.begin().await?;
-        let mut pending = Vec::new();
+        let (mut pending, mut raised) = (Vec::new(), Vec::new());
         for planned in messages {
             let Some(message) = insert_message(&mut transaction, mailbox, planned, now).await?
             else {
@@ -32,11 +33,13 @@ impl Store {
             for deed in deeds(planned) {
                 let id = insert_effect(&mut transaction, mailbox, message, planned, &deed).await?;
                 if planned.action == Action::Label {
+                    raised.extend(alert(planned, &deed).map(|alert| (id, planned, alert)));
                     let (uid, identity) = (planned.uid, planned.identity);
                     pending.push(PendingEffect { id, message, uid, identity, deed });
                 }
             }
         }
+        self.write_letters(&mut transaction, mailbox, raised, now).await?;
         let read = messages.iter().map(|planned| planned.uid);
         attempts::forget(&mut transaction, mailbox, read).await?;
         transaction.commit().await?;
@@ -80,7 +83,14 @@ fn deeds(planned: &PlannedMessage) -> impl Iterator<Item = Deed> + '_ {
         Deed::Move(Move { target: Clone::clone(target), begun: None, copied: false, landed: None })
     };
     let marks = planned.decision.marks.iter().cloned().map(Deed::Mark);
-    marks.chain(planned.decision.move_to.iter().map(to))
+    let alerts = planned.decision.alerts.iter().map(|alert| Deed::Alert(alert.rule.to_string()));
+    marks.chain(planned.decision.move_to.iter().map(to)).chain(alerts)
+}
+
+/// The alert that a deed is.
+fn alert<'a>(planned: &'a PlannedMessage, deed: &Deed) -> Option<&'a Raised> {
+    let Deed::Alert(rule) = deed else { return None };
+    planned.decision.alerts.iter().find(|alert| *alert.rule == **rule)
 }
 
 /// Writes down how effects ended, and where what was moved is now.
@@ -97,6 +107,9 @@ pub(super) async fn tick_off(
             .execute(&mut **transaction)
             .await?;
         moves::remember_place(transaction, effect, *state).await?;
+        if matches!(effect.deed, Deed::Alert(_)) && *state == EffectState::Shadow {
+            outbox::withdraw(transaction, effect.id, now).await?;
+        }
     }
     Ok(())
 }
@@ -168,7 +181,9 @@ async fn insert_effect(
     let place = format!("{}:{}:{}", mailbox.id.0, mailbox.cursor.uid_validity, planned.uid);
     // A message is moved once, wherever to.
     let key = match deed {
-        Deed::Mark(_) => format!("{kind}:{place}:{}", argument.to_ascii_lowercase()),
+        Deed::Mark(_) | Deed::Alert(_) => {
+            format!("{kind}:{place}:{}", argument.to_ascii_lowercase())
+        }
         Deed::Move(_) => format!("{kind}:{place}"),
     };
     let row = sqlx::query(
@@ -200,11 +215,12 @@ async fn settle_message(
     if quarantined {
         return Ok(Outcome::Quarantined);
     }
-    let rows: Vec<(String, String)> =
-        sqlx::query_as("SELECT kind, state FROM effect WHERE message = ? ORDER BY id")
-            .bind(message)
-            .fetch_all(&mut **transaction)
-            .await?;
+    let rows: Vec<(String, String)> = sqlx::query_as(
+        "SELECT kind, state FROM effect WHERE message = ? AND kind <> 'alert' ORDER BY id",
+    )
+    .bind(message)
+    .fetch_all(&mut **transaction)
+    .await?;
     let effects: Vec<(bool, EffectState)> = rows
         .iter()
         .map(|(kind, state)| Ok((kind == moves::MOVE, EffectState::parse(state)?)))
@@ -237,7 +253,8 @@ pub(super) async fn give_up_other_generations(
     uid_validity: UidValidity,
 ) -> Result<(), StoreError> {
     sqlx::query(
-        "UPDATE effect SET state = 'gone' WHERE state = 'pending' AND message IN \
+        "UPDATE effect SET state = CASE kind WHEN 'alert' THEN 'done' ELSE 'gone' END \
+         WHERE state = 'pending' AND message IN \
          (SELECT id FROM message WHERE mailbox = ? AND uid_validity <> ?)",
     )
     .bind(mailbox.0)

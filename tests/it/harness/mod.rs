@@ -19,6 +19,7 @@ mod ports;
 mod process;
 mod proxy;
 mod settings;
+mod sink;
 mod version;
 mod wait;
 
@@ -36,6 +37,7 @@ pub(crate) use ports::free_port;
 pub(crate) use process::{Process, group_members};
 pub(crate) use proxy::{Edited, Proxy};
 pub(crate) use settings::{Account, Server, Settings};
+pub(crate) use sink::{Guard, Sink};
 pub(crate) use version::{Bundle, DEFAULT, FIXTURE, SHIPPED};
 pub(crate) use wait::{until, until_within};
 

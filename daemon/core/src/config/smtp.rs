@@ -31,7 +31,7 @@ pub struct SmtpConfig {
     pub login: Option<SmtpLogin>,
     /// Our own address: the sender of alerts, to whom what can not be delivered goes back.
     pub from: String,
-    /// By what name this machine says hello; `None`: its own.
+    /// By what name this machine says hello; `None`: by its address.
     pub hello: Option<String>,
     /// How long one step of a conversation may take.
     pub timeout: Duration,
