@@ -2,15 +2,17 @@
 # Installs what the tests need beside Rust, python3, git, make and a C compiler, and nothing that
 # is there already. As root and with apt-get; otherwise it says the line to run.
 #
-#   deps.sh [PART…]   parts: python, dovecot, cyrus, systemd, promtool, faketime; all when none is named
+#   deps.sh [PART…]   parts: python, dovecot, cyrus, postgresql, systemd, promtool, faketime; all when none
+#                     is named
 #
 # No service is started or enabled by it: dovecot/install.sh sees to that for Dovecot, systemd is
-# installed for its systemd-analyze alone where no systemd runs. Cyrus, of the package prometheus the
-# program promtool, and libfaketime are not installed at all but unpacked into .tools.
+# installed for its systemd-analyze alone where no systemd runs. Cyrus, PostgreSQL where there is none,
+# of the package prometheus the program promtool, and libfaketime are not installed at all but unpacked
+# into .tools.
 # Exit codes: 0 all is there, 69 something is missing and could not be installed.
 set -eu
 cd "$(dirname "$0")/.."
-[ $# -gt 0 ] || set -- python dovecot cyrus systemd promtool faketime
+[ $# -gt 0 ] || set -- python dovecot cyrus postgresql systemd promtool faketime
 
 give_up() {
     echo "deps: $1" >&2
@@ -61,6 +63,8 @@ for part in "$@"; do
         sh tests/dovecot/install.sh ;;
     cyrus)
         sh tests/cyrus/fetch.sh ;;
+    postgresql)
+        sh tests/postgresql/fetch.sh ;;
     systemd)
         command -v systemd-analyze >/dev/null || install systemd systemd-analyze ;;
     promtool)

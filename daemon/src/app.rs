@@ -6,6 +6,7 @@
 //! here but a state of its account.
 
 mod alerts;
+mod database;
 mod fleet;
 
 use std::io;
@@ -16,6 +17,7 @@ use tokio::sync::{Notify, Semaphore};
 use triaged_core::config::Config;
 use triaged_core::rule::Rules;
 
+pub use self::database::{NoDatabase, database};
 use crate::account::Gate;
 use crate::backfill::Requests;
 use crate::clock::{Clock, JumpWatch};
@@ -36,6 +38,9 @@ use crate::tasks::{Ended, Tasks};
 /// Why the daemon can not start, or did not end as it was asked to.
 #[derive(Debug, thiserror::Error)]
 pub enum AppError {
+    /// It is not known where the database is.
+    #[error(transparent)]
+    NoDatabase(#[from] NoDatabase),
     /// Another daemon holds the state, or the database can not be used.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -80,7 +85,7 @@ pub async fn run(config: Config) -> Result<(), AppError> {
         Credentials::of(account, &config.state).look_up()?;
     }
     alerts::look_up(&config)?;
-    let store = Store::open(&config.state).await?;
+    let store = Store::open(database(&config)?).await?;
     let address = config.http.listen;
     let http = Server::bind(address).await.map_err(|source| AppError::Http { address, source })?;
     let models = Models::open(&config, metrics.clone(), readiness.clone())?;

@@ -20,7 +20,9 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
+use triaged::app;
 use triaged::configuration;
+use triaged::store::{Location, StoreError};
 use triaged_core::config::Config;
 
 /// Where the configuration is when nobody says otherwise.
@@ -145,6 +147,17 @@ pub(crate) fn main() -> ExitCode {
 /// The configuration, or all that is wrong with it.
 fn load(path: &Path) -> Result<Config, Failure> {
     configuration::load(path).or_exit(Exit::Config)
+}
+
+/// Where the configuration says that the database is.
+fn database(config: &Config) -> Result<Location, Failure> {
+    app::database(config).or_exit(Exit::Config)
+}
+
+/// What a command ends with that the database did not serve.
+fn unserved(error: StoreError) -> Failure {
+    let exit = if error.may_pass() { Exit::Unavailable } else { Exit::Config };
+    Failure { exit, error: error.into() }
 }
 
 /// The stack of a thread that may parse hostile mail: nested structures are bounded, and this is

@@ -89,7 +89,7 @@ impl Sender {
             self.beat();
             let round = async {
                 if !retaken {
-                    let mails = self.store.retake_letters().await?;
+                    let mails = self.store.retake_letters(self.owner.as_deref()).await?;
                     if mails > 0 {
                         tracing::info!(
                             mails,

@@ -84,7 +84,7 @@ pub struct Kept {
 }
 
 /// The secret with what `triaged check` says of its keeping.
-fn look_up(source: &SecretSource) -> Result<Kept, SecretError> {
+pub fn look_up(source: &SecretSource) -> Result<Kept, SecretError> {
     look_up_in(source, credentials_folder().as_deref())
 }
 

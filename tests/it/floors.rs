@@ -73,7 +73,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("rustls", &["secret", "trust"]),
     ("rustls_platform_verifier", &["secret", "trust"]),
     ("sd_notify", &["lifecycle"]),
-    ("secrecy", &["imap", "program", "secret", "smtp"]),
+    ("secrecy", &["imap", "program", "secret", "smtp", "store"]),
     ("sha2", &["model", "retrain", "trust"]),
     ("socket2", &["imap"]),
     ("sqlx", &["store"]),

@@ -9,8 +9,8 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use crate::harness::{
-    Format, Mail, Mailserver, PASSWORD, Proxy, Software, free_port, group_members, on_each_server,
-    until,
+    DATABASE_PASSWORD, Format, Mail, Mailserver, PASSWORD, Postgres, Proxy, Software, free_port,
+    group_members, on_each_server, until,
 };
 
 on_each_server!(
@@ -84,16 +84,20 @@ fn wait_for_end_of(group: u32) {
 #[test]
 fn a_server_ends_when_the_test_process_is_killed() {
     let tests = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests");
-    ends_without_its_parent(&format!("{tests}/dovecot/start.sh"), &["sdbox"], &[PASSWORD]);
-    ends_without_its_parent(&format!("{tests}/cyrus/start.sh"), &[], &[]);
+    ends_without_its_parent(&format!("{tests}/dovecot/start.sh"), &["sdbox"], 3, &[PASSWORD]);
+    ends_without_its_parent(&format!("{tests}/cyrus/start.sh"), &[], 3, &[]);
+    if Postgres::start().is_some() {
+        let start = format!("{tests}/postgresql/start.sh");
+        ends_without_its_parent(&start, &[], 1, &[DATABASE_PASSWORD]);
+    }
 }
 
 /// `start` is called with a folder, what goes before the ports, the ports, and what goes after.
-fn ends_without_its_parent(start: &str, before: &[&str], after: &[&str]) {
+fn ends_without_its_parent(start: &str, before: &[&str], ports: usize, after: &[&str]) {
     let folder = tempfile::TempDir::with_prefix("triaged-it-").unwrap();
-    let ports = [free_port(), free_port(), free_port()].map(|port| port.to_string());
+    let ports: Vec<String> = (0..ports).map(|_| free_port().to_string()).collect();
     // The parent keeps no group with its server: only their kinship tells the kernel.
-    let script = r#"chmod 755 "$1"; setsid "$0" "$@" & echo $!; wait"#;
+    let script = r#"chmod 755 "$1"; setsid "$0" "$@" >/dev/null & echo $!; wait"#;
     let mut parent = Command::new("sh")
         .args(["-c", script, start])
         .arg(folder.path())
@@ -106,11 +110,82 @@ fn ends_without_its_parent(start: &str, before: &[&str], after: &[&str]) {
     let mut id = [0; 16];
     let read = parent.stdout.take().unwrap().read(&mut id).unwrap();
     let id = str::from_utf8(&id[..read]).unwrap().trim().parse().unwrap();
-    until("the server listens", || TcpStream::connect(format!("127.0.0.1:{}", ports[2])).ok());
+    until("the server listens", || {
+        TcpStream::connect(format!("127.0.0.1:{}", ports[ports.len() - 1])).ok()
+    });
     assert!(!group_members(id).is_empty());
     parent.kill().unwrap();
     parent.wait().unwrap();
     wait_for_end_of(id);
+}
+
+#[test]
+fn a_database_keeps_what_it_has_is_frozen_and_ends_with_its_test() {
+    let Some(mut database) = Postgres::start() else { return };
+    database.query("CREATE TABLE kept (n BIGINT)");
+    database.query("INSERT INTO kept VALUES (41)");
+    database.kill();
+    database.start_again();
+    assert_eq!(database.query("UPDATE kept SET n = n + 1 RETURNING n"), ["42"]);
+    database.stop();
+    database.start_again();
+    assert_eq!(database.query("SELECT n FROM kept"), ["42"]);
+    assert!(database.url().contains(&format!(":{}/", database.port())));
+
+    database.freeze();
+    let (port, id) = (database.port(), database.id());
+    let mut line = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
+    line.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
+    // What a client asks first: whether TLS can be had ("SSLRequest" of its protocol).
+    line.write_all(&[0, 0, 0, 8, 4, 210, 22, 47]).unwrap();
+    let mut answer = [0; 1];
+    line.read_exact(&mut answer).expect_err("it is frozen");
+    database.thaw();
+    line.set_read_timeout(None).unwrap();
+    line.read_exact(&mut answer).unwrap();
+    assert_eq!(&answer, b"N");
+    database.freeze();
+    drop(database);
+    wait_for_end_of(id);
+    TcpListener::bind((Ipv4Addr::LOCALHOST, port)).expect("nobody listens there any more");
+}
+
+/// Set in a process that freezes a database and then waits to be killed.
+const FREEZES: &str = "TRIAGED_IT_FREEZES";
+
+#[test]
+fn nothing_of_a_frozen_database_is_left_when_the_test_process_is_killed() {
+    if std::env::var_os(FREEZES).is_some() {
+        let mut database = Postgres::start().unwrap();
+        database.freeze();
+        println!("frozen: {}", database.id());
+        std::io::stdin().read_line(&mut String::new()).unwrap();
+        return;
+    }
+    if Postgres::start().is_none() {
+        return;
+    }
+    let test =
+        "harness_itself::nothing_of_a_frozen_database_is_left_when_the_test_process_is_killed";
+    let mut other = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", test, "--nocapture"])
+        .env(FREEZES, "yes")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(other.stdout.as_mut().unwrap()).lines().map(Result::unwrap);
+    let said = lines.find(|line| line.contains("frozen: ")).unwrap();
+    let (_, id) = said.split_once("frozen: ").unwrap();
+    let id: u32 = id.parse().unwrap();
+    let children = std::fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap();
+    let children: Vec<u32> = children.split(' ').filter_map(|one| one.parse().ok()).collect();
+    assert!(children.len() > 3, "{children:?}");
+    other.kill().unwrap();
+    other.wait().unwrap();
+    // Each of them has a group of its own.
+    wait_for_end_of(id);
+    children.into_iter().for_each(wait_for_end_of);
 }
 
 /// Set in processes that do nothing but take ports, until they are told to end.

@@ -2,7 +2,7 @@
 //! each test starts for itself. One module a topic; every test name is a sentence.
 //!
 //! There is no mock here, and no test is skipped when its neighbour is missing: it fails with the
-//! line that installs it. `tests/dovecot/` is shared with the demo.
+//! line that installs it. PostgreSQL alone may be missing on a developer's machine, not in CI. `tests/dovecot/` is shared with the demo.
 
 #![expect(
     clippy::unwrap_used,
@@ -61,6 +61,7 @@ mod service;
 mod silence;
 mod soak;
 mod status;
+mod store_contract;
 mod traffic;
 mod trouble;
 mod versions;

@@ -11,7 +11,7 @@ use std::path::Path;
 
 use jiff::Timestamp;
 use triaged::clock::Clock;
-use triaged::store::{Backfills, History, Store};
+use triaged::store::{Backfills, History, Location, Store};
 use triaged_core::config::{AccountConfig, Config};
 
 use super::{Exit, Failure, OrExit, moment};
@@ -51,17 +51,18 @@ pub(super) fn run(config: &Path, args: &Args) -> Result<Exit, Failure> {
     let config = super::load(config)?;
     let account = &account(&config, &args.account)?;
     if args.cancel {
-        return super::block_on(cancel(&config, account))?;
+        return super::block_on(cancel(&super::database(&config)?, account))?;
     }
     let text = args.since.as_deref().unwrap_or_default();
     let since =
         moment::since(text, Clock.now()).map_err(anyhow::Error::msg).or_exit(Exit::Usage)?;
     let name = args.mailbox.as_deref();
-    let mailboxes = super::block_on(mailboxes(&config.state, account, name))??;
+    let at = super::database(&config)?;
+    let mailboxes = super::block_on(mailboxes(&at, account, name))??;
     if args.dry_run {
-        return super::block_on(count::run(&config, account, &mailboxes, since))?;
+        return super::block_on(count::run(&config, &at, account, &mailboxes, since))?;
     }
-    super::block_on(ask(&config, account, &mailboxes, since, args))?
+    super::block_on(ask(&at, account, &mailboxes, since, args))?
 }
 
 fn account(config: &Config, name: &str) -> Result<AccountConfig, Failure> {
@@ -79,16 +80,16 @@ fn account(config: &Config, name: &str) -> Result<AccountConfig, Failure> {
 /// The mailbox of that name, or all that are watched: those that are named, and those that were found
 /// by the daemon.
 async fn mailboxes(
-    state: &Path,
+    at: &Location,
     account: &AccountConfig,
     name: Option<&str>,
 ) -> Result<Vec<String>, Failure> {
     let choice = &account.mailboxes;
     let mut all: Vec<String> = choice.names().map(str::to_owned).collect();
     let Some(name) = name else {
-        if let (true, Ok(history)) = (choice.is_open(), History::open(state, Timestamp::MIN).await)
-        {
-            let found = history.mailboxes(&account.name).await.or_exit(Exit::Config)?;
+        let history = History::open(at.clone(), Timestamp::MIN).await;
+        if let (true, Ok(history)) = (choice.is_open(), history) {
+            let found = history.mailboxes(&account.name).await.map_err(super::unserved)?;
             all.extend(found.into_iter().filter(|one| choice.finds(one)));
         }
         return Ok(all);
@@ -106,37 +107,37 @@ async fn mailboxes(
 }
 
 async fn ask(
-    config: &Config,
+    at: &Location,
     account: &AccountConfig,
     mailboxes: &[String],
     since: Timestamp,
     args: &Args,
 ) -> Result<Exit, Failure> {
-    if !Store::is_in_use(&config.state) {
+    if !Store::is_in_use(at.state()) {
         return Err(Failure {
             exit: Exit::Unavailable,
             error: anyhow::anyhow!(
                 "no daemon works in {}: start it (triaged run), it is the one that does this",
-                config.state.display()
+                at.state().display()
             ),
         });
     }
-    let requests = Backfills::open(&config.state).await.or_exit(Exit::Config)?;
+    let requests = Backfills::open(at.clone()).await.map_err(super::unserved)?;
     let mut ids = Vec::with_capacity(mailboxes.len());
     for mailbox in mailboxes {
         let asked = requests.ask(&account.name, mailbox, since, args.per_minute, Clock.now());
-        ids.push(asked.await.or_exit(Exit::Config)?);
+        ids.push(asked.await.map_err(super::unserved)?);
     }
     if args.no_wait {
         say("asked for; the daemon begins within seconds");
         return Ok(Exit::Ok);
     }
-    follow::run(&requests, &ids, &config.state).await
+    follow::run(&requests, &ids, at).await
 }
 
-async fn cancel(config: &Config, account: &AccountConfig) -> Result<Exit, Failure> {
-    let requests = Backfills::open(&config.state).await.or_exit(Exit::Config)?;
-    let ended = requests.cancel(&account.name).await.or_exit(Exit::Config)?;
+async fn cancel(at: &Location, account: &AccountConfig) -> Result<Exit, Failure> {
+    let requests = Backfills::open(at.clone()).await.map_err(super::unserved)?;
+    let ended = requests.cancel(&account.name).await.map_err(super::unserved)?;
     say(&match ended {
         0 => "there was no open request".to_owned(),
         count => format!("requests ended: {count}; what is labelled stays"),

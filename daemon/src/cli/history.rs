@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde_json::{Map, Value, json};
 use triaged::clock::Clock;
-use triaged::store::{History, HistoryAnswer, HistoryRow};
+use triaged::store::{History, HistoryAnswer, HistoryRow, Location};
 use triaged_core::score::Abstention;
 
 use super::{Exit, Failure, OrExit, moment};
@@ -34,14 +34,14 @@ pub(super) fn run(config: &Path, args: &Args) -> Result<Exit, Failure> {
         None => Timestamp::MIN,
     };
     let config = super::load(config)?;
-    super::block_on(print(&config.state, since, args.json))?
+    super::block_on(print(super::database(&config)?, since, args.json))?
 }
 
-async fn print(state: &Path, since: Timestamp, json: bool) -> Result<Exit, Failure> {
-    let mut history = History::open(state, since).await.or_exit(Exit::Config)?;
+async fn print(at: Location, since: Timestamp, json: bool) -> Result<Exit, Failure> {
+    let mut history = History::open(at, since).await.map_err(super::unserved)?;
     let mut out = io::BufWriter::new(io::stdout().lock());
     loop {
-        let page = history.page().await.or_exit(Exit::Config)?;
+        let page = history.page().await.map_err(super::unserved)?;
         if page.is_empty() {
             break;
         }

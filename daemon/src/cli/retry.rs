@@ -7,7 +7,7 @@ use std::path::Path;
 
 use triaged::store::{Quarantine, Store};
 
-use super::{Exit, Failure, OrExit};
+use super::{Exit, Failure};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -32,11 +32,12 @@ pub(super) fn run(config: &Path, args: &Args) -> Result<Exit, Failure> {
         let error = anyhow::anyhow!("--account {name:?}: the configuration has {known}");
         return Err(Failure { exit: Exit::Usage, error });
     }
+    let at = super::database(&config)?;
     let released = super::block_on(async {
-        let quarantine = Quarantine::open(&config.state).await?;
+        let quarantine = Quarantine::open(at).await?;
         quarantine.release(args.account.as_deref()).await
     })?
-    .or_exit(Exit::Config)?;
+    .map_err(super::unserved)?;
     let when = if Store::is_in_use(&config.state) {
         "the daemon tries them within seconds"
     } else {

@@ -6,7 +6,6 @@ use std::path::Path;
 
 use tracing::level_filters::LevelFilter;
 use triaged::app::{self, AppError};
-use triaged::store::StoreError;
 use triaged::telemetry::{self, Format, Log};
 use triaged_core::config::{LogConfig, LogFormat, LogLevel};
 
@@ -21,9 +20,8 @@ pub(super) fn run(config: &Path, _args: &Args) -> Result<Exit, Failure> {
     telemetry::begin(&log(config.log)).or_exit(Exit::Config)?;
     super::block_on(app::run(config))?.map(|()| Exit::Ok).map_err(|error| {
         let exit = match error {
-            AppError::Store(StoreError::Busy { .. })
-            | AppError::Process(_)
-            | AppError::Ended(_) => Exit::Busy,
+            AppError::Store(ref error) if error.may_pass() => Exit::Busy,
+            AppError::Process(_) | AppError::Ended(_) => Exit::Busy,
             _ => Exit::Config,
         };
         Failure { exit, error: error.into() }

@@ -2,14 +2,13 @@
 //! decided. What a connection or the process died of is found here afterwards.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use sqlx::Row;
 use triaged_core::mailbox::{AccountId, Uid, UidSet};
 
-use super::database::{DbPool, DbTransaction};
+use super::database::{self, DbPool, DbTransaction};
 use super::rows::StoredMailbox;
-use super::{Store, StoreError, open, uid};
+use super::{Location, Store, StoreError, open, uid};
 
 impl Store {
     /// Raises the attempts at these messages, before they are read.
@@ -18,17 +17,22 @@ impl Store {
         mailbox: &StoredMailbox,
         uids: &UidSet,
     ) -> Result<(), StoreError> {
-        sqlx::query(
-            "INSERT INTO attempt (mailbox, uid_validity, uid, attempts) \
-             SELECT ?, ?, value, 1 FROM json_each(?) WHERE true \
+        if uids.is_empty() {
+            return Ok(());
+        }
+        let rows: Vec<String> = uids.iter().map(|uid| format!("($1, $2, {uid}, 1)")).collect();
+        let query = format!(
+            "INSERT INTO attempt (mailbox, uid_validity, uid, attempts) VALUES {} \
              ON CONFLICT (mailbox, uid_validity, uid) DO UPDATE SET \
-             attempts = attempts + 1, asked = 0",
-        )
-        .bind(mailbox.id.0)
-        .bind(mailbox.cursor.uid_validity.get())
-        .bind(json(uids.iter()))
-        .execute(&self.pool)
-        .await?;
+             attempts = attempt.attempts + 1, asked = 0",
+            rows.join(", ")
+        );
+        sqlx::query(sqlx::AssertSqlSafe(query))
+            .persistent(false)
+            .bind(mailbox.id.0)
+            .bind(i64::from(mailbox.cursor.uid_validity.get()))
+            .execute(&self.pool)
+            .await?;
         Ok(())
     }
 
@@ -39,19 +43,11 @@ impl Store {
         uids: &UidSet,
     ) -> Result<(), StoreError> {
         let mut transaction = self.pool.begin().await?;
-        for query in [
-            "UPDATE attempt SET attempts = attempts - 1 WHERE mailbox = ? AND uid_validity = ? \
-             AND uid IN (SELECT value FROM json_each(?))",
-            "DELETE FROM attempt WHERE mailbox = ? AND uid_validity = ? \
-             AND uid IN (SELECT value FROM json_each(?)) AND attempts < 1",
-        ] {
-            sqlx::query(query)
-                .bind(mailbox.id.0)
-                .bind(mailbox.cursor.uid_validity.get())
-                .bind(json(uids.iter()))
-                .execute(&mut *transaction)
-                .await?;
-        }
+        let those = "mailbox = $1 AND uid_validity = $2 AND uid";
+        let update = format!("UPDATE attempt SET attempts = attempts - 1 WHERE {those}");
+        of_these(&mut transaction, &update, "", mailbox, uids.iter()).await?;
+        let delete = format!("DELETE FROM attempt WHERE {those}");
+        of_these(&mut transaction, &delete, "AND attempts < 1", mailbox, uids.iter()).await?;
         Ok(transaction.commit().await?)
     }
 
@@ -60,20 +56,22 @@ impl Store {
         &self,
         mailbox: &StoredMailbox,
     ) -> Result<BTreeMap<Uid, u32>, StoreError> {
-        let rows =
-            sqlx::query("SELECT uid, attempts FROM attempt WHERE mailbox = ? AND uid_validity = ?")
-                .bind(mailbox.id.0)
-                .bind(mailbox.cursor.uid_validity.get())
-                .fetch_all(&self.pool)
-                .await?;
-        rows.into_iter().map(|row| Ok((uid(row.try_get(0)?)?, row.try_get(1)?))).collect()
+        let rows = sqlx::query(
+            "SELECT uid, attempts FROM attempt WHERE mailbox = $1 AND uid_validity = $2",
+        )
+        .bind(mailbox.id.0)
+        .bind(i64::from(mailbox.cursor.uid_validity.get()))
+        .fetch_all(&self.pool)
+        .await?;
+        let attempts = |count: i64| u32::try_from(count).unwrap_or_default();
+        rows.into_iter().map(|row| Ok((uid(row.try_get(0)?)?, attempts(row.try_get(1)?)))).collect()
     }
 
     /// The mailboxes of an account with messages that were in quarantine and are asked for again.
     pub async fn mailboxes_to_retry(&self, account: AccountId) -> Result<Vec<String>, StoreError> {
         let names = sqlx::query_scalar(
             "SELECT DISTINCT mailbox.name FROM attempt JOIN mailbox ON mailbox.id = attempt.mailbox \
-             WHERE account = ? AND asked = 1",
+             WHERE account = $1 AND asked = 1",
         );
         Ok(names.bind(account.0).fetch_all(&self.pool).await?)
     }
@@ -82,7 +80,7 @@ impl Store {
     pub async fn not_now(&self, account: AccountId, mailbox: &str) -> Result<(), StoreError> {
         sqlx::query(
             "UPDATE attempt SET asked = 0 \
-             WHERE mailbox = (SELECT id FROM mailbox WHERE account = ? AND name = ?)",
+             WHERE mailbox = (SELECT id FROM mailbox WHERE account = $1 AND name = $2)",
         )
         .bind(account.0)
         .bind(mailbox)
@@ -95,10 +93,10 @@ impl Store {
     pub async fn quarantined(&self, mailbox: &StoredMailbox) -> Result<u64, StoreError> {
         let count: i64 = sqlx::query_scalar(
             "SELECT count(*) FROM message \
-             WHERE mailbox = ? AND uid_validity = ? AND outcome = 'quarantined'",
+             WHERE mailbox = $1 AND uid_validity = $2 AND outcome = 'quarantined'",
         )
         .bind(mailbox.id.0)
-        .bind(mailbox.cursor.uid_validity.get())
+        .bind(i64::from(mailbox.cursor.uid_validity.get()))
         .fetch_one(&self.pool)
         .await?;
         Ok(count.unsigned_abs())
@@ -122,25 +120,33 @@ pub(super) async fn forget(
     mailbox: &StoredMailbox,
     uids: impl Iterator<Item = Uid>,
 ) -> Result<(), StoreError> {
-    sqlx::query(
-        "DELETE FROM attempt WHERE mailbox = ? AND uid_validity = ? \
-         AND uid IN (SELECT value FROM json_each(?))",
-    )
-    .bind(mailbox.id.0)
-    .bind(mailbox.cursor.uid_validity.get())
-    .bind(json(uids))
-    .execute(&mut **transaction)
-    .await?;
+    let delete = "DELETE FROM attempt WHERE mailbox = $1 AND uid_validity = $2 AND uid";
+    of_these(transaction, delete, "", mailbox, uids).await
+}
+
+/// Runs a statement that ends in `uid`, `IN` these, and what else is to hold.
+async fn of_these(
+    transaction: &mut DbTransaction<'_>,
+    statement: &str,
+    also: &str,
+    mailbox: &StoredMailbox,
+    uids: impl Iterator<Item = Uid>,
+) -> Result<(), StoreError> {
+    let uids = database::list(uids.map(|uid| i64::from(uid.get())));
+    if uids.is_empty() {
+        return Ok(());
+    }
+    sqlx::query(sqlx::AssertSqlSafe(format!("{statement} IN ({uids}) {also}")))
+        .persistent(false)
+        .bind(mailbox.id.0)
+        .bind(i64::from(mailbox.cursor.uid_validity.get()))
+        .execute(&mut **transaction)
+        .await?;
     Ok(())
 }
 
-fn json(uids: impl Iterator<Item = Uid>) -> String {
-    let numbers: Vec<String> = uids.map(|uid| uid.to_string()).collect();
-    format!("[{}]", numbers.join(","))
-}
-
 /// As often as a message has failed that is read alone.
-const ALONE: u32 = 2;
+const ALONE: i64 = 2;
 
 /// The messages in quarantine, beside a daemon that left them there.
 #[derive(Debug)]
@@ -149,9 +155,9 @@ pub struct Quarantine {
 }
 
 impl Quarantine {
-    /// Opens the database of the state folder; it must be there.
-    pub async fn open(state: &Path) -> Result<Self, StoreError> {
-        Ok(Self { pool: open::open_beside(&open::database_file(state)).await? })
+    /// Opens the database; it must be there.
+    pub async fn open(at: impl Into<Location>) -> Result<Self, StoreError> {
+        Ok(Self { pool: open::open_beside(&at.into()).await? })
     }
 
     /// Lets all messages of an account, or of all accounts, that are in quarantine be tried again;
@@ -160,12 +166,13 @@ impl Quarantine {
     pub async fn release(&self, account: Option<&str>) -> Result<u64, StoreError> {
         let mut transaction = self.pool.begin().await?;
         let those = "outcome = 'quarantined' AND uid_validity = (SELECT uid_validity FROM mailbox \
-                     WHERE id = message.mailbox) AND (?1 IS NULL OR account = (SELECT id \
-                     FROM account WHERE name = ?1))";
+                     WHERE id = message.mailbox) AND (CAST($1 AS TEXT) IS NULL OR account = (SELECT id \
+                     FROM account WHERE name = $1))";
         let insert = format!(
             "INSERT INTO attempt (mailbox, uid_validity, uid, attempts, asked) \
-             SELECT mailbox, uid_validity, uid, ?2, 1 FROM message WHERE {those} \
-             ON CONFLICT DO UPDATE SET attempts = ?2, asked = 1"
+             SELECT mailbox, uid_validity, uid, CAST($2 AS BIGINT), 1 FROM message WHERE {those} \
+             ON CONFLICT (mailbox, uid_validity, uid) DO UPDATE \
+             SET attempts = excluded.attempts, asked = 1"
         );
         sqlx::query(sqlx::AssertSqlSafe(insert))
             .bind(account)

@@ -4,7 +4,6 @@
 //! asked for, and from where on it is done. A request that is cut off goes on from there.
 
 use std::collections::BTreeSet;
-use std::path::Path;
 
 use jiff::Timestamp;
 use sqlx::Row;
@@ -12,7 +11,7 @@ use triaged_core::mailbox::{AccountId, Uid, UidValidity};
 
 use super::database::{DbPool, DbRow};
 use super::rows::{Backfill, BackfillProgress, BackfillState, StoredMailbox};
-use super::{Store, StoreError, moment, open, uid, uid_validity};
+use super::{Location, Store, StoreError, moment, open, uid, uid_validity};
 
 const COLUMNS: &str = "backfill.id, mailbox, since, per_minute, uid_validity, below, found, \
                        looked_at, state, reason";
@@ -34,7 +33,7 @@ impl Store {
     /// The oldest open request of an account.
     pub async fn next_backfill(&self, account: AccountId) -> Result<Option<Backfill>, StoreError> {
         let query = format!(
-            "SELECT {COLUMNS} FROM backfill WHERE account = ? AND state = 'open' ORDER BY id LIMIT 1"
+            "SELECT {COLUMNS} FROM backfill WHERE account = $1 AND state = 'open' ORDER BY id LIMIT 1"
         );
         let row = sqlx::query(sqlx::AssertSqlSafe(query))
             .bind(account.0)
@@ -51,9 +50,9 @@ impl Store {
         below: Uid,
         found: u64,
     ) -> Result<(), StoreError> {
-        sqlx::query("UPDATE backfill SET uid_validity = ?, below = ?, found = ? WHERE id = ?")
-            .bind(uid_validity.get())
-            .bind(below.get())
+        sqlx::query("UPDATE backfill SET uid_validity = $1, below = $2, found = $3 WHERE id = $4")
+            .bind(i64::from(uid_validity.get()))
+            .bind(i64::from(below.get()))
             .bind(i64::try_from(found).unwrap_or(i64::MAX))
             .bind(id)
             .execute(&self.pool)
@@ -69,9 +68,9 @@ impl Store {
         looked_at: u64,
     ) -> Result<(), StoreError> {
         sqlx::query(
-            "UPDATE backfill SET below = ?, looked_at = looked_at + ?, attempts = 0 WHERE id = ?",
+            "UPDATE backfill SET below = $1, looked_at = looked_at + $2, attempts = 0 WHERE id = $3",
         )
-        .bind(below.get())
+        .bind(i64::from(below.get()))
         .bind(i64::try_from(looked_at).unwrap_or(i64::MAX))
         .bind(id)
         .execute(&self.pool)
@@ -82,7 +81,7 @@ impl Store {
     /// A step of a request met an error that may pass; how many in a row did.
     pub async fn count_attempt(&self, id: i64) -> Result<u64, StoreError> {
         let attempts: i64 = sqlx::query_scalar(
-            "UPDATE backfill SET attempts = attempts + 1 WHERE id = ? RETURNING attempts",
+            "UPDATE backfill SET attempts = attempts + 1 WHERE id = $1 RETURNING attempts",
         )
         .bind(id)
         .fetch_one(&self.pool)
@@ -97,7 +96,7 @@ impl Store {
         state: BackfillState,
         reason: Option<&str>,
     ) -> Result<(), StoreError> {
-        sqlx::query("UPDATE backfill SET state = ?, reason = ? WHERE id = ? AND state = 'open'")
+        sqlx::query("UPDATE backfill SET state = $1, reason = $2 WHERE id = $3 AND state = 'open'")
             .bind(state.as_str())
             .bind(reason)
             .bind(id)
@@ -115,16 +114,16 @@ impl Store {
         last: Uid,
     ) -> Result<BTreeSet<Uid>, StoreError> {
         let rows = sqlx::query(
-            "SELECT uid FROM message WHERE mailbox = ?1 AND uid_validity = ?2 \
-             AND uid BETWEEN ?3 AND ?4 \
-             UNION SELECT moved_uid FROM message WHERE account = ?5 \
-             AND moved_to = (SELECT name FROM mailbox WHERE id = ?1) \
-             AND moved_validity = ?2 AND moved_uid BETWEEN ?3 AND ?4",
+            "SELECT uid FROM message WHERE mailbox = $1 AND uid_validity = $2 \
+             AND uid BETWEEN $3 AND $4 \
+             UNION SELECT moved_uid FROM message WHERE account = $5 \
+             AND moved_to = (SELECT name FROM mailbox WHERE id = $1) \
+             AND moved_validity = $2 AND moved_uid BETWEEN $3 AND $4",
         )
         .bind(mailbox.id.0)
-        .bind(mailbox.cursor.uid_validity.get())
-        .bind(first.get())
-        .bind(last.get())
+        .bind(i64::from(mailbox.cursor.uid_validity.get()))
+        .bind(i64::from(first.get()))
+        .bind(i64::from(last.get()))
         .bind(mailbox.account.0)
         .fetch_all(&self.pool)
         .await?;
@@ -139,9 +138,9 @@ pub struct Backfills {
 }
 
 impl Backfills {
-    /// Opens the database of the state folder for requests; it must be there.
-    pub async fn open(state: &Path) -> Result<Self, StoreError> {
-        Ok(Self { pool: open::open_beside(&open::database_file(state)).await? })
+    /// Opens the database for requests; it must be there.
+    pub async fn open(at: impl Into<Location>) -> Result<Self, StoreError> {
+        Ok(Self { pool: open::open_beside(&at.into()).await? })
     }
 
     /// Asks for older mail of a mailbox. A request that is open for it already is taken up instead,
@@ -159,17 +158,21 @@ impl Backfills {
     ) -> Result<i64, StoreError> {
         let id: Option<i64> = sqlx::query_scalar(
             "INSERT INTO backfill (account, mailbox, since, per_minute, asked_at, state) \
-             SELECT id, ?, ?, ?, ?, 'open' FROM account WHERE name = ? \
+             SELECT id, $1, $2, $3, $4, 'open' FROM account WHERE name = $5 \
              ON CONFLICT (account, mailbox) WHERE state = 'open' DO UPDATE SET \
-             per_minute = excluded.per_minute, since = min(since, excluded.since), \
-             uid_validity = iif(excluded.since < since, NULL, uid_validity), \
-             below = iif(excluded.since < since, NULL, below), \
-             found = iif(excluded.since < since, NULL, found), \
-             looked_at = iif(excluded.since < since, 0, looked_at) RETURNING id",
+             per_minute = excluded.per_minute, \
+             since = CASE WHEN excluded.since < backfill.since \
+             THEN excluded.since ELSE backfill.since END, \
+             uid_validity = CASE WHEN excluded.since < backfill.since \
+             THEN NULL ELSE backfill.uid_validity END, \
+             below = CASE WHEN excluded.since < backfill.since THEN NULL ELSE backfill.below END, \
+             found = CASE WHEN excluded.since < backfill.since THEN NULL ELSE backfill.found END, \
+             looked_at = CASE WHEN excluded.since < backfill.since THEN 0 \
+             ELSE backfill.looked_at END RETURNING id",
         )
         .bind(mailbox)
         .bind(since.as_millisecond())
-        .bind(per_minute)
+        .bind(i64::from(per_minute))
         .bind(now.as_millisecond())
         .bind(account)
         .fetch_optional(&self.pool)
@@ -179,7 +182,7 @@ impl Backfills {
 
     /// How a request stands; `None` where there is none of this number.
     pub async fn find(&self, id: i64) -> Result<Option<Backfill>, StoreError> {
-        let query = format!("SELECT {COLUMNS} FROM backfill WHERE id = ?");
+        let query = format!("SELECT {COLUMNS} FROM backfill WHERE id = $1");
         let row =
             sqlx::query(sqlx::AssertSqlSafe(query)).bind(id).fetch_optional(&self.pool).await?;
         row.as_ref().map(from_row).transpose()
@@ -189,7 +192,7 @@ impl Backfills {
     pub async fn cancel(&self, account: &str) -> Result<u64, StoreError> {
         let done = sqlx::query(
             "UPDATE backfill SET state = 'cancelled' WHERE state = 'open' \
-             AND account = (SELECT id FROM account WHERE name = ?)",
+             AND account = (SELECT id FROM account WHERE name = $1)",
         )
         .bind(account)
         .execute(&self.pool)

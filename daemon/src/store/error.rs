@@ -41,13 +41,52 @@ pub enum StoreError {
     },
     /// Written by a newer triaged.
     #[error(
-        "the database {path} was written by a newer triaged ({found}): install that version again, or restore a backup"
+        "the database {database} was written by a newer triaged ({found}): install that version again, or restore a backup"
     )]
     Newer {
-        /// The file.
-        path: PathBuf,
+        /// The file, or the server.
+        database: String,
         /// Which migration is unknown here.
         found: String,
+    },
+    /// What the file with the URL holds is of no use; not a word of it is in here.
+    #[error(
+        "the URL of the database {0}; its form is postgresql://user:password@host:port/database?sslmode=verify-full"
+    )]
+    Url(String),
+    /// The server, or the way to it, is not there now.
+    #[error(
+        "the database {database} can not be reached: {source}; is the server up, and are host, port and its certificate right?"
+    )]
+    Away {
+        /// The server.
+        database: String,
+        /// What the driver said.
+        source: sqlx::Error,
+    },
+    /// The server does not let us in, or not do what we have to.
+    #[error(
+        "the database {database} does not let triaged in: {source}; mend the user, password or database of the URL, or grant the user what is missing"
+    )]
+    Shut {
+        /// The server.
+        database: String,
+        /// What it said.
+        source: sqlx::Error,
+    },
+    /// A database of something else.
+    #[error("the database {database} can not be used: {found}; give triaged a database of its own")]
+    Unfit {
+        /// The server.
+        database: String,
+        /// What is wrong with it.
+        found: String,
+    },
+    /// Nobody has run with this database yet.
+    #[error("the database {database} is empty: `triaged run` fills it at its first start")]
+    Empty {
+        /// The server.
+        database: String,
     },
     /// A setting that durability rests on did not take.
     #[error(
@@ -64,13 +103,32 @@ pub enum StoreError {
     /// A row holds a value that this program never writes.
     #[error("the database holds {0}, which triaged never writes")]
     Row(String),
-    /// Anything else that SQLite says: a full disk, an I/O error.
+    /// A server had no connection for us for half a minute: it is away, or has far too much to do.
+    #[error("the database did not answer for too long: is its server up?")]
+    TimedOut,
+    /// Anything else that it says: a full disk, an I/O error, a lost connection.
     #[error("the database refused: {0}")]
     Database(#[source] sqlx::Error),
 }
 
+impl StoreError {
+    /// A migration that this version does not know.
+    pub(super) fn newer(database: &str, version: i64) -> Self {
+        let found = format!("migration {version} is not known here");
+        Self::Newer { database: database.to_owned(), found }
+    }
+
+    /// Whether it may pass by itself: starting again is right.
+    pub fn may_pass(&self) -> bool {
+        matches!(self, Self::Busy { .. } | Self::Away { .. } | Self::TimedOut)
+    }
+}
+
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
-        Self::Database(error)
+        match error {
+            sqlx::Error::PoolTimedOut => Self::TimedOut,
+            other => Self::Database(other),
+        }
     }
 }

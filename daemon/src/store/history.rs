@@ -1,7 +1,6 @@
 //! Reading what was decided and done, beside a daemon that is at work.
 
 use std::collections::BTreeSet;
-use std::path::Path;
 
 use jiff::Timestamp;
 use sqlx::Row;
@@ -10,7 +9,7 @@ use triaged_core::score::Abstention;
 
 use super::database::{DbPool, DbRow};
 use super::rows::{Action, EffectState, HistoryAnswer, HistoryRow};
-use super::{StoreError, moment, open, uid};
+use super::{Location, StoreError, moment, open, uid};
 
 /// Rows that are read at a time: a history of years must not stand in memory.
 const PAGE: i64 = 500;
@@ -35,9 +34,9 @@ pub struct Facts {
 }
 
 impl History {
-    /// Opens the history of the state folder, from the moment `since` on.
-    pub async fn open(state: &Path, since: Timestamp) -> Result<Self, StoreError> {
-        let pool = open::open_read_only(&open::database_file(state)).await?;
+    /// Opens the history, from the moment `since` on.
+    pub async fn open(at: impl Into<Location>, since: Timestamp) -> Result<Self, StoreError> {
+        let pool = open::open_read_only(&at.into()).await?;
         Ok(Self { pool, since: since.as_millisecond(), after: (i64::MIN, 0) })
     }
 
@@ -49,8 +48,8 @@ impl History {
              WHERE effect.message = message.id AND kind = 'move') FROM message \
              JOIN account ON account.id = message.account \
              JOIN mailbox ON mailbox.id = message.mailbox \
-             WHERE decided_at >= ? AND (decided_at, message.id) > (?, ?) \
-             ORDER BY decided_at, message.id LIMIT ?",
+             WHERE decided_at >= $1 AND (decided_at, message.id) > ($2, $3) \
+             ORDER BY decided_at, message.id LIMIT $4",
         )
         .bind(self.since)
         .bind(self.after.0)
@@ -70,7 +69,7 @@ impl History {
     pub async fn mailboxes(&self, account: &str) -> Result<Vec<String>, StoreError> {
         Ok(sqlx::query_scalar(
             "SELECT mailbox.name FROM mailbox JOIN account ON account.id = mailbox.account \
-             WHERE account.name = ? ORDER BY mailbox.name",
+             WHERE account.name = $1 ORDER BY mailbox.name",
         )
         .bind(account)
         .fetch_all(&self.pool)
@@ -83,7 +82,7 @@ impl History {
             "SELECT uid FROM message \
              JOIN mailbox ON mailbox.id = message.mailbox \
              JOIN account ON account.id = message.account \
-             WHERE account.name = ? AND mailbox.name = ? \
+             WHERE account.name = $1 AND mailbox.name = $2 \
              AND message.uid_validity = mailbox.uid_validity",
         )
         .bind(account)
@@ -91,11 +90,6 @@ impl History {
         .fetch_all(&self.pool)
         .await?;
         uids.into_iter().map(uid).collect()
-    }
-
-    /// SQLite's own check of the whole file.
-    pub async fn verify(&self, state: &Path) -> Result<(), StoreError> {
-        open::verify(&open::database_file(state), &self.pool).await
     }
 
     pub(super) fn pool(&self) -> &DbPool {
@@ -118,7 +112,7 @@ impl History {
         let message: i64 = row.try_get(0)?;
         let heads = sqlx::query(
             "SELECT head, label, confidence, abstained, abstention FROM prediction \
-             WHERE message = ? ORDER BY position",
+             WHERE message = $1 ORDER BY position",
         )
         .bind(message)
         .fetch_all(&self.pool)
@@ -127,7 +121,7 @@ impl History {
         .map(|row| answer(&row))
         .collect::<Result<Vec<_>, StoreError>>()?;
         let keywords =
-            sqlx::query("SELECT argument, state FROM effect WHERE message = ? AND kind IN ('add-keyword', 'flag') ORDER BY id")
+            sqlx::query("SELECT argument, state FROM effect WHERE message = $1 AND kind IN ('add-keyword', 'flag') ORDER BY id")
                 .bind(message)
                 .fetch_all(&self.pool)
                 .await?
@@ -150,7 +144,7 @@ impl History {
             time: moment(row.try_get(1)?)?,
             account: row.try_get(2)?,
             mailbox: row.try_get(3)?,
-            uid: row.try_get(4)?,
+            uid: uid(row.try_get(4)?)?.get(),
             subject: row.try_get(5)?,
             heads,
             keywords,
@@ -181,6 +175,6 @@ fn answer(row: &DbRow) -> Result<HistoryAnswer, StoreError> {
         head: row.try_get(0)?,
         label: row.try_get(1)?,
         confidence,
-        abstained: row.try_get::<bool, _>(3)?.then_some(reason),
+        abstained: (row.try_get::<i64, _>(3)? != 0).then_some(reason),
     })
 }

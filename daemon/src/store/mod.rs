@@ -9,17 +9,20 @@ mod check;
 mod database;
 mod error;
 mod history;
+mod location;
 mod moves;
 mod open;
 mod outbox;
 mod places;
 mod plan;
+mod postgresql;
 mod rows;
+mod sqlite;
 mod traffic;
 
 use std::collections::BTreeSet;
 use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use database::DbPool;
@@ -31,32 +34,34 @@ use triaged_core::sync::Cursor;
 pub use attempts::Quarantine;
 pub use backfill::Backfills;
 pub use check::Checked;
+pub use database::Kind;
 pub use error::StoreError;
 pub use history::{Facts, History};
+pub use location::Location;
 pub use rows::{
     Account, Action, Backfill, BackfillProgress, BackfillState, Begun, Content, Deed, Earlier,
     EffectState, HistoryAnswer, HistoryRow, Identity, Landed, Letter, LetterEnd, Marks, Move,
     Outbox, PendingEffect, PlannedMessage, Remarks, StoredMailbox,
 };
 
-/// The store of one daemon. Clones share one connection.
+/// The store of one daemon. Clones share its connections.
 #[derive(Debug, Clone)]
 pub struct Store {
     pool: DbPool,
-    path: PathBuf,
+    kind: Kind,
     identity_key: [u8; 32],
     _lock: Arc<File>,
 }
 
 impl Store {
-    /// Opens the store in the folder `state`, made if it is missing, and holds its lock until the
-    /// last clone is gone.
-    pub async fn open(state: &Path) -> Result<Self, StoreError> {
-        let lock = open::lock(state).await?;
-        let path = open::database_file(state);
-        let pool = open::open(&path).await?;
+    /// Opens the store, made if it is missing, and holds the lock of the daemon's state folder until
+    /// the last clone is gone.
+    pub async fn open(at: impl Into<Location>) -> Result<Self, StoreError> {
+        let at = at.into();
+        let lock = open::lock(at.state()).await?;
+        let pool = open::open(&at).await?;
         let identity_key = identity_key(&pool).await?;
-        Ok(Self { pool, path, identity_key, _lock: Arc::new(lock) })
+        Ok(Self { pool, kind: at.kind(), identity_key, _lock: Arc::new(lock) })
     }
 
     /// Whether a daemon works in the folder `state` now.
@@ -64,9 +69,9 @@ impl Store {
         open::is_locked(state)
     }
 
-    /// The database file.
-    pub fn path(&self) -> &Path {
-        &self.path
+    /// Which kind of database is below.
+    pub fn kind(&self) -> Kind {
+        self.kind
     }
 
     /// How to recognise a message by its Message-ID, or what stands for one, and its size in bytes,
@@ -102,13 +107,13 @@ impl Store {
         let mut accounts = Vec::with_capacity(names.len());
         for name in names {
             sqlx::query(
-                "INSERT INTO account (name, first_start) VALUES (?, ?) ON CONFLICT DO NOTHING",
+                "INSERT INTO account (name, first_start) VALUES ($1, $2) ON CONFLICT DO NOTHING",
             )
             .bind(*name)
             .bind(now.as_millisecond())
             .execute(&mut *transaction)
             .await?;
-            let row = sqlx::query("SELECT id, first_start FROM account WHERE name = ?")
+            let row = sqlx::query("SELECT id, first_start FROM account WHERE name = $1")
                 .bind(*name)
                 .fetch_one(&mut *transaction)
                 .await?;
@@ -127,7 +132,7 @@ impl Store {
     ) -> Result<Option<StoredMailbox>, StoreError> {
         let row = sqlx::query(
             "SELECT id, uid_validity, next_uid, not_before FROM mailbox \
-             WHERE account = ? AND name = ?",
+             WHERE account = $1 AND name = $2",
         )
         .bind(account.0)
         .bind(name)
@@ -154,14 +159,14 @@ impl Store {
         let mut transaction = self.pool.begin().await?;
         let row = sqlx::query(
             "INSERT INTO mailbox (account, name, uid_validity, next_uid, not_before) \
-             VALUES (?, ?, ?, ?, ?) ON CONFLICT (account, name) DO UPDATE SET \
+             VALUES ($1, $2, $3, $4, $5) ON CONFLICT (account, name) DO UPDATE SET \
              uid_validity = excluded.uid_validity, next_uid = excluded.next_uid, \
              not_before = excluded.not_before RETURNING id",
         )
         .bind(account.0)
         .bind(name)
-        .bind(cursor.uid_validity.get())
-        .bind(cursor.next.get())
+        .bind(i64::from(cursor.uid_validity.get()))
+        .bind(i64::from(cursor.next.get()))
         .bind(cursor.not_before.map(Timestamp::as_millisecond))
         .fetch_one(&mut *transaction)
         .await?;
@@ -189,7 +194,7 @@ async fn identity_key(pool: &DbPool) -> Result<[u8; 32], StoreError> {
     let mut fresh = [0u8; 32];
     getrandom::fill(&mut fresh)
         .map_err(|error| StoreError::Database(sqlx::Error::Io(std::io::Error::other(error))))?;
-    sqlx::query("INSERT INTO identity_key (only_row, key) VALUES (1, ?) ON CONFLICT DO NOTHING")
+    sqlx::query("INSERT INTO identity_key (only_row, key) VALUES (1, $1) ON CONFLICT DO NOTHING")
         .bind(fresh.as_slice())
         .execute(pool)
         .await?;

@@ -24,11 +24,11 @@ impl Store {
             "SELECT effect.id, message.id, message.uid, message.identity, kind, argument, \
              may_create, begun_at, target_validity, target_next, copied \
              FROM effect JOIN message ON message.id = effect.message \
-             WHERE effect.state = 'pending' AND message.mailbox = ? AND message.uid_validity = ? \
+             WHERE effect.state = 'pending' AND message.mailbox = $1 AND message.uid_validity = $2 \
              ORDER BY message.uid, effect.id",
         )
         .bind(mailbox.id.0)
-        .bind(mailbox.cursor.uid_validity.get())
+        .bind(i64::from(mailbox.cursor.uid_validity.get()))
         .fetch_all(&self.pool)
         .await?;
         rows.iter().map(from_row).collect()
@@ -45,12 +45,12 @@ impl Store {
         let mut transaction = self.pool.begin().await?;
         plan::tick_off(&mut transaction, marks, begun.at).await?;
         for effect in moves {
-            let query = "UPDATE effect SET begun_at = ?, target_validity = ?, target_next = ? \
-                         WHERE id = ?";
+            let query = "UPDATE effect SET begun_at = $1, target_validity = $2, \
+                         target_next = $3 WHERE id = $4";
             sqlx::query(query)
                 .bind(begun.at.as_millisecond())
-                .bind(begun.uid_validity.get())
-                .bind(begun.next.get())
+                .bind(i64::from(begun.uid_validity.get()))
+                .bind(i64::from(begun.next.get()))
                 .bind(effect.id)
                 .execute(&mut *transaction)
                 .await?;
@@ -65,7 +65,7 @@ impl Store {
     pub async fn copied(&self, moves: &mut [PendingEffect]) -> Result<(), StoreError> {
         let mut transaction = self.pool.begin().await?;
         for effect in moves {
-            sqlx::query("UPDATE effect SET copied = 1 WHERE id = ?")
+            sqlx::query("UPDATE effect SET copied = 1 WHERE id = $1")
                 .bind(effect.id)
                 .execute(&mut *transaction)
                 .await?;
@@ -85,13 +85,13 @@ impl Store {
         since: &Begun,
     ) -> Result<BTreeSet<Uid>, StoreError> {
         let uids: Vec<i64> = sqlx::query_scalar(
-            "SELECT moved_uid FROM message WHERE account = ? AND moved_to = ? \
-             AND moved_validity = ? AND moved_uid >= ?",
+            "SELECT moved_uid FROM message WHERE account = $1 AND moved_to = $2 \
+             AND moved_validity = $3 AND moved_uid >= $4",
         )
         .bind(account.0)
         .bind(mailbox)
-        .bind(since.uid_validity.get())
-        .bind(since.next.get())
+        .bind(i64::from(since.uid_validity.get()))
+        .bind(i64::from(since.next.get()))
         .fetch_all(&self.pool)
         .await?;
         uids.into_iter().map(uid).collect()
@@ -119,11 +119,12 @@ pub(super) async fn remember_place(
     if state != EffectState::Done {
         return Ok(());
     }
-    let query = "UPDATE message SET moved_to = ?, moved_validity = ?, moved_uid = ? WHERE id = ?";
+    let query =
+        "UPDATE message SET moved_to = $1, moved_validity = $2, moved_uid = $3 WHERE id = $4";
     sqlx::query(query)
         .bind(&target.mailbox)
-        .bind(landed.uid_validity.get())
-        .bind(landed.uid.get())
+        .bind(i64::from(landed.uid_validity.get()))
+        .bind(i64::from(landed.uid.get()))
         .bind(effect.message)
         .execute(&mut **transaction)
         .await?;
@@ -141,9 +142,9 @@ fn from_row(row: &DbRow) -> Result<PendingEffect, StoreError> {
         "flag" => Deed::Mark(Mark::Add(Flag::Flagged)),
         ALERT => Deed::Alert(argument),
         MOVE => Deed::Move(Move {
-            target: Target { mailbox: argument, create: row.try_get(6)? },
+            target: Target { mailbox: argument, create: truth(row, 6)? },
             begun: begun(row)?,
-            copied: row.try_get(10)?,
+            copied: truth(row, 10)?,
             landed: None,
         }),
         other => return Err(StoreError::Row(format!("an effect {other:?}"))),
@@ -156,6 +157,10 @@ fn from_row(row: &DbRow) -> Result<PendingEffect, StoreError> {
         identity: identity.and_then(|bytes| bytes.try_into().ok()).map(Identity),
         deed,
     })
+}
+
+fn truth(row: &DbRow, column: usize) -> Result<bool, StoreError> {
+    Ok(row.try_get::<i64, _>(column)? != 0)
 }
 
 fn begun(row: &DbRow) -> Result<Option<Begun>, StoreError> {

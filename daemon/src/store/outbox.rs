@@ -88,11 +88,17 @@ impl Store {
         Ok(())
     }
 
-    /// Mails that a dead daemon was sending wait again: at the start of the only daemon of a store
-    /// nobody else can be sending.
-    pub async fn retake_letters(&self) -> Result<u64, StoreError> {
-        let query = "UPDATE outbox SET state = 'waiting', owner = NULL WHERE state = 'sending'";
-        Ok(sqlx::query(query).execute(&self.pool).await?.rows_affected())
+    /// At the start: mails that an earlier life of this daemon was sending wait again. Without a name
+    /// it is the only one, and nobody else can be sending.
+    pub async fn retake_letters(&self, owner: Option<&str>) -> Result<u64, StoreError> {
+        let retaken = sqlx::query(
+            "UPDATE outbox SET state = 'waiting', owner = NULL \
+             WHERE state = 'sending' AND (owner IS NULL OR owner = CAST($1 AS TEXT))",
+        )
+        .bind(owner)
+        .execute(&self.pool)
+        .await?;
+        Ok(retaken.rows_affected())
     }
 
     /// How the outbox stands.

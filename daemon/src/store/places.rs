@@ -17,7 +17,7 @@ const SETTLED: &str = "(outcome IN ('labelled', 'moved', 'unlabelled', 'shadow',
 impl Store {
     /// What the server said of a mailbox beside its UIDs, when it was opened last.
     pub async fn remarks(&self, mailbox: MailboxId) -> Result<Remarks, StoreError> {
-        let row = sqlx::query("SELECT object_id, highest_mod_seq FROM mailbox WHERE id = ?")
+        let row = sqlx::query("SELECT object_id, highest_mod_seq FROM mailbox WHERE id = $1")
             .bind(mailbox.0)
             .fetch_one(&self.pool)
             .await?;
@@ -30,7 +30,7 @@ impl Store {
 
     /// Keeps what the server says of a mailbox.
     pub async fn remark(&self, mailbox: MailboxId, remarks: &Remarks) -> Result<(), StoreError> {
-        sqlx::query("UPDATE mailbox SET object_id = ?, highest_mod_seq = ? WHERE id = ?")
+        sqlx::query("UPDATE mailbox SET object_id = $1, highest_mod_seq = $2 WHERE id = $3")
             .bind(remarks.object_id.as_deref())
             .bind(remarks.highest_mod_seq.map(u64::cast_signed))
             .bind(mailbox.0)
@@ -47,10 +47,10 @@ impl Store {
     ) -> Result<Vec<(String, StoredMailbox)>, StoreError> {
         let rows = sqlx::query(
             "SELECT id, name, next_uid, not_before FROM mailbox \
-             WHERE account = ? AND uid_validity = ? ORDER BY id",
+             WHERE account = $1 AND uid_validity = $2 ORDER BY id",
         )
         .bind(account.0)
-        .bind(generation.get())
+        .bind(i64::from(generation.get()))
         .fetch_all(&self.pool)
         .await?;
         rows.into_iter()
@@ -68,7 +68,7 @@ impl Store {
 
     /// A mailbox has another name now.
     pub async fn rename_mailbox(&self, mailbox: MailboxId, name: &str) -> Result<(), StoreError> {
-        sqlx::query("UPDATE mailbox SET name = ? WHERE id = ?")
+        sqlx::query("UPDATE mailbox SET name = $1 WHERE id = $2")
             .bind(name)
             .bind(mailbox.0)
             .execute(&self.pool)
@@ -84,12 +84,12 @@ impl Store {
         most: u32,
     ) -> Result<Vec<(Uid, Marks)>, StoreError> {
         let rows = sqlx::query(
-            "SELECT uid, identity, email FROM message WHERE mailbox = ? AND uid_validity = ? \
-             AND (identity IS NOT NULL OR email IS NOT NULL) ORDER BY uid DESC LIMIT ?",
+            "SELECT uid, identity, email FROM message WHERE mailbox = $1 AND uid_validity = $2 \
+             AND (identity IS NOT NULL OR email IS NOT NULL) ORDER BY uid DESC LIMIT $3",
         )
         .bind(mailbox.id.0)
-        .bind(mailbox.cursor.uid_validity.get())
-        .bind(most)
+        .bind(i64::from(mailbox.cursor.uid_validity.get()))
+        .bind(i64::from(most))
         .fetch_all(&self.pool)
         .await?;
         let mut latest = Vec::with_capacity(rows.len());
@@ -113,9 +113,9 @@ impl Store {
         for identity in identities {
             let query = format!(
                 "SELECT mailbox, uid_validity, uid FROM message \
-                 WHERE account = ?1 AND identity = ?2 AND {SETTLED} \
+                 WHERE account = $1 AND identity = $2 AND {SETTLED} \
                  UNION SELECT mailbox, uid_validity, uid FROM message \
-                 WHERE account = ?1 AND email = ?2 AND {SETTLED}"
+                 WHERE account = $1 AND email = $2 AND {SETTLED}"
             );
             let rows = sqlx::query(sqlx::AssertSqlSafe(query))
                 .bind(account.0)
@@ -147,85 +147,4 @@ fn mark(bytes: Option<Vec<u8>>) -> Result<Option<Identity>, StoreError> {
             identity.map_err(|_| StoreError::Row("an identity that has not 16 bytes".to_owned()))
         })
         .transpose()
-}
-
-#[cfg(test)]
-mod tests {
-    use jiff::Timestamp;
-    use triaged_core::decision::Decision;
-
-    use super::*;
-    use crate::store::{Action, PlannedMessage};
-
-    fn cursor(validity: u32) -> Cursor {
-        let uid_validity = UidValidity::new(validity).expect("not zero");
-        Cursor { uid_validity, next: Uid::FIRST, not_before: None }
-    }
-
-    fn planned(n: u32, identity: Option<Identity>, email: Option<Identity>) -> PlannedMessage {
-        PlannedMessage {
-            uid: Uid::new(n).expect("not zero"),
-            identity,
-            email,
-            subject: None,
-            action: Action::Skip,
-            prediction: None,
-            model: None,
-            defects: vec![],
-            decision: Decision::adding([]),
-            quarantined: false,
-        }
-    }
-
-    #[tokio::test]
-    async fn a_mailbox_is_found_by_its_generation_and_takes_its_messages_to_another_name() {
-        let state = tempfile::tempdir().expect("a folder");
-        let store = Store::open(state.path()).await.expect("opened");
-        let account = store.account("alice", Timestamp::UNIX_EPOCH).await.expect("stored").id;
-        let work = store.begin_mailbox(account, "Work", cursor(7)).await.expect("begun");
-        store.begin_mailbox(account, "Other", cursor(8)).await.expect("begun");
-        assert_eq!(store.remarks(work.id).await.expect("read"), Remarks::default());
-        let remarks =
-            Remarks { object_id: Some("F2212".to_owned()), highest_mod_seq: Some(u64::MAX) };
-        store.remark(work.id, &remarks).await.expect("kept");
-        assert_eq!(store.remarks(work.id).await.expect("read"), remarks);
-
-        let found = store.of_generation(account, work.cursor.uid_validity).await.expect("found");
-        assert_eq!(found, [("Work".to_owned(), work)]);
-        store.rename_mailbox(work.id, "Attic").await.expect("renamed");
-        assert_eq!(store.mailbox(account, "Attic").await.expect("read"), Some(work));
-        assert_eq!(store.mailbox(account, "Work").await.expect("read"), None);
-    }
-
-    #[tokio::test]
-    async fn messages_are_found_by_either_mark_and_the_last_ones_are_told() {
-        let state = tempfile::tempdir().expect("a folder");
-        let store = Store::open(state.path()).await.expect("opened");
-        let account = store.account("alice", Timestamp::UNIX_EPOCH).await.expect("stored").id;
-        let inbox = store.begin_mailbox(account, "INBOX", cursor(7)).await.expect("begun");
-        let (identity, email) = (store.identity(b"<one@host>", 10), store.email("M1"));
-        assert_ne!(store.email("<one@host>"), store.identity(b"<one@host>", 10));
-        let messages = [
-            planned(1, Some(identity), None),
-            planned(2, None, None),
-            planned(3, None, Some(email)),
-        ];
-        store.plan(&inbox, &messages, Timestamp::UNIX_EPOCH).await.expect("planned");
-
-        let stranger = store.email("M2");
-        let earlier = store.earlier(account, &[identity, email, stranger]).await.expect("found");
-        let uids =
-            |mark| earlier.get(mark).map(|places| places.iter().map(|one| one.uid.get()).collect());
-        assert_eq!((uids(&identity), uids(&email)), (Some(vec![1]), Some(vec![3])));
-        assert_eq!(uids(&stranger), None);
-        let latest = async |most| {
-            let latest = store.latest(&inbox, most).await.expect("read");
-            latest
-                .into_iter()
-                .map(|(uid, marks)| (uid.get(), marks.email.is_some()))
-                .collect::<Vec<_>>()
-        };
-        assert_eq!(latest(9).await, [(1, false), (3, true)]);
-        assert_eq!(latest(1).await, [(3, true)]);
-    }
 }

@@ -1,6 +1,8 @@
 //! Plan, do, settle: decisions and their effects are written before anything is done, and ticked
 //! off together with the cursor afterwards.
 
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
 use jiff::Timestamp;
 use sqlx::Row;
 use triaged_core::alert::Raised;
@@ -9,9 +11,9 @@ use triaged_core::outcome::Outcome;
 use triaged_core::score::Abstention;
 use triaged_core::sync::Cursor;
 
-use super::database::DbTransaction;
+use super::database::{self, DbTransaction};
 use super::rows::{Action, Deed, EffectState, Move, PendingEffect, PlannedMessage, StoredMailbox};
-use super::{Store, StoreError, attempts, moves, outbox};
+use super::{Store, StoreError, attempts, moves, outbox, uid};
 
 impl Store {
     /// Stores decisions with their effects, in one transaction. A message that has a decision
@@ -23,22 +25,10 @@ impl Store {
         now: Timestamp,
     ) -> Result<Vec<PendingEffect>, StoreError> {
         let mut transaction = self.pool.begin().await?;
-        let (mut pending, mut raised) = (Vec::new(), Vec::new());
-        for planned in messages {
-            let Some(message) = insert_message(&mut transaction, mailbox, planned, now).await?
-            else {
-                continue;
-            };
-            insert_predictions(&mut transaction, message, planned).await?;
-            for deed in deeds(planned) {
-                let id = insert_effect(&mut transaction, mailbox, message, planned, &deed).await?;
-                if planned.action == Action::Label {
-                    raised.extend(alert(planned, &deed).map(|alert| (id, planned, alert)));
-                    let (uid, identity) = (planned.uid, planned.identity);
-                    pending.push(PendingEffect { id, message, uid, identity, deed });
-                }
-            }
-        }
+        let new = insert_messages(&mut transaction, mailbox, messages, now).await?;
+        insert_predictions(&mut transaction, &new).await?;
+        let pending = insert_effects(&mut transaction, mailbox, &new).await?;
+        let raised = pending.iter().filter_map(|effect| alert(messages, effect)).collect();
         self.write_letters(&mut transaction, mailbox, raised, now).await?;
         let read = messages.iter().map(|planned| planned.uid);
         attempts::forget(&mut transaction, mailbox, read).await?;
@@ -57,18 +47,13 @@ impl Store {
     ) -> Result<Vec<(Uid, Outcome)>, StoreError> {
         let mut transaction = self.pool.begin().await?;
         tick_off(&mut transaction, effects, now).await?;
-        let mut outcomes = Vec::new();
-        let mut messages: Vec<(i64, Uid)> =
+        let messages: BTreeSet<(i64, Uid)> =
             effects.iter().map(|(effect, _)| (effect.message, effect.uid)).collect();
-        messages.sort_unstable();
-        messages.dedup();
-        for (message, uid) in messages {
-            outcomes.push((uid, settle_message(&mut transaction, message).await?));
-        }
-        sqlx::query("UPDATE mailbox SET next_uid = ? WHERE id = ? AND uid_validity = ?")
-            .bind(next.get())
+        let outcomes = settle_messages(&mut transaction, messages).await?;
+        sqlx::query("UPDATE mailbox SET next_uid = $1 WHERE id = $2 AND uid_validity = $3")
+            .bind(i64::from(next.get()))
             .bind(mailbox.id.0)
-            .bind(mailbox.cursor.uid_validity.get())
+            .bind(i64::from(mailbox.cursor.uid_validity.get()))
             .execute(&mut *transaction)
             .await?;
         transaction.commit().await?;
@@ -87,10 +72,15 @@ fn deeds(planned: &PlannedMessage) -> impl Iterator<Item = Deed> + '_ {
     marks.chain(planned.decision.move_to.iter().map(to)).chain(alerts)
 }
 
-/// The alert that a deed is.
-fn alert<'a>(planned: &'a PlannedMessage, deed: &Deed) -> Option<&'a Raised> {
-    let Deed::Alert(rule) = deed else { return None };
-    planned.decision.alerts.iter().find(|alert| *alert.rule == **rule)
+/// The alert that an effect is, with its message.
+fn alert<'a>(
+    messages: &'a [PlannedMessage],
+    effect: &PendingEffect,
+) -> Option<(i64, &'a PlannedMessage, &'a Raised)> {
+    let Deed::Alert(rule) = &effect.deed else { return None };
+    let planned = messages.iter().find(|planned| planned.uid == effect.uid)?;
+    let raised = planned.decision.alerts.iter().find(|alert| *alert.rule == **rule)?;
+    Some((effect.id, planned, raised))
 }
 
 /// Writes down how effects ended, and where what was moved is now.
@@ -99,139 +89,222 @@ pub(super) async fn tick_off(
     effects: &[(PendingEffect, EffectState)],
     now: Timestamp,
 ) -> Result<(), StoreError> {
+    let mut ended: BTreeMap<&str, Vec<i64>> = BTreeMap::new();
     for (effect, state) in effects {
-        sqlx::query("UPDATE effect SET state = ?, settled_at = ? WHERE id = ?")
-            .bind(state.as_str())
-            .bind(now.as_millisecond())
-            .bind(effect.id)
-            .execute(&mut **transaction)
-            .await?;
+        ended.entry(state.as_str()).or_default().push(effect.id);
         moves::remember_place(transaction, effect, *state).await?;
         if matches!(effect.deed, Deed::Alert(_)) && *state == EffectState::Shadow {
             outbox::withdraw(transaction, effect.id, now).await?;
         }
     }
+    for (state, effects) in ended {
+        let effects = database::list(effects);
+        let query =
+            format!("UPDATE effect SET state = $1, settled_at = $2 WHERE id IN ({effects})");
+        sqlx::query(sqlx::AssertSqlSafe(query))
+            .persistent(false)
+            .bind(state)
+            .bind(now.as_millisecond())
+            .execute(&mut **transaction)
+            .await?;
+    }
     Ok(())
 }
 
-async fn insert_message(
+/// Rows in one INSERT. With the columns of the widest table this stays below the arguments that a
+/// statement may have (32,766 in SQLite, 65,535 in PostgreSQL).
+const ROWS: usize = 500;
+
+/// A new message: its row, and what is decided about it.
+type Planned<'a> = (i64, &'a PlannedMessage);
+
+/// Those that had no decision before, in their order.
+async fn insert_messages<'a>(
     transaction: &mut DbTransaction<'_>,
     mailbox: &StoredMailbox,
-    planned: &PlannedMessage,
+    messages: &'a [PlannedMessage],
     now: Timestamp,
-) -> Result<Option<i64>, StoreError> {
-    let row = sqlx::query(
-        "INSERT INTO message (account, mailbox, uid_validity, uid, identity, email, subject, \
-         decided_at, action, outcome, model, defects) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
-         ON CONFLICT (mailbox, uid_validity, uid) DO NOTHING RETURNING id",
-    )
-    .bind(mailbox.account.0)
-    .bind(mailbox.id.0)
-    .bind(mailbox.cursor.uid_validity.get())
-    .bind(planned.uid.get())
-    .bind(planned.identity.map(|identity| identity.0.to_vec()))
-    .bind(planned.email.map(|email| email.0.to_vec()))
-    .bind(planned.subject.as_deref())
-    .bind(now.as_millisecond())
-    .bind(planned.action.as_str())
-    .bind(planned.outcome().as_str())
-    .bind(planned.model.as_deref())
-    .bind(planned.defects.join(" "))
-    .fetch_optional(&mut **transaction)
-    .await?;
-    Ok(row.map(|row| row.try_get(0)).transpose()?)
+) -> Result<Vec<Planned<'a>>, StoreError> {
+    let mut ids = BTreeMap::new();
+    for rows in messages.chunks(ROWS) {
+        let query = format!(
+            "INSERT INTO message (account, mailbox, uid_validity, uid, identity, email, subject, \
+             decided_at, action, outcome, model, defects) VALUES {} \
+             ON CONFLICT (mailbox, uid_validity, uid) DO NOTHING RETURNING id, uid",
+            database::rows_of_arguments(rows.len(), 12)
+        );
+        let mut query = sqlx::query(sqlx::AssertSqlSafe(query)).persistent(rows.len() == 1);
+        for planned in rows {
+            query = query
+                .bind(mailbox.account.0)
+                .bind(mailbox.id.0)
+                .bind(i64::from(mailbox.cursor.uid_validity.get()))
+                .bind(i64::from(planned.uid.get()))
+                .bind(planned.identity.map(|identity| identity.0.to_vec()))
+                .bind(planned.email.map(|email| email.0.to_vec()))
+                .bind(planned.subject.as_deref().map(database::text))
+                .bind(now.as_millisecond())
+                .bind(planned.action.as_str())
+                .bind(planned.outcome().as_str())
+                .bind(planned.model.as_deref())
+                .bind(planned.defects.join(" "));
+        }
+        for row in query.fetch_all(&mut **transaction).await? {
+            ids.insert(uid(row.try_get(1)?)?, row.try_get(0)?);
+        }
+    }
+    Ok(messages.iter().filter_map(|one| Some((ids.remove(&one.uid)?, one))).collect())
 }
 
 async fn insert_predictions(
     transaction: &mut DbTransaction<'_>,
-    message: i64,
-    planned: &PlannedMessage,
+    messages: &[Planned<'_>],
 ) -> Result<(), StoreError> {
-    let heads = planned.prediction.iter().flat_map(|prediction| &prediction.heads);
-    for (position, head) in (0i64..).zip(heads) {
-        sqlx::query(
-            "INSERT INTO prediction (message, position, head, label, confidence, abstained, abstention) \
-             VALUES (?, ?, ?, ?, ?, ?, ?)",
-        )
-        .bind(message)
-        .bind(position)
-        .bind(&head.head)
-        .bind(&head.label)
-        .bind(f64::from(head.confidence))
-        .bind(head.abstained.is_some())
-        .bind(head.abstained.map(Abstention::as_str))
-        .execute(&mut **transaction)
-        .await?;
+    let heads = messages.iter().flat_map(|(message, planned)| {
+        let heads = planned.prediction.iter().flat_map(|prediction| &prediction.heads);
+        (0i64..).zip(heads).map(move |(position, head)| (*message, position, head))
+    });
+    for rows in heads.collect::<Vec<_>>().chunks(ROWS) {
+        let query = format!(
+            "INSERT INTO prediction \
+             (message, position, head, label, confidence, abstained, abstention) VALUES {}",
+            database::rows_of_arguments(rows.len(), 7)
+        );
+        let mut query = sqlx::query(sqlx::AssertSqlSafe(query)).persistent(false);
+        for (message, position, head) in rows {
+            query = query
+                .bind(*message)
+                .bind(*position)
+                .bind(head.head.as_str())
+                .bind(head.label.as_str())
+                .bind(f64::from(head.confidence))
+                .bind(i64::from(head.abstained.is_some()))
+                .bind(head.abstained.map(Abstention::as_str));
+        }
+        query.execute(&mut **transaction).await?;
     }
     Ok(())
 }
 
-async fn insert_effect(
+/// What is to be done to new messages; what comes back is what is not only shown.
+async fn insert_effects(
     transaction: &mut DbTransaction<'_>,
     mailbox: &StoredMailbox,
-    message: i64,
-    planned: &PlannedMessage,
-    deed: &Deed,
-) -> Result<i64, StoreError> {
-    let state = match planned.action {
+    messages: &[Planned<'_>],
+) -> Result<Vec<PendingEffect>, StoreError> {
+    let effects: Vec<(i64, &PlannedMessage, Deed, String)> = messages
+        .iter()
+        .flat_map(|&(message, planned)| {
+            let effect = move |deed| {
+                let key = idempotency_key(mailbox, planned, &deed);
+                (message, planned, deed, key)
+            };
+            deeds(planned).map(effect)
+        })
+        .collect();
+    let mut ids = HashMap::new();
+    for rows in effects.chunks(ROWS) {
+        let query = format!(
+            "INSERT INTO effect (message, kind, argument, may_create, state, idempotency_key) \
+             VALUES {} RETURNING id, idempotency_key",
+            database::rows_of_arguments(rows.len(), 6)
+        );
+        let mut query = sqlx::query(sqlx::AssertSqlSafe(query)).persistent(rows.len() == 1);
+        for (message, planned, deed, key) in rows {
+            let (kind, argument, may_create) = moves::columns(deed);
+            query = query
+                .bind(*message)
+                .bind(kind)
+                .bind(argument)
+                .bind(i64::from(may_create))
+                .bind(first_state(planned.action).as_str())
+                .bind(key.as_str());
+        }
+        for row in query.fetch_all(&mut **transaction).await? {
+            ids.insert(row.try_get::<String, _>(1)?, row.try_get::<i64, _>(0)?);
+        }
+    }
+    let pending = effects.into_iter().filter_map(|(message, planned, deed, key)| {
+        let (id, uid, identity) = (ids.remove(&key)?, planned.uid, planned.identity);
+        let effect = PendingEffect { id, message, uid, identity, deed };
+        (planned.action == Action::Label).then_some(effect)
+    });
+    Ok(pending.collect())
+}
+
+fn first_state(action: Action) -> EffectState {
+    match action {
         Action::Label => EffectState::Pending,
         Action::Shadow | Action::Skip => EffectState::Shadow,
-    };
-    let (kind, argument, may_create) = moves::columns(deed);
+    }
+}
+
+/// The same effect of the same message has the same key, and the table takes each key once.
+fn idempotency_key(mailbox: &StoredMailbox, planned: &PlannedMessage, deed: &Deed) -> String {
+    let (kind, argument, _) = moves::columns(deed);
     let place = format!("{}:{}:{}", mailbox.id.0, mailbox.cursor.uid_validity, planned.uid);
     // A message is moved once, wherever to.
-    let key = match deed {
+    match deed {
         Deed::Mark(_) | Deed::Alert(_) => {
             format!("{kind}:{place}:{}", argument.to_ascii_lowercase())
         }
         Deed::Move(_) => format!("{kind}:{place}"),
-    };
-    let row = sqlx::query(
-        "INSERT INTO effect (message, kind, argument, may_create, state, idempotency_key) \
-         VALUES (?, ?, ?, ?, ?, ?) RETURNING id",
-    )
-    .bind(message)
-    .bind(kind)
-    .bind(argument)
-    .bind(may_create)
-    .bind(state.as_str())
-    .bind(key)
-    .fetch_one(&mut **transaction)
-    .await?;
-    Ok(row.try_get(0)?)
+    }
 }
 
 /// A message is labelled, or moved, when all its effects are done, else it is what the first other
 /// one says. What somebody else did first counts as done; one that can not be read stays that.
-async fn settle_message(
+async fn settle_messages(
     transaction: &mut DbTransaction<'_>,
-    message: i64,
-) -> Result<Outcome, StoreError> {
-    let quarantined: bool = sqlx::query_scalar("SELECT outcome = ? FROM message WHERE id = ?")
-        .bind(Outcome::Quarantined.as_str())
-        .bind(message)
-        .fetch_one(&mut **transaction)
-        .await?;
-    if quarantined {
-        return Ok(Outcome::Quarantined);
+    messages: BTreeSet<(i64, Uid)>,
+) -> Result<Vec<(Uid, Outcome)>, StoreError> {
+    if messages.is_empty() {
+        return Ok(Vec::new());
     }
-    let rows: Vec<(String, String)> = sqlx::query_as(
-        "SELECT kind, state FROM effect WHERE message = ? AND kind <> 'alert' ORDER BY id",
-    )
-    .bind(message)
-    .fetch_all(&mut **transaction)
-    .await?;
-    let effects: Vec<(bool, EffectState)> = rows
-        .iter()
-        .map(|(kind, state)| Ok((kind == moves::MOVE, EffectState::parse(state)?)))
-        .collect::<Result<_, StoreError>>()?;
-    let outcome = outcome_of(&effects);
-    sqlx::query("UPDATE message SET outcome = ? WHERE id = ?")
-        .bind(outcome.as_str())
-        .bind(message)
-        .execute(&mut **transaction)
+    let those = database::list(messages.iter().map(|(message, _)| *message));
+    let query = format!("SELECT id FROM message WHERE outcome = $1 AND id IN ({those})");
+    let quarantined: Vec<i64> = sqlx::query_scalar(sqlx::AssertSqlSafe(query))
+        .persistent(false)
+        .bind(Outcome::Quarantined.as_str())
+        .fetch_all(&mut **transaction)
         .await?;
-    Ok(outcome)
+    // An alert leaves the message as it is.
+    let query = format!(
+        "SELECT message, kind, state FROM effect WHERE message IN ({those}) AND kind <> '{}' \
+         ORDER BY id",
+        moves::ALERT
+    );
+    let rows = sqlx::query(sqlx::AssertSqlSafe(query))
+        .persistent(false)
+        .fetch_all(&mut **transaction)
+        .await?;
+    let mut effects: HashMap<i64, Vec<(bool, EffectState)>> = HashMap::new();
+    for row in rows {
+        let state = EffectState::parse(row.try_get(2)?)?;
+        let effect = (row.try_get::<&str, _>(1)? == moves::MOVE, state);
+        effects.entry(row.try_get(0)?).or_default().push(effect);
+    }
+    let mut ended: BTreeMap<&str, Vec<i64>> = BTreeMap::new();
+    let mut outcomes = Vec::with_capacity(messages.len());
+    for (message, uid) in messages {
+        let outcome = if quarantined.contains(&message) {
+            Outcome::Quarantined
+        } else {
+            outcome_of(effects.get(&message).map_or(&[], Vec::as_slice))
+        };
+        ended.entry(outcome.as_str()).or_default().push(message);
+        outcomes.push((uid, outcome));
+    }
+    for (outcome, messages) in ended {
+        let messages = database::list(messages);
+        let query = format!("UPDATE message SET outcome = $1 WHERE id IN ({messages})");
+        sqlx::query(sqlx::AssertSqlSafe(query))
+            .persistent(false)
+            .bind(outcome)
+            .execute(&mut **transaction)
+            .await?;
+    }
+    Ok(outcomes)
 }
 
 /// What has become of a message with these effects, each with whether it is a move.
@@ -255,23 +328,23 @@ pub(super) async fn give_up_other_generations(
     sqlx::query(
         "UPDATE effect SET state = CASE kind WHEN 'alert' THEN 'done' ELSE 'gone' END \
          WHERE state = 'pending' AND message IN \
-         (SELECT id FROM message WHERE mailbox = ? AND uid_validity <> ?)",
+         (SELECT id FROM message WHERE mailbox = $1 AND uid_validity <> $2)",
     )
     .bind(mailbox.0)
-    .bind(uid_validity.get())
+    .bind(i64::from(uid_validity.get()))
     .execute(&mut **transaction)
     .await?;
     sqlx::query(
         "UPDATE message SET outcome = 'gone' \
-         WHERE outcome = 'pending' AND mailbox = ? AND uid_validity <> ?",
+         WHERE outcome = 'pending' AND mailbox = $1 AND uid_validity <> $2",
     )
     .bind(mailbox.0)
-    .bind(uid_validity.get())
+    .bind(i64::from(uid_validity.get()))
     .execute(&mut **transaction)
     .await?;
-    sqlx::query("DELETE FROM attempt WHERE mailbox = ? AND uid_validity <> ?")
+    sqlx::query("DELETE FROM attempt WHERE mailbox = $1 AND uid_validity <> $2")
         .bind(mailbox.0)
-        .bind(uid_validity.get())
+        .bind(i64::from(uid_validity.get()))
         .execute(&mut **transaction)
         .await?;
     Ok(())
@@ -284,13 +357,13 @@ pub(super) async fn forget_from(
     cursor: Cursor,
 ) -> Result<(), StoreError> {
     for query in [
-        "DELETE FROM message WHERE mailbox = ? AND uid_validity = ? AND uid >= ?",
-        "DELETE FROM attempt WHERE mailbox = ? AND uid_validity = ? AND uid >= ?",
+        "DELETE FROM message WHERE mailbox = $1 AND uid_validity = $2 AND uid >= $3",
+        "DELETE FROM attempt WHERE mailbox = $1 AND uid_validity = $2 AND uid >= $3",
     ] {
         sqlx::query(query)
             .bind(mailbox.0)
-            .bind(cursor.uid_validity.get())
-            .bind(cursor.next.get())
+            .bind(i64::from(cursor.uid_validity.get()))
+            .bind(i64::from(cursor.next.get()))
             .execute(&mut **transaction)
             .await?;
     }

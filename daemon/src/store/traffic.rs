@@ -8,7 +8,7 @@ use super::{Store, StoreError};
 impl Store {
     /// The bytes that an account has received on `day` (see `triaged_core::budget::day`).
     pub async fn traffic(&self, account: AccountId, day: i64) -> Result<u64, StoreError> {
-        let row = sqlx::query("SELECT received FROM traffic WHERE account = ? AND day = ?")
+        let row = sqlx::query("SELECT received FROM traffic WHERE account = $1 AND day = $2")
             .bind(account.0)
             .bind(day)
             .fetch_optional(&self.pool)
@@ -25,7 +25,7 @@ impl Store {
         received: u64,
     ) -> Result<(), StoreError> {
         sqlx::query(
-            "INSERT INTO traffic (account, day, received) VALUES (?, ?, ?) \
+            "INSERT INTO traffic (account, day, received) VALUES ($1, $2, $3) \
              ON CONFLICT (account) DO UPDATE SET day = excluded.day, received = excluded.received",
         )
         .bind(account.0)

@@ -1,5 +1,5 @@
 //! The tests' language: a [`Mailserver`] with its [`User`]s, an [`Installation`] of triaged with
-//! its [`Daemon`], and a [`Proxy`] to put between them.
+//! its [`Daemon`], a [`Proxy`] to put between them, and a [`Postgres`] for several daemons.
 //!
 //! Everything that is started here is stopped when its value is dropped, also when the test
 //! panics; and when the test process is killed, the kernel tells its children to end.
@@ -9,6 +9,7 @@ mod certificate;
 mod client;
 mod cyrus;
 mod daemon;
+mod database;
 mod flow;
 mod http;
 mod impostor;
@@ -16,6 +17,7 @@ mod installation;
 mod mail;
 mod mailserver;
 mod ports;
+mod postgres;
 mod process;
 mod proxy;
 mod settings;
@@ -26,6 +28,7 @@ mod wait;
 pub(crate) use authority::{Authority, CANARY, CLIENT_SECRET};
 pub(crate) use certificate::Certificate;
 pub(crate) use daemon::Daemon;
+pub(crate) use database::{Database, on_each_database};
 pub(crate) use flow::Flow;
 pub(crate) use impostor::Impostor;
 pub(crate) use installation::{Installation, Record, status_schema};
@@ -34,6 +37,7 @@ pub(crate) use mailserver::{
     Format, MASTER_PASSWORD, Mailserver, PASSWORD, Software, Stored, User,
 };
 pub(crate) use ports::free_port;
+pub(crate) use postgres::{DATABASE_PASSWORD, Postgres};
 pub(crate) use process::{Process, group_members};
 pub(crate) use proxy::{Edited, Proxy};
 pub(crate) use settings::{Account, Server, Settings};

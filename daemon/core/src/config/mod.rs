@@ -7,6 +7,7 @@
 mod account;
 mod alerts;
 mod connections;
+mod database;
 mod keywords;
 mod login;
 mod mailboxes;
@@ -30,6 +31,7 @@ use toml::de::DeTable;
 
 pub use account::AccountConfig;
 pub use connections::ConnectionsConfig;
+pub use database::{DatabaseConfig, DatabaseServer};
 pub use keywords::{KeywordsConfig, MOST_KEYWORDS, keyword_map, keyword_map_among};
 pub use login::{Credential, Mechanism, OAuthConfig, ProgramCall, SecretSource};
 pub use pin::{KeyPin, NoPin};
@@ -57,8 +59,10 @@ pub struct Config {
     pub mode: Mode,
     /// What of a mail's text is kept for `triaged history`.
     pub history_text: HistoryText,
-    /// Folder of the database.
+    /// Folder of a daemon's own files; a file of SQLite is one of them.
     pub state: PathBuf,
+    /// What the store is kept in.
+    pub database: DatabaseConfig,
     /// The model and what it runs on.
     pub model: ModelConfig,
     /// How a new version of the model is trained.
@@ -87,6 +91,7 @@ impl Config {
     #[must_use]
     pub fn relative_to(mut self, folder: &Path) -> Self {
         let mut paths = vec![&mut self.state];
+        paths.extend(self.database.path());
         paths.extend(&mut self.model.bundle);
         paths.extend(&mut self.model.library);
         paths.extend(&mut self.retrain.python);
@@ -171,6 +176,7 @@ fn read(mut top: Section<'_>, problems: &mut Problems) -> Option<Config> {
     let mode = settings::mode(&mut top, problems).unwrap_or_default();
     let history_text = settings::history_text(&mut top, problems);
     let state = settings::path(&mut top, "state", problems);
+    let database = database::read(top.table("database", problems), problems);
     let model = settings::model(top.table("model", problems), problems);
     let retrain = retrain::read(top.table("retrain", problems), problems);
     let keywords = keywords::read(top.table("keywords", problems), problems);
@@ -197,6 +203,7 @@ fn read(mut top: Section<'_>, problems: &mut Problems) -> Option<Config> {
         mode,
         history_text,
         state: state.unwrap_or_else(|| PathBuf::from(STATE)),
+        database,
         model,
         retrain,
         keywords: keywords?,

@@ -1,6 +1,7 @@
 //! The configuration as an administrator meets it: what is accepted, and what is said of the rest.
 
 mod alerts;
+mod database;
 mod rules;
 mod sample;
 mod servers;

@@ -1,11 +1,9 @@
 //! `triaged backfill --dry-run`: how many messages there are, asked of the server, changing nothing.
 
-use std::path::Path;
-
 use jiff::Timestamp;
 use triaged::imap::{Endpoint, ImapError, Login, Session};
 use triaged::secret::Credentials;
-use triaged::store::History;
+use triaged::store::{History, Location};
 use triaged_core::config::{AccountConfig, Config};
 use triaged_core::mailbox::Uid;
 
@@ -15,6 +13,7 @@ use crate::cli::{Exit, Failure, OrExit};
 /// Counts in each mailbox.
 pub(super) async fn run(
     config: &Config,
+    at: &Location,
     account: &AccountConfig,
     mailboxes: &[String],
     since: Timestamp,
@@ -28,7 +27,7 @@ pub(super) async fn run(
         let listed = session.fetch_listed(&found).await.map_err(failure)?;
         let wanted = listed.iter().filter(|one| one.received.is_none_or(|at| at >= since));
         let uids: Vec<Uid> = wanted.map(|one| one.uid).collect();
-        let decided = decided(&config.state, &account.name, mailbox, &uids).await?;
+        let decided = decided(at, &account.name, mailbox, &uids).await?;
         say(&format!(
             "{mailbox}: {} messages since {since}, {decided} of them decided before",
             uids.len()
@@ -40,13 +39,13 @@ pub(super) async fn run(
 
 /// How many of them are in the history; none where there is no history yet.
 async fn decided(
-    state: &Path,
+    at: &Location,
     account: &str,
     mailbox: &str,
     uids: &[Uid],
 ) -> Result<usize, Failure> {
-    let Ok(history) = History::open(state, Timestamp::MIN).await else { return Ok(0) };
-    let known = history.decided(account, mailbox).await.or_exit(Exit::Config)?;
+    let Ok(history) = History::open(at.clone(), Timestamp::MIN).await else { return Ok(0) };
+    let known = history.decided(account, mailbox).await.map_err(crate::cli::unserved)?;
     Ok(uids.iter().filter(|uid| known.contains(uid)).count())
 }
 

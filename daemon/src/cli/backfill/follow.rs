@@ -1,14 +1,13 @@
 //! How far requests for older mail are: a bar on a terminal, else a line now and then.
 
 use std::io::{self, IsTerminal};
-use std::path::Path;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
-use triaged::store::{Backfill, BackfillState, Backfills, Store};
+use triaged::store::{Backfill, BackfillState, Backfills, Location, Store};
 
 use super::say;
-use crate::cli::{Exit, Failure, OrExit};
+use crate::cli::{Exit, Failure};
 
 const LOOK: Duration = Duration::from_millis(500);
 /// Looks between two lines where there is no terminal: ten seconds.
@@ -16,10 +15,10 @@ const LOOKS_A_LINE: u32 = 20;
 const BAR: &str = "{msg} [{bar:40}] {pos} of {len}, {eta} to go";
 
 /// Shows one request after the other until its end; 0 where all were done.
-pub(super) async fn run(requests: &Backfills, ids: &[i64], state: &Path) -> Result<Exit, Failure> {
+pub(super) async fn run(requests: &Backfills, ids: &[i64], at: &Location) -> Result<Exit, Failure> {
     let mut exit = Exit::Ok;
     for &id in ids {
-        if let Some(reason) = one(requests, id, state).await? {
+        if let Some(reason) = one(requests, id, at).await? {
             say(&reason);
             exit = Exit::Software;
         }
@@ -28,11 +27,11 @@ pub(super) async fn run(requests: &Backfills, ids: &[i64], state: &Path) -> Resu
 }
 
 /// Follows a request; why it was not done, where it was not.
-async fn one(requests: &Backfills, id: i64, state: &Path) -> Result<Option<String>, Failure> {
+async fn one(requests: &Backfills, id: i64, at: &Location) -> Result<Option<String>, Failure> {
     let bar = bar();
     let mut looks = 0;
     loop {
-        let Some(request) = requests.find(id).await.or_exit(Exit::Config)? else {
+        let Some(request) = requests.find(id).await.map_err(crate::cli::unserved)? else {
             return Ok(Some("the request is gone".to_owned()));
         };
         let mailbox = &request.mailbox;
@@ -49,7 +48,7 @@ async fn one(requests: &Backfills, id: i64, state: &Path) -> Result<Option<Strin
             }
             BackfillState::Cancelled => return Ok(Some(format!("{mailbox}: cancelled"))),
         }
-        if !Store::is_in_use(state) {
+        if !Store::is_in_use(at.state()) {
             return Ok(Some(format!(
                 "{mailbox}: the daemon has ended; it goes on when it runs again"
             )));

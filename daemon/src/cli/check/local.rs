@@ -3,17 +3,24 @@
 use std::io::Write;
 use std::path::Path;
 
+use triaged::app;
 use triaged::model::{Classifier, ModelBundle, ModelOptions, VersionError, Versions, open_library};
-use triaged::secret::{Credentials, Kept};
+use triaged::secret::{self, Credentials, Kept};
 use triaged::store::{Checked, Store, StoreError};
-use triaged_core::config::{Config, HistoryText, Mode, Problems, Provider};
+use triaged_core::config::{Config, DatabaseConfig, HistoryText, Mode, Problems, Provider};
 use triaged_core::label::{Head, Keyword, KeywordMap};
 
 use super::report::{Line, Report, counted};
 use crate::cli::Exit;
 
-/// Whether what each account logs in with can be read, and who else can read it.
+/// Whether what each account logs in with can be read, and who else can read it; the same of the
+/// database.
 pub(super) fn passwords<W: Write>(config: &Config, report: &mut Report<W>) {
+    if let DatabaseConfig::Postgresql(server) = &config.database
+        && let Ok(kept) = secret::look_up(&server.url)
+    {
+        report.line(&keeping("password", "database", &kept));
+    }
     let masters = config.servers.iter().map(|server| &server.every);
     for account in config.accounts.iter().chain(masters) {
         let name = &account.name;
@@ -142,9 +149,16 @@ fn engine<W: Write>(config: &Config, bundle: ModelBundle, report: &mut Report<W>
 
 /// Whether the database is sound, and what it holds about mail.
 pub(super) async fn database<W: Write>(config: &Config, report: &mut Report<W>) {
-    let checked = match Store::check(&config.state).await {
+    let checked = match app::database(config) {
+        Ok(at) => Store::check(at).await,
+        Err(error) => {
+            report.line(&Line::fail(Exit::Config, "database", error));
+            return;
+        }
+    };
+    let checked = match checked {
         Ok(checked) => Some(checked),
-        Err(error @ StoreError::Missing { .. }) => {
+        Err(error @ (StoreError::Missing { .. } | StoreError::Empty { .. })) => {
             report.line(&Line::ok("database", error));
             None
         }
@@ -168,12 +182,10 @@ pub(super) async fn database<W: Write>(config: &Config, report: &mut Report<W>) 
     report.line(&modes(config));
 }
 
-fn sound(Checked { path, schema, to_migrate, facts }: &Checked) -> String {
+fn sound(Checked { database, schema, to_migrate, facts }: &Checked) -> String {
     let mut text = format!(
-        "{}: sound, schema {schema}, mails decided: {}, keywords still to be confirmed: {}",
-        path.display(),
-        facts.messages,
-        facts.pending
+        "{database}: sound, schema {schema}, mails decided: {}, keywords still to be confirmed: {}",
+        facts.messages, facts.pending
     );
     if *to_migrate > 0 {
         text.push_str("; made by an older triaged, `triaged run` brings it up to date");

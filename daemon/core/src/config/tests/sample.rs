@@ -13,6 +13,7 @@ fn the_sample_is_a_valid_file_that_says_every_default() {
             config.mode,
             config.history_text,
             config.state,
+            config.database,
             config.model,
             config.retrain,
             config.http,
@@ -23,6 +24,7 @@ fn the_sample_is_a_valid_file_that_says_every_default() {
             smallest.mode,
             smallest.history_text,
             smallest.state,
+            smallest.database,
             smallest.model,
             smallest.retrain,
             smallest.http,
@@ -86,15 +88,22 @@ fn sample_without(left_off: &[&str]) -> Config {
 #[test]
 fn what_the_sample_leaves_off_is_valid_too() {
     let oauth = ["[account.oauth]", "token_url", "client_", "refresh_", "scope"];
-    let all_but = |keys: &[&'static str]| sample_without(&[keys, &oauth].concat());
+    let of_one = ["url_credential"];
+    let all_but = |keys: &[&'static str]| sample_without(&[keys, &oauth, &of_one].concat());
     let pinned = all_but(&["password_file", "token_command", "ca_file"]);
     assert!(pinned.accounts[0].pinned_key.is_some());
     let command = all_but(&["password_", "pinned_key", "auth ="]);
     assert!(matches!(command.accounts[0].credential, Credential::TokenCommand(_)));
-    let tokens = sample_without(&["password_", "pinned_key", "token_command", "auth ="]);
+    let tokens =
+        sample_without(&["password_", "pinned_key", "token_command", "auth =", "url_file"]);
     assert!(matches!(tokens.accounts[0].credential, Credential::OAuth(_)));
+    let DatabaseConfig::Postgresql(server) = &tokens.database else { panic!("it has a server") };
+    assert_eq!(server.url, SecretSource::Credential("database".to_owned()));
     let config = all_but(&["password_file", "token_command", "pinned_key"]);
     assert!(config.accounts[0].ca_file.is_some());
+    let DatabaseConfig::Postgresql(server) = &config.database else { panic!("it has a server") };
+    assert_eq!(server.url, SecretSource::File("/etc/triaged/database.url".into()));
+    assert_eq!(server.instance.as_deref(), Some("mail1"));
     assert!(config.model.bundle.is_some() && config.model.library.is_some());
     assert!(config.retrain.python.is_some() && config.retrain.training.is_some());
     assert_eq!(config.retrain.own_labels, [("category".to_owned(), "legal-hold".to_owned())]);

@@ -1,0 +1,69 @@
+//! Moves: what is known of one that was cut off.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use triaged::store::{Action, Begun, Deed, EffectState, History, Identity, Landed, PlannedMessage};
+use triaged_core::decision::Target;
+use triaged_core::outcome::Outcome;
+
+use super::{at, cursor, generation, inbox, planned, uid_of};
+use crate::harness::{Database, on_each_database};
+
+on_each_database! {
+    a_move_that_was_begun_is_known_for_it_after_a_restart,
+}
+
+fn work() -> Target {
+    Target::existing("Work").or_created()
+}
+
+/// A message that gets a keyword and is to be moved.
+fn moved(n: u32, identity: Identity) -> PlannedMessage {
+    let mut message = planned(n, Action::Label, &["t-urgent"]);
+    message.decision.move_to = Some(work());
+    PlannedMessage { identity: Some(identity), ..message }
+}
+
+fn landed(validity: u32, uid: u32) -> Landed {
+    Landed { uid_validity: generation(validity), uid: uid_of(uid) }
+}
+
+async fn a_move_that_was_begun_is_known_for_it_after_a_restart(database: Database) {
+    let store = database.open().await;
+    let mut mailbox = inbox(&store).await;
+    let identity = store.identity(b"<one@host>", 1_000);
+    let effects = store.plan(&mailbox, &[moved(5, identity)], at(1)).await.unwrap();
+    let (marks, mut moves): (Vec<_>, Vec<_>) =
+        effects.into_iter().partition(|effect| effect.mark().is_some());
+    assert_eq!((marks.len(), moves.len()), (1, 1));
+    let Landed { uid_validity, uid } = landed(3, 20);
+    let begun = Begun { at: at(2), uid_validity, next: uid };
+    let marks: Vec<_> = marks.into_iter().map(|mark| (mark, EffectState::Done)).collect();
+    store.begin_moves(&marks, &mut moves, begun).await.unwrap();
+
+    let pending = store.pending(&mailbox).await.unwrap();
+    assert_eq!(pending, moves, "its keyword is ticked off, the move is not");
+    let Deed::Move(one) = &pending[0].deed else { panic!("it is the move") };
+    assert_eq!((one.begun, one.copied, &one.target), (Some(begun), false, &work()));
+    let found = store.earlier(mailbox.account, &[identity]).await.unwrap();
+    assert_eq!(found.len(), 1, "whoever finds it elsewhere knows it");
+
+    let Deed::Move(one) = &mut moves[0].deed else { panic!("it is the move") };
+    one.landed = Some(landed(3, 21));
+    store.copied(&mut moves).await.unwrap();
+    let pending = store.pending(&mailbox).await.unwrap();
+    assert!(matches!(&pending[0].deed, Deed::Move(one) if one.copied));
+    let there = store.landed(mailbox.account, "Work", &begun).await.unwrap();
+    assert_eq!(there, BTreeSet::from([uid_of(21)]));
+
+    let ended = [(moves.remove(0), EffectState::Done)];
+    let outcomes = store.settle(&mut mailbox, uid_of(6), &ended, at(3)).await.unwrap();
+    assert_eq!(outcomes, [(uid_of(5), Outcome::Moved)]);
+    let work = store.begin_mailbox(mailbox.account, "Work", cursor(3, 1)).await.unwrap();
+    let decided = store.decided_uids(&work).await.unwrap();
+    assert_eq!(decided, BTreeSet::from([uid_of(21)]), "it is not decided again where it is");
+    let mut history = History::open(database.location(), Timestamp::MIN).await.unwrap();
+    let row = history.page().await.unwrap().remove(0);
+    assert_eq!((row.moved_to.as_deref(), row.outcome), (Some("Work"), Outcome::Moved));
+}
