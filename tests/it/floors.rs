@@ -52,7 +52,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("anyhow", &["cli", "main"]),
     ("async_imap", &["imap"]),
     ("axum", &["http"]),
-    ("base64", &["core", "imap"]),
+    ("base64", &["core", "imap", "smtp"]),
     ("blake3", &["store"]),
     ("clap", &["cli", "main"]),
     ("comfy_table", &["cli"]),

@@ -17,6 +17,7 @@
 mod harness;
 
 mod alerts;
+mod alerts_once;
 mod backfill;
 mod bundles;
 mod check;

@@ -219,3 +219,9 @@ where
         Ok(self.peer)
     }
 }
+
+/// A line to a server within the process.
+#[cfg(test)]
+pub(super) fn of_memory(stream: tokio::io::DuplexStream) -> Box<dyn AsyncTokioStream> {
+    Box::new(Line { said: &[], stream, peer: SocketAddr::from(([127, 0, 0, 1], 0)) })
+}

@@ -29,6 +29,9 @@ pub struct Mail<'a> {
     pub rule: &'a str,
 }
 
+/// Longest subject, in characters: a line of a header has at most 998 (RFC 5322 §2.1.1), and one word
+/// can not be folded.
+const LONGEST_SUBJECT: usize = 400;
 /// Who it says that it is from, before the address.
 const NAME: &str = "triaged";
 
@@ -64,7 +67,8 @@ impl Mail<'_> {
 /// A subject in which no word looks as if it were encoded already: clients would decode it, with
 /// whatever is in it.
 fn subject(text: &str) -> String {
-    one_line(text).replace("=?", "= ?")
+    let text: String = text.chars().take(LONGEST_SUBJECT).collect();
+    one_line(&text).replace("=?", "= ?")
 }
 
 /// No control begins another field.

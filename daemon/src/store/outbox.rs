@@ -391,6 +391,3 @@ fn hex(Identity(bytes): Identity) -> String {
         text
     })
 }
-
-#[cfg(test)]
-mod tests;

@@ -41,7 +41,7 @@ pub(crate) use postgres::{DATABASE_PASSWORD, Postgres};
 pub(crate) use process::{Process, group_members};
 pub(crate) use proxy::{Edited, Proxy};
 pub(crate) use settings::{Account, Server, Settings};
-pub(crate) use sink::{Guard, Sink};
+pub(crate) use sink::{Fault, Guard, Moment, SMTP_PASSWORD, Sink, Taken};
 pub(crate) use version::{Bundle, DEFAULT, FIXTURE, SHIPPED};
 pub(crate) use wait::{until, until_within};
 
