@@ -239,13 +239,12 @@ impl Sender {
         next: Option<Timestamp>,
         stop: &CancellationToken,
     ) {
-        let pause = match problem {
-            Some(error) => pace.after(error, clock::jitter()),
-            None => {
-                let rest = next.map(|due| due.duration_since(self.clock.now()));
-                let rest = rest.map(|rest| Duration::try_from(rest).unwrap_or_default());
-                rest.unwrap_or(LOOK).min(LOOK)
-            }
+        let pause = if let Some(error) = problem {
+            pace.after(error, clock::jitter())
+        } else {
+            let rest = next.map(|due| due.duration_since(self.clock.now()));
+            let rest = rest.map(|rest| Duration::try_from(rest).unwrap_or_default());
+            rest.unwrap_or(LOOK).min(LOOK)
         };
         self.heart.beat(pause + LOOK);
         tokio::select! {

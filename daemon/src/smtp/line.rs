@@ -41,8 +41,10 @@ pub(super) async fn dial(
     let dialled = timeout(config.timeout, async {
         let server = format!("{}:{}", config.host, config.port);
         let mut stream = connect(config, &server).await?;
-        let (here, peer) =
-            stream.local_addr().and_then(|here| Ok((here, stream.peer_addr()?))).map_err(lost)?;
+        let (here, peer) = stream
+            .local_addr()
+            .and_then(|here| Ok((here, stream.peer_addr()?)))
+            .map_err(|error| lost(&error))?;
         let hello = hello.unwrap_or_else(|| literal(here.ip()));
         if config.tls == Tls::None {
             let line: Box<dyn AsyncTokioStream> = Box::new(stream);
@@ -61,7 +63,7 @@ pub(super) async fn dial(
     dialled.await.unwrap_or(Err(SmtpError { step: Step::Connect, why: Why::Deadline }))
 }
 
-fn lost(error: io::Error) -> SmtpError {
+fn lost(error: &io::Error) -> SmtpError {
     SmtpError { step: Step::Connect, why: Why::Lost(error.to_string()) }
 }
 
@@ -124,7 +126,7 @@ struct Clear<'a> {
 
 impl Clear<'_> {
     async fn say(&mut self, line: &str) -> Result<(), SmtpError> {
-        self.stream.write_all(line.as_bytes()).await.map_err(lost)
+        self.stream.write_all(line.as_bytes()).await.map_err(|error| lost(&error))
     }
 
     /// Reads one reply, of however many lines, which must have this code.
@@ -156,10 +158,10 @@ impl Clear<'_> {
                 return Ok(String::from_utf8_lossy(&line).trim_end().to_owned());
             }
             let mut piece = [0; 512];
-            let read = self.stream.read(&mut piece).await.map_err(lost)?;
+            let read = self.stream.read(&mut piece).await.map_err(|error| lost(&error))?;
             self.received += read;
             if read == 0 {
-                return Err(lost(io::ErrorKind::UnexpectedEof.into()));
+                return Err(lost(&io::ErrorKind::UnexpectedEof.into()));
             }
             if self.received > MOST {
                 return Err(SmtpError::protocol(Step::Connect, "it says too much before TLS"));

@@ -173,7 +173,7 @@ impl Store {
             };
             let facts = serde_json::to_string(&facts)
                 .map_err(|error| StoreError::Row(format!("facts of an alert: {error}")))?;
-            let place = self.letter_place(mailbox, planned);
+            let place = letter_place(mailbox, planned);
             let mut to: Vec<&String> = raised.alert.to.iter().collect();
             to.sort();
             for recipient in to {
@@ -182,18 +182,6 @@ impl Store {
             }
         }
         Ok(())
-    }
-
-    /// What makes an alert about a message the same alert: the message wherever it is, else its place.
-    fn letter_place(&self, mailbox: &StoredMailbox, planned: &PlannedMessage) -> String {
-        let account = mailbox.account.0;
-        match planned.identity {
-            Some(identity) => format!("alert:{account}:{}", hex(identity)),
-            None => {
-                let (validity, uid) = (mailbox.cursor.uid_validity, planned.uid);
-                format!("alert:{account}:{}:{validity}:{uid}", mailbox.id.0)
-            }
-        }
     }
 
     async fn write_letter(
@@ -330,6 +318,16 @@ struct Slip<'a> {
     raised: &'a Raised,
     recipient: &'a str,
     facts: &'a str,
+}
+
+/// What makes an alert about a message the same alert: the message wherever it is, else its place.
+fn letter_place(mailbox: &StoredMailbox, planned: &PlannedMessage) -> String {
+    let account = mailbox.account.0;
+    if let Some(identity) = planned.identity {
+        return format!("alert:{account}:{}", hex(identity));
+    }
+    let (validity, uid) = (mailbox.cursor.uid_validity, planned.uid);
+    format!("alert:{account}:{}:{validity}:{uid}", mailbox.id.0)
 }
 
 /// Takes back the mails of an alert that must not be sent any more, as far as they were not.

@@ -173,10 +173,9 @@ impl Sink {
         )
     }
 
-    /// Another password from now on, which only the server has.
-    pub(crate) fn forget_password(&self) {
-        let file = self.folder.path().join("smtp.password");
-        fs::write(file, "another one\n").unwrap();
+    /// The password that its clients have from now on.
+    pub(crate) fn clients_have(&self, password: &str) {
+        fs::write(self.folder.path().join("smtp.password"), format!("{password}\n")).unwrap();
     }
 
     /// At the next conversation that comes to this moment, this happens, once.

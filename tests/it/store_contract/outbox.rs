@@ -54,7 +54,7 @@ async fn a_mail_is_written_once_for_each_address_and_claimed_once(database: Data
     let mut mailbox = inbox(&store).await;
     let identity = Some(store.identity(b"<one@host>", 1_000));
     let message = PlannedMessage { identity, ..alerting(5, 20) };
-    let effects = store.plan(&mailbox, &[message.clone()], at(1)).await.unwrap();
+    let effects = store.plan(&mailbox, std::slice::from_ref(&message), at(1)).await.unwrap();
     assert_eq!(effects.len(), 1, "an alert is an effect");
     let outcomes: Vec<_> = effects.into_iter().map(|one| (one, EffectState::Done)).collect();
     let outcomes = store.settle(&mut mailbox, uid_of(6), &outcomes, at(2)).await.unwrap();
