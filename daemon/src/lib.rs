@@ -25,6 +25,7 @@ pub mod roster;
 pub mod secret;
 pub mod smtp;
 pub mod standing;
+pub mod storage;
 pub mod store;
 pub mod supervisor;
 pub mod tasks;

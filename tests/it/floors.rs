@@ -35,7 +35,7 @@ const FLOORS: [(&str, Neighbours, &[&str]); 5] = [
     (
         "flows",
         Neighbours::Known,
-        &["account", "backfill", "outbox", "pipeline", "retrain", "supervisor"],
+        &["account", "backfill", "outbox", "pipeline", "retrain", "storage", "supervisor"],
     ),
     ("the house", Neighbours::Known, &["app", "http", "lifecycle", "reload"]),
     ("the command", Neighbours::Known, &["cli", "lib", "main"]),

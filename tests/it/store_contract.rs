@@ -6,6 +6,7 @@ mod moves;
 mod outbox;
 mod places;
 mod requests;
+mod undo;
 
 use jiff::Timestamp;
 use triaged::store::{Action, PlannedMessage, Store, StoredMailbox};
@@ -36,6 +37,7 @@ fn planned(n: u32, action: Action, add: &[&str]) -> PlannedMessage {
         uid: uid_of(n),
         identity: None,
         email: None,
+        message_id: None,
         subject: None,
         action,
         prediction: Some(Prediction {

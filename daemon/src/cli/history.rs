@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde_json::{Map, Value, json};
 use triaged::clock::Clock;
-use triaged::store::{History, HistoryAnswer, HistoryRow, Location};
+use triaged::store::{History, HistoryAnswer, HistoryEffect, HistoryRow, Location};
 use triaged_core::score::Abstention;
 
 use super::{Exit, Failure, OrExit, moment};
@@ -70,7 +70,9 @@ fn as_json(row: &HistoryRow) -> Value {
     let keywords: Vec<&str> = row.keywords.iter().map(|(keyword, _)| keyword.as_str()).collect();
     let alerts: Vec<Value> =
         row.alerts.iter().map(|(rule, state)| json!({"rule": rule, "state": state})).collect();
+    let effects: Vec<Value> = row.effects.iter().map(effect_as_json).collect();
     let mut object = json!({
+        "number": row.number,
         "time": row.time.to_string(),
         "account": row.account,
         "mailbox": row.mailbox,
@@ -83,6 +85,7 @@ fn as_json(row: &HistoryRow) -> Value {
         "outcome": row.outcome.as_str(),
         "model": row.model,
         "defects": row.defects,
+        "effects": effects,
     });
     if let (false, Some(object)) = (alerts.is_empty(), object.as_object_mut()) {
         object.insert("alerts".to_owned(), Value::Array(alerts));
@@ -95,6 +98,15 @@ fn as_json(row: &HistoryRow) -> Value {
     object
 }
 
+fn effect_as_json(effect: &HistoryEffect) -> Value {
+    json!({
+        "kind": effect.kind,
+        "argument": effect.argument,
+        "state": effect.state.as_str(),
+        "rule": effect.rule,
+    })
+}
+
 fn as_line(row: &HistoryRow) -> String {
     let labels: Vec<String> = row
         .heads
@@ -105,7 +117,8 @@ fn as_line(row: &HistoryRow) -> String {
         })
         .collect();
     let mut line = format!(
-        "{}  {}/{} uid {}  {}  {} -> {}",
+        "#{}  {}  {}/{} uid {}  {}  {} -> {}",
+        row.number,
         row.time.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S"),
         row.account,
         printable(&row.mailbox),
@@ -127,6 +140,12 @@ fn as_line(row: &HistoryRow) -> String {
         line.push_str(rule);
         line.push_str(": ");
         line.push_str(state);
+    }
+    let mut rules: Vec<&str> = row.effects.iter().filter_map(|one| one.rule.as_deref()).collect();
+    rules.dedup();
+    if !rules.is_empty() {
+        line.push_str("  rule: ");
+        line.push_str(&rules.join(" "));
     }
     let unsure = [None, Some(Abstention::Unsure)];
     let reason = row.heads.iter().find(|answer| !unsure.contains(&answer.abstained));

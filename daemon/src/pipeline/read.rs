@@ -20,12 +20,14 @@ pub(super) struct Draft {
     /// The address of its sender; empty where there is none.
     pub(super) from: String,
     /// Its Message-ID without brackets; empty where there is none.
-    pub(super) message_id: String,
+    pub(super) id: String,
     /// Why nobody may be alerted of it.
     pub(super) automatic: Option<Automatic>,
     pub(super) identity: Option<Identity>,
     /// The server's own word for it, wherever it is.
     pub(super) email: Option<Identity>,
+    /// Its Message-ID, by which people name it.
+    pub(super) message_id: Option<Identity>,
     pub(super) flags: Vec<String>,
     pub(super) defects: Vec<&'static str>,
     /// It can not be read, and was tried often enough.
@@ -81,10 +83,11 @@ impl Pipeline {
             text: Some(text),
             subject,
             from: from.address,
-            message_id: message_id.unwrap_or_default(),
+            id: message_id.clone().unwrap_or_default(),
             automatic,
             identity,
             email: listed.email.as_deref().map(|email| self.store.email(email)),
+            message_id: message_id.as_deref().map(|id| self.store.message_id(id)),
             flags: listed.flags.clone(),
             defects: defects.iter().map(|defect| defect.as_str()).collect(),
             given_up: false,
@@ -125,10 +128,11 @@ impl Pipeline {
             text: None,
             subject: String::new(),
             from: String::new(),
-            message_id: String::new(),
+            id: String::new(),
             automatic: None,
             identity: None,
             email: listed.email.as_deref().map(|email| self.store.email(email)),
+            message_id: None,
             flags: listed.flags.clone(),
             defects: vec!["unreadable"],
             given_up: true,

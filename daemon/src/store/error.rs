@@ -103,7 +103,7 @@ pub enum StoreError {
     /// A row holds a value that this program never writes.
     #[error("the database holds {0}, which triaged never writes")]
     Row(String),
-    /// A server had no connection for us for half a minute: it is away, or has far too much to do.
+    /// A server had no connection for us for ten seconds: it is away, or has far too much to do.
     #[error("the database did not answer for too long: is its server up?")]
     TimedOut,
     /// Anything else that it says: a full disk, an I/O error, a lost connection.
@@ -116,6 +116,11 @@ impl StoreError {
     pub(super) fn newer(database: &str, version: i64) -> Self {
         let found = format!("migration {version} is not known here");
         Self::Newer { database: database.to_owned(), found }
+    }
+
+    /// Whether it is about the whole database, and not about what was asked of it.
+    pub fn is_of_the_whole(&self) -> bool {
+        matches!(self, Self::Database(_) | Self::Away { .. } | Self::TimedOut)
     }
 
     /// Whether it may pass by itself: starting again is right.

@@ -163,7 +163,7 @@ impl Store {
         // One order for all daemons, so that no two wait for each other's budgets.
         raised.sort_by(|(_, _, a), (_, _, b)| a.rule.cmp(&b.rule));
         for (effect, planned, raised) in raised {
-            let goes_to = planned.decision.move_to.as_ref().map(|target| target.mailbox.clone());
+            let goes_to = planned.decision.move_to.as_ref().map(|asked| asked.what.mailbox.clone());
             let facts = Facts {
                 account: account.clone(),
                 uid: planned.uid.get(),
@@ -249,7 +249,7 @@ impl Store {
         .bind(&*slip.raised.rule)
         .bind(slip.recipient)
         .bind(i64::from(slip.raised.alert.per_hour))
-        .bind(self.message_id(key, slip.raised))
+        .bind(self.letter_id(key, slip.raised))
         .bind(key)
         .bind(if held { "digested" } else { "waiting" })
         .bind((!held).then_some(slip.facts))
@@ -295,7 +295,7 @@ impl Store {
         .bind(rule)
         .bind(recipient)
         .bind(i64::from(raised.alert.per_hour))
-        .bind(self.message_id(&key, raised))
+        .bind(self.letter_id(&key, raised))
         .bind(key)
         .bind(now.as_millisecond())
         .bind(due.as_millisecond())
@@ -304,9 +304,9 @@ impl Store {
     }
 
     /// The same for the same key, in this store and in no other.
-    fn message_id(&self, key: &str, raised: &Raised) -> String {
-        // No message has this size, nor an identity of a server's word.
-        let unique = self.identity(key.as_bytes(), u64::MAX - 1);
+    fn letter_id(&self, key: &str, raised: &Raised) -> String {
+        // No message has this size, nor any other kind of identity.
+        let unique = self.identity(key.as_bytes(), u64::MAX - 2);
         format!("<{}.triaged@{}>", hex(unique), raised.alert.domain)
     }
 }

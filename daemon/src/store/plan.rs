@@ -2,10 +2,12 @@
 //! off together with the cursor afterwards.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use sqlx::Row;
 use triaged_core::alert::Raised;
+use triaged_core::decision::{Asked, Mark, Target};
 use triaged_core::mailbox::{MailboxId, Uid, UidValidity};
 use triaged_core::outcome::Outcome;
 use triaged_core::score::Abstention;
@@ -63,13 +65,22 @@ impl Store {
 }
 
 /// What is to be done to a message, in the order in which it is done.
-fn deeds(planned: &PlannedMessage) -> impl Iterator<Item = Deed> + '_ {
-    let to = |target: &_| {
-        Deed::Move(Move { target: Clone::clone(target), begun: None, copied: false, landed: None })
+fn deeds(planned: &PlannedMessage) -> impl Iterator<Item = Asked<Deed>> + '_ {
+    let to = |asked: &Asked<Target>| Asked {
+        what: Deed::Move(Move::to(asked.what.clone())),
+        rule: asked.rule.clone(),
     };
-    let marks = planned.decision.marks.iter().cloned().map(Deed::Mark);
-    let alerts = planned.decision.alerts.iter().map(|alert| Deed::Alert(alert.rule.to_string()));
-    marks.chain(planned.decision.move_to.iter().map(to)).chain(alerts)
+    let mark = |asked: &Asked<Mark>| Asked {
+        what: Deed::Mark(asked.what.clone()),
+        rule: asked.rule.clone(),
+    };
+    let alert = |raised: &Raised| Asked {
+        what: Deed::Alert(raised.rule.to_string()),
+        rule: Some(Arc::clone(&raised.rule)),
+    };
+    let decision = &planned.decision;
+    let marks = decision.marks.iter().map(mark);
+    marks.chain(decision.move_to.iter().map(to)).chain(decision.alerts.iter().map(alert))
 }
 
 /// The alert that an effect is, with its message.
@@ -128,10 +139,10 @@ async fn insert_messages<'a>(
     let mut ids = BTreeMap::new();
     for rows in messages.chunks(ROWS) {
         let query = format!(
-            "INSERT INTO message (account, mailbox, uid_validity, uid, identity, email, subject, \
-             decided_at, action, outcome, model, defects) VALUES {} \
+            "INSERT INTO message (account, mailbox, uid_validity, uid, identity, email, message_id, \
+             subject, decided_at, action, outcome, model, defects) VALUES {} \
              ON CONFLICT (mailbox, uid_validity, uid) DO NOTHING RETURNING id, uid",
-            database::rows_of_arguments(rows.len(), 12)
+            database::rows_of_arguments(rows.len(), 13)
         );
         let mut query = sqlx::query(sqlx::AssertSqlSafe(query)).persistent(rows.len() == 1);
         for planned in rows {
@@ -142,6 +153,7 @@ async fn insert_messages<'a>(
                 .bind(i64::from(planned.uid.get()))
                 .bind(planned.identity.map(|identity| identity.0.to_vec()))
                 .bind(planned.email.map(|email| email.0.to_vec()))
+                .bind(planned.message_id.map(|id| id.0.to_vec()))
                 .bind(planned.subject.as_deref().map(database::text))
                 .bind(now.as_millisecond())
                 .bind(planned.action.as_str())
@@ -192,12 +204,12 @@ async fn insert_effects(
     mailbox: &StoredMailbox,
     messages: &[Planned<'_>],
 ) -> Result<Vec<PendingEffect>, StoreError> {
-    let effects: Vec<(i64, &PlannedMessage, Deed, String)> = messages
+    let effects: Vec<(i64, &PlannedMessage, Asked<Deed>, String)> = messages
         .iter()
         .flat_map(|&(message, planned)| {
-            let effect = move |deed| {
-                let key = idempotency_key(mailbox, planned, &deed);
-                (message, planned, deed, key)
+            let effect = move |asked: Asked<Deed>| {
+                let key = idempotency_key(mailbox, planned, &asked.what);
+                (message, planned, asked, key)
             };
             deeds(planned).map(effect)
         })
@@ -205,28 +217,29 @@ async fn insert_effects(
     let mut ids = HashMap::new();
     for rows in effects.chunks(ROWS) {
         let query = format!(
-            "INSERT INTO effect (message, kind, argument, may_create, state, idempotency_key) \
+            "INSERT INTO effect (message, kind, argument, may_create, state, idempotency_key, rule) \
              VALUES {} RETURNING id, idempotency_key",
-            database::rows_of_arguments(rows.len(), 6)
+            database::rows_of_arguments(rows.len(), 7)
         );
         let mut query = sqlx::query(sqlx::AssertSqlSafe(query)).persistent(rows.len() == 1);
-        for (message, planned, deed, key) in rows {
-            let (kind, argument, may_create) = moves::columns(deed);
+        for (message, planned, asked, key) in rows {
+            let (kind, argument, may_create) = moves::columns(&asked.what);
             query = query
                 .bind(*message)
                 .bind(kind)
                 .bind(argument)
                 .bind(i64::from(may_create))
                 .bind(first_state(planned.action).as_str())
-                .bind(key.as_str());
+                .bind(key.as_str())
+                .bind(asked.rule.as_deref());
         }
         for row in query.fetch_all(&mut **transaction).await? {
             ids.insert(row.try_get::<String, _>(1)?, row.try_get::<i64, _>(0)?);
         }
     }
-    let pending = effects.into_iter().filter_map(|(message, planned, deed, key)| {
+    let pending = effects.into_iter().filter_map(|(message, planned, asked, key)| {
         let (id, uid, identity) = (ids.remove(&key)?, planned.uid, planned.identity);
-        let effect = PendingEffect { id, message, uid, identity, deed };
+        let effect = PendingEffect { id, message, uid, identity, deed: asked.what };
         (planned.action == Action::Label).then_some(effect)
     });
     Ok(pending.collect())
@@ -309,8 +322,8 @@ async fn settle_messages(
 
 /// What has become of a message with these effects, each with whether it is a move.
 fn outcome_of(effects: &[(bool, EffectState)]) -> Outcome {
-    use EffectState::{Done, Yielded};
-    let failed = effects.iter().find(|(_, state)| !matches!(state, Done | Yielded));
+    use EffectState::{Done, Kept, Yielded};
+    let failed = effects.iter().find(|(_, state)| !matches!(state, Done | Yielded | Kept));
     match failed {
         Some((_, state)) => state.outcome(),
         None if effects.contains(&(true, Done)) => Outcome::Moved,

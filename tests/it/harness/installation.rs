@@ -43,6 +43,9 @@ pub(crate) struct Record {
     pub(crate) defects: Vec<String>,
     #[serde(default)]
     pub(crate) alerts: Vec<Alerted>,
+    /// By what `triaged undo` knows the message.
+    pub(crate) number: i64,
+    pub(crate) effects: Vec<Done>,
 }
 
 /// A mail of an alert about a message, and how it stands.
@@ -50,6 +53,15 @@ pub(crate) struct Record {
 pub(crate) struct Alerted {
     pub(crate) rule: String,
     pub(crate) state: String,
+}
+
+/// Something that was decided to be done to a message.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub(crate) struct Done {
+    pub(crate) kind: String,
+    pub(crate) argument: String,
+    pub(crate) state: String,
+    pub(crate) rule: Option<String>,
 }
 
 impl Installation {

@@ -35,14 +35,12 @@ pub(super) async fn server<W: Write>(config: &Config, report: &mut Report<W>) {
 
 async fn ask(smtp: &SmtpConfig) -> Line {
     let password = match credentials(smtp) {
-        Some(credentials) => match credentials.read().await {
-            Ok(password) => Some(password),
-            Err(_) => {
-                let what = "the SMTP server is not asked: its password can not be read, see above";
-                return Line::warn(SUBJECT, what);
-            }
-        },
-        None => None,
+        Some(credentials) => credentials.read().await.map(Some),
+        None => Ok(None),
+    };
+    let Ok(password) = password else {
+        let what = "the SMTP server is not asked: its password can not be read, see above";
+        return Line::warn(SUBJECT, what);
     };
     match Connection::open(smtp, password.as_ref()).await {
         Ok(connection) => {
