@@ -6,7 +6,9 @@ mod moves;
 mod outbox;
 mod places;
 mod requests;
+mod soak;
 mod undo;
+mod upgrade;
 
 use jiff::Timestamp;
 use triaged::store::{Action, PlannedMessage, Store, StoredMailbox};
