@@ -2,12 +2,14 @@
 //! when the daemon is killed half-way.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+use std::time::Duration;
 
 use serde_json::json;
 
 use crate::harness::{
-    Account, Bundle, Done, FIXTURE, Format, ImapClient, Installation, Mail, Mailserver, Record,
-    Settings, User, on_each_server, until,
+    Account, Bundle, Done, FIXTURE, Format, ImapClient, Installation, Mail, Mailserver, Proxy,
+    Record, Settings, User, on_each_server, until,
 };
 
 on_each_server!(
@@ -76,6 +78,7 @@ fn numbered(number: usize) -> Mail {
 
 struct Scene {
     anna: User,
+    proxy: Proxy,
     installation: Installation,
     mails: Vec<Mail>,
 }
@@ -91,8 +94,10 @@ impl Scene {
             let flags = if number < 10 { "triaged-handled todo" } else { "todo" };
             client.append("INBOX", one.bytes(), flags, None);
         }
-        let account = anna.account().backfill("all").and("poll_seconds = 1");
-        Scene { installation: installation(account, HANDLE), anna, mails }
+        let proxy = Proxy::to(anna.plain_port());
+        let account = anna.account().in_clear(proxy.port()).backfill("all");
+        let installation = installation(account.and("poll_seconds = 1"), HANDLE);
+        Scene { anna, proxy, installation, mails }
     }
 }
 
@@ -106,6 +111,8 @@ fn what_nobody_has_changed_is_back_and_all_else_is_as_it_was(mail: &Mailserver) 
     let daemon = scene.installation.start_ready();
     scene.installation.wait_settled(COUNT);
     daemon.stop();
+    // So that a kill comes half-way for certain.
+    scene.proxy.round_trip(Duration::from_millis(40));
     let history = scene.installation.history();
     assert!(history.iter().all(|one| one.outcome == "moved"), "{:?}", history[0]);
     assert_eq!(dump_of(&scene.anna, AWAY).len(), COUNT);
@@ -164,7 +171,7 @@ fn what_nobody_has_changed_is_back_and_all_else_is_as_it_was(mail: &Mailserver) 
 }
 
 impl Scene {
-    fn uids(&self, client: &mut ImapClient, numbers: std::ops::Range<usize>) -> String {
+    fn uids(&self, client: &mut ImapClient, numbers: Range<usize>) -> String {
         client.command(&format!("SELECT {AWAY}"));
         let uid = |number: usize| {
             let id = self.mails[number].id();
@@ -175,21 +182,21 @@ impl Scene {
     }
 
     /// A person changes the flags of messages that were moved.
-    fn change(&self, numbers: std::ops::Range<usize>, change: &str) {
+    fn change(&self, numbers: Range<usize>, change: &str) {
         let mut client = self.anna.client();
         let uids = self.uids(&mut client, numbers);
         client.command(&format!("UID STORE {uids} {change}"));
     }
 
     /// A person moves them on.
-    fn take(&self, numbers: std::ops::Range<usize>, to: &str) {
+    fn take(&self, numbers: Range<usize>, to: &str) {
         let mut client = self.anna.client();
         let uids = self.uids(&mut client, numbers);
         client.command(&format!("UID MOVE {uids} {to}"));
     }
 
     /// A person deletes them for good.
-    fn expunge(&self, numbers: std::ops::Range<usize>) {
+    fn expunge(&self, numbers: Range<usize>) {
         let mut client = self.anna.client();
         let uids = self.uids(&mut client, numbers);
         client.command(&format!("UID STORE {uids} +FLAGS (\\Deleted)"));
