@@ -16,6 +16,8 @@ on_each_server!(
     what_nobody_has_changed_is_back_and_all_else_is_as_it_was,
     a_message_is_taken_back_by_its_number_and_by_its_message_id,
     a_rule_is_taken_back_and_the_labels_stay,
+    who_changes_a_message_meanwhile_is_right,
+    what_can_not_go_back_is_refused_as_a_whole,
 );
 
 /// Where the rule of these tests sends mail.
@@ -273,6 +275,65 @@ fn a_rule_is_taken_back_and_the_labels_stay(mail: &Mailserver) {
     let (code, said) = triaged(&installation, &["undo", "--model", model, "--account", "anna"]);
     assert!(code == Some(0) && said.contains("1 undone"), "{said}");
     assert_eq!(anna.find(&one).unwrap().flags, BTreeSet::new());
+    daemon.stop();
+}
+
+/// Between our look and our STORE: UNCHANGEDSINCE leaves the message alone.
+fn who_changes_a_message_meanwhile_is_right(mail: &Mailserver) {
+    let anna = mail.user("anna");
+    let proxy = Proxy::to(anna.plain_port());
+    let installation = installation(anna.account().in_clear(proxy.port()).backfill("all"), "");
+    let mails: Vec<Mail> = (0..3).map(numbered).collect();
+    let uids: Vec<u32> = mails.iter().map(|one| anna.append("INBOX", one, "", None)).collect();
+    let mut daemon = installation.start_ready();
+    installation.wait_settled(3);
+    proxy.hold("-FLAGS.SILENT");
+    let (_, said) = triaged(&installation, &["undo", "--since", "1d", "--no-wait"]);
+    daemon.wait_until("it would take them off", |_| proxy.is_holding());
+    let mut client = anna.client();
+    client.command("SELECT INBOX");
+    client.command(&format!("UID STORE {} +FLAGS (triaged-good)", uids[0]));
+    client.command(&format!("UID STORE {} +FLAGS (\\Seen)", uids[1]));
+    proxy.let_go();
+    daemon.wait_until("all has ended", |daemon| {
+        daemon.metric("triaged_undo_messages_total", &[]) > 2.5
+    });
+    let flags = |which: usize| anna.find(&mails[which]).unwrap().flags;
+    let kept = ["triaged-good", "triaged-mood-bad", "triaged-size-one"].map(str::to_owned);
+    assert_eq!(flags(0), kept.into(), "{said}");
+    assert_eq!(flags(1), ["\\Seen".to_owned()].into());
+    assert_eq!(flags(2), BTreeSet::new());
+    for (result, count) in [("kept", 1.0), ("undone", 2.0)] {
+        let counted = daemon.metric("triaged_undo_messages_total", &[("result", result)]);
+        assert!((counted - count).abs() < 0.1, "{result}: {counted}");
+    }
+    daemon.stop();
+}
+
+/// Neither its keywords come off nor is it moved elsewhere.
+fn what_can_not_go_back_is_refused_as_a_whole(mail: &Mailserver) {
+    let anna = mail.user("anna");
+    anna.client().command("CREATE Desk");
+    let account = anna.account().mailboxes(&["INBOX", "Desk"]).backfill("all");
+    let installation = installation(account.and("poll_seconds = 1"), HANDLE);
+    let one = numbered(1);
+    anna.append("Desk", &one, "", None);
+    let daemon = installation.start_ready();
+    installation.wait_settled(1);
+    let before = anna.find_in(AWAY, &one).expect("it was moved");
+    anna.client().command("DELETE Desk");
+    let (code, said) = triaged(&installation, &["undo", "--since", "1d"]);
+    assert!(code == Some(70) && said.contains("1 refused: it can not go back: "), "{said}");
+    assert_eq!(anna.find_in(AWAY, &one), Some(before));
+    anna.client().command("CREATE Desk");
+    let (code, said) = triaged(&installation, &["undo", "--since", "1d"]);
+    assert!(code == Some(0) && said.contains("1 undone"), "{said}");
+    assert_eq!(anna.find_in("Desk", &one).expect("it is back").flags, BTreeSet::new());
+    // The mailbox was made anew, and nobody takes what came back for new mail.
+    let late = numbered(2);
+    anna.append("Desk", &late, "", None);
+    until("new mail is handled", || anna.find_in(AWAY, &late));
+    assert_eq!(anna.find_in("Desk", &one).unwrap().flags, BTreeSet::new());
     daemon.stop();
 }
 
