@@ -2,8 +2,8 @@
 # Installs what the tests need beside Rust, python3, git, make and a C compiler, and nothing that
 # is there already. As root and with apt-get; otherwise it says the line to run.
 #
-#   deps.sh [PART…]   parts: python, dovecot, cyrus, postgresql, systemd, promtool, faketime; all when none
-#                     is named
+#   deps.sh [PART…]   parts: python, dovecot, cyrus, postgresql, systemd, promtool, faketime, strace; all
+#                     when none is named
 #
 # No service is started or enabled by it: dovecot/install.sh sees to that for Dovecot, systemd is
 # installed for its systemd-analyze alone where no systemd runs. Cyrus, PostgreSQL where there is none,
@@ -12,7 +12,7 @@
 # Exit codes: 0 all is there, 69 something is missing and could not be installed.
 set -eu
 cd "$(dirname "$0")/.."
-[ $# -gt 0 ] || set -- python dovecot cyrus postgresql systemd promtool faketime
+[ $# -gt 0 ] || set -- python dovecot cyrus postgresql systemd promtool faketime strace
 
 give_up() {
     echo "deps: $1" >&2
@@ -73,6 +73,8 @@ for part in "$@"; do
     faketime)
         [ -e .tools/libfaketimeMT.so.1 ] ||
             take libfaketime 'usr/lib/*/faketime/libfaketimeMT.so.1' ;;
+    strace)
+        command -v strace >/dev/null || install strace strace ;;
     *)
         give_up "no such part: $part" ;;
     esac

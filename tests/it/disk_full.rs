@@ -60,7 +60,7 @@ impl Drop for SmallDisk {
 /// Mails until the daemon misses its disk: no page that it has already can hold so many.
 fn deliver_until_missed(daemon: &Daemon, anna: &User) -> usize {
     let mut delivered = 0;
-    until_within(Duration::from_secs(60), "the disk is missed", || {
+    until_within(Duration::from_mins(1), "the disk is missed", || {
         for _ in 0..20 {
             anna.deliver(&Mail::outage());
             delivered += 1;
@@ -91,7 +91,7 @@ fn nothing_is_done_that_is_not_written_down_and_the_work_goes_on_when_there_is_r
 
     let memory = daemon.memory();
     let full = Instant::now();
-    until_within(Duration::from_secs(60), "ten seconds on a full disk", || {
+    until_within(Duration::from_mins(1), "ten seconds on a full disk", || {
         assert_eq!(daemon.get("/healthz").unwrap().0, 200);
         assert_eq!(daemon.get("/readyz").unwrap().0, 503);
         (full.elapsed() > Duration::from_secs(10)).then_some(())
@@ -107,7 +107,7 @@ fn nothing_is_done_that_is_not_written_down_and_the_work_goes_on_when_there_is_r
 
     disk.empty();
     let free = Instant::now();
-    until_within(Duration::from_secs(60), "all are labelled after there is room", || {
+    until_within(Duration::from_mins(1), "all are labelled after there is room", || {
         (labelled(&anna).len() == mails).then_some(())
     });
     daemon.wait_ready();

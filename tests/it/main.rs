@@ -36,6 +36,7 @@ mod hostile;
 mod imap_session;
 mod interrupted;
 mod judgement;
+mod kill_points;
 mod labelling;
 mod large_mail;
 mod library;

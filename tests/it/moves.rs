@@ -1,15 +1,20 @@
 //! Moves, whatever happens to the connection: each message is once where it is to be, with its
-//! keywords, and what others have marked as deleted stays. Nobody configures moves yet, so they are
-//! decided by a judge of the tests, through the pipeline's own doors, over the real store and servers.
+//! keywords, and what others have marked as deleted stays. They are decided by rules of a
+//! configuration, or by a judge of the tests; through the pipeline's own doors, over the real store and
+//! servers, because the daemon waits longer after each line that is cut.
 
+use std::fmt::Write;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Runtime;
+use triaged_core::config::parse_bytes;
 use triaged_core::decision::{Considered, Decision, Flag, Judge, Mark, Target};
 use triaged_core::label::KeywordMap;
 use triaged_core::outcome::Outcome;
+use triaged_core::rule::Rules;
 
-use crate::harness::{Flow, Format, Mailserver, Proxy, Software, User};
+use crate::harness::{Flow, Format, Mailserver, Proxy, Settings, Software, User};
 
 /// Where mail goes, by the flag that a test puts on it.
 const TARGETS: [&str; 4] = ["Work", "Küche", "R&D", "Lists"];
@@ -33,6 +38,37 @@ impl Judge for ByFlag {
 
     fn moves(&self) -> bool {
         true
+    }
+}
+
+/// Rules of a configuration, which move each message to the mailbox that its sender names by number.
+fn by_rule() -> Rules {
+    let mut rules = "rule = [".to_owned();
+    for (number, target) in TARGETS.iter().enumerate() {
+        let when = format!("when = {{ from = [\"to-{number}@moves.example\"] }}");
+        let then =
+            format!("then = {{ keyword = \"{KEYWORD}\", move = \"{target}\", create = true }}");
+        write!(rules, "{{ name = \"rule-{number}\", {when}, {then} }}, ").unwrap();
+    }
+    let settings = Settings::label().with_nobody().and(&(rules + "]"));
+    let folder = Path::new("/nowhere");
+    let config = parse_bytes(settings.toml(folder, folder, 1).as_bytes()).unwrap();
+    Rules::new(config.rules.into_iter().map(|one| one.rule).collect())
+}
+
+/// Who decides.
+#[derive(Clone, Copy)]
+enum By {
+    Flag,
+    Rule,
+}
+
+impl By {
+    async fn flow(self, port: u16) -> Flow {
+        match self {
+            Self::Flag => Flow::new(port, ByFlag, KeywordMap::default()).await,
+            Self::Rule => Flow::new(port, by_rule(), KeywordMap::default()).await,
+        }
     }
 }
 
@@ -79,6 +115,7 @@ const LOT: usize = 50;
 /// What a run is like.
 struct Run {
     software: Software,
+    by: By,
     messages: usize,
     /// Left out of what the server can do.
     hidden: Option<&'static str>,
@@ -98,7 +135,7 @@ impl Run {
         }
         let runtime = Runtime::new().unwrap();
         runtime.block_on(async {
-            let flow = Flow::new(proxy.port(), ByFlag, KeywordMap::default()).await;
+            let flow = self.by.flow(proxy.port()).await;
             let (mut chance, mut cuts, begun) = (Chance(self.seed), 0, Instant::now());
             for lot in 0..self.messages / LOT {
                 self.fill(&anna, lot);
@@ -133,9 +170,11 @@ impl Run {
             // Every tenth has no Message-ID.
             let id = format!("Message-ID: <{number}@moves.example>\r\n");
             let id = if number % 10 == 0 { "" } else { &id };
-            let text = format!("{id}Subject: move {number:04}\r\n\r\nHello, hello, hello.\r\n");
-            let flag = format!("to-{}", number % TARGETS.len());
-            client.append("INBOX", text.as_bytes(), &flag, None);
+            let to = format!("to-{}", number % TARGETS.len());
+            let from = format!("From: {to}@moves.example\r\n");
+            let text =
+                format!("{id}{from}Subject: move {number:04}\r\n\r\nHello, hello, hello.\r\n");
+            client.append("INBOX", text.as_bytes(), &to, None);
         }
     }
 
@@ -198,24 +237,25 @@ const DOVECOT: Software = Software::Dovecot(Format::Sdbox);
 
 /// R2 of the reliability bars.
 #[test]
-fn a_thousand_moves_over_a_line_that_is_cut_lose_and_double_nothing_on_dovecot() {
-    Run { software: DOVECOT, messages: 1000, hidden: None, moments: MOVING, seed: 42 }.play();
+fn a_thousand_moves_by_rules_over_a_line_that_is_cut_lose_and_double_nothing_on_dovecot() {
+    let (software, by) = (DOVECOT, By::Rule);
+    Run { software, by, messages: 1000, hidden: None, moments: MOVING, seed: 42 }.play();
 }
 
 #[test]
 fn without_move_copies_over_a_line_that_is_cut_lose_and_double_nothing_on_dovecot() {
-    let hidden = Some("MOVE");
-    Run { software: DOVECOT, messages: 1000, hidden, moments: COPYING, seed: 7 }.play();
+    let (software, by, hidden) = (DOVECOT, By::Rule, Some("MOVE"));
+    Run { software, by, messages: 1000, hidden, moments: COPYING, seed: 7 }.play();
 }
 
 #[test]
 fn moves_over_a_line_that_is_cut_lose_and_double_nothing_on_cyrus() {
-    let software = Software::Cyrus;
-    Run { software, messages: 300, hidden: None, moments: MOVING, seed: 11 }.play();
+    let (software, by) = (Software::Cyrus, By::Flag);
+    Run { software, by, messages: 300, hidden: None, moments: MOVING, seed: 11 }.play();
 }
 
 #[test]
 fn without_move_copies_over_a_line_that_is_cut_lose_and_double_nothing_on_cyrus() {
-    let (software, hidden) = (Software::Cyrus, Some("MOVE"));
-    Run { software, messages: 300, hidden, moments: COPYING, seed: 5 }.play();
+    let (software, by, hidden) = (Software::Cyrus, By::Flag, Some("MOVE"));
+    Run { software, by, messages: 300, hidden, moments: COPYING, seed: 5 }.play();
 }

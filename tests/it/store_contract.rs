@@ -5,7 +5,9 @@ mod decisions;
 mod moves;
 mod places;
 mod requests;
+mod soak;
 mod undo;
+mod upgrade;
 
 use jiff::Timestamp;
 use triaged::store::{Action, PlannedMessage, Store, StoredMailbox};

@@ -5,8 +5,8 @@
 //! a copy comes before the removal, no second copy is made before it is sure that there is none.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
-use jiff::SignedDuration;
 use triaged_core::decision::Target;
 use triaged_core::mailbox::{AccountId, Uid};
 
@@ -16,8 +16,9 @@ use crate::imap::{ImapError, MoveWay, Moved, Seen, Selected, Session};
 use crate::store::{Begun, Deed, EffectState, Landed, Move, PendingEffect};
 
 /// A server that has heard a command goes on with it although the connection is lost. It is given
-/// this time, counted from when it was told, before anybody looks what it did.
-const GRACE: SignedDuration = SignedDuration::from_secs(5);
+/// this time before anybody looks what it did, counted from when we are back: when it was told is only
+/// known by a clock that may have been set since.
+const GRACE: Duration = Duration::from_secs(5);
 
 /// A mailbox that is selected, as messages are taken out of it.
 pub(super) struct Source {
@@ -82,7 +83,9 @@ impl Pipeline {
         if moves.is_empty() {
             return Ok(ended);
         }
-        self.wait_for_the_last_attempt(&moves).await;
+        if moves.iter().any(|effect| begun(effect).is_some()) {
+            tokio::time::sleep(GRACE).await;
+        }
         let seen = session.look(&uids(&moves)).await?;
         let mut by_target: BTreeMap<Target, Vec<PendingEffect>> = BTreeMap::new();
         for effect in moves {
@@ -96,14 +99,6 @@ impl Pipeline {
             self.move_to(session, mailbox, &target, open, copied, marks, &mut ended).await?;
         }
         Ok(ended)
-    }
-
-    async fn wait_for_the_last_attempt(&self, moves: &[PendingEffect]) {
-        let Some(last) = moves.iter().filter_map(begun).map(|begun| begun.at).max() else { return };
-        let passed = self.clock.now().duration_since(last).max(SignedDuration::ZERO);
-        if let Ok(rest) = std::time::Duration::try_from(GRACE - passed) {
-            tokio::time::sleep(rest).await;
-        }
     }
 
     /// Finds out how far each move is.

@@ -32,8 +32,9 @@ impl Store {
         rows.iter().map(from_row).collect()
     }
 
-    /// Before the server is told to move messages: how their marks ended, and how the target is
-    /// now, in one transaction.
+    /// Before the server is told to move messages: how the marks of their chunk ended, and how the
+    /// target is now, in one transaction. Their neighbours that are not moved are settled: nothing of
+    /// theirs would be left for the next life to find.
     pub async fn begin_moves(
         &self,
         marks: &[(PendingEffect, EffectState)],
@@ -42,6 +43,7 @@ impl Store {
     ) -> Result<(), StoreError> {
         let mut transaction = self.pool.begin().await?;
         plan::tick_off(&mut transaction, marks, begun.at).await?;
+        plan::settle_finished(&mut transaction, marks).await?;
         for effect in moves {
             let query = "UPDATE effect SET begun_at = $1, target_validity = $2, \
                          target_next = $3 WHERE id = $4";

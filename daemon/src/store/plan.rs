@@ -45,9 +45,7 @@ impl Store {
     ) -> Result<Vec<(Uid, Outcome)>, StoreError> {
         let mut transaction = self.pool.begin().await?;
         tick_off(&mut transaction, effects, now).await?;
-        let messages: BTreeSet<(i64, Uid)> =
-            effects.iter().map(|(effect, _)| (effect.message, effect.uid)).collect();
-        let outcomes = settle_messages(&mut transaction, messages).await?;
+        let outcomes = settle_messages(&mut transaction, messages_of(effects)).await?;
         sqlx::query("UPDATE mailbox SET next_uid = $1 WHERE id = $2 AND uid_validity = $3")
             .bind(i64::from(next.get()))
             .bind(mailbox.id.0)
@@ -98,9 +96,41 @@ pub(super) async fn tick_off(
     Ok(())
 }
 
-/// Rows in one INSERT. With the columns of the widest table this stays below the arguments that a
-/// statement may have (32,766 in SQLite, 65,535 in PostgreSQL).
-const ROWS: usize = 500;
+/// Settles those messages of which all effects have ended; the others are settled with their last one.
+pub(super) async fn settle_finished(
+    transaction: &mut DbTransaction<'_>,
+    ended: &[(PendingEffect, EffectState)],
+) -> Result<(), StoreError> {
+    let mut messages = messages_of(ended);
+    let those = database::list(messages.iter().map(|(message, _)| *message));
+    if those.is_empty() {
+        return Ok(());
+    }
+    let query = format!(
+        "SELECT DISTINCT message FROM effect WHERE state = 'pending' AND message IN ({those})"
+    );
+    let open: Vec<i64> = sqlx::query_scalar(sqlx::AssertSqlSafe(query))
+        .persistent(false)
+        .fetch_all(&mut **transaction)
+        .await?;
+    messages.retain(|(message, _)| !open.contains(message));
+    settle_messages(transaction, messages).await?;
+    Ok(())
+}
+
+/// The messages of effects, each once.
+fn messages_of(effects: &[(PendingEffect, EffectState)]) -> BTreeSet<(i64, Uid)> {
+    effects.iter().map(|(effect, _)| (effect.message, effect.uid)).collect()
+}
+
+/// Rows in one INSERT: few enough for SQLite, which looks each argument up among those before it, and
+/// enough that a server is not asked for each message alone.
+const ROWS: usize = 16;
+
+/// Whether a statement of so many rows comes again and again, and is worth being kept prepared.
+fn is_usual<T>(rows: &[T]) -> bool {
+    matches!(rows.len(), 1 | ROWS)
+}
 
 /// A new message: its row, and what is decided about it.
 type Planned<'a> = (i64, &'a PlannedMessage);
@@ -120,7 +150,7 @@ async fn insert_messages<'a>(
              ON CONFLICT (mailbox, uid_validity, uid) DO NOTHING RETURNING id, uid",
             database::rows_of_arguments(rows.len(), 13)
         );
-        let mut query = sqlx::query(sqlx::AssertSqlSafe(query)).persistent(rows.len() == 1);
+        let mut query = sqlx::query(sqlx::AssertSqlSafe(query)).persistent(is_usual(rows));
         for planned in rows {
             query = query
                 .bind(mailbox.account.0)
@@ -158,7 +188,7 @@ async fn insert_predictions(
              (message, position, head, label, confidence, abstained, abstention) VALUES {}",
             database::rows_of_arguments(rows.len(), 7)
         );
-        let mut query = sqlx::query(sqlx::AssertSqlSafe(query)).persistent(false);
+        let mut query = sqlx::query(sqlx::AssertSqlSafe(query)).persistent(is_usual(rows));
         for (message, position, head) in rows {
             query = query
                 .bind(*message)
@@ -197,7 +227,7 @@ async fn insert_effects(
              VALUES {} RETURNING id, idempotency_key",
             database::rows_of_arguments(rows.len(), 7)
         );
-        let mut query = sqlx::query(sqlx::AssertSqlSafe(query)).persistent(rows.len() == 1);
+        let mut query = sqlx::query(sqlx::AssertSqlSafe(query)).persistent(is_usual(rows));
         for (message, planned, asked, key) in rows {
             let (kind, argument, may_create) = moves::columns(&asked.what);
             query = query

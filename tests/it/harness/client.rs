@@ -32,6 +32,14 @@ impl ImapClient {
         untagged
     }
 
+    /// The same where the octets of literals count.
+    pub(crate) fn octets(&mut self, command: &str) -> Vec<Vec<u8>> {
+        self.send(command.as_bytes());
+        let (untagged, status) = self.octets_to_end();
+        assert!(status.starts_with("OK"), "{command}: {status}");
+        untagged
+    }
+
     /// Sends a command that a server may refuse; its status line without the tag.
     pub(crate) fn attempt(&mut self, command: &str) -> String {
         self.send(command.as_bytes());
@@ -80,19 +88,28 @@ impl ImapClient {
 
     /// What comes up to the end of the command: the untagged responses, and the status.
     fn end(&mut self) -> (Vec<String>, String) {
+        let (untagged, status) = self.octets_to_end();
+        (untagged.iter().map(|octets| text(octets)).collect(), status)
+    }
+
+    fn octets_to_end(&mut self) -> (Vec<Vec<u8>>, String) {
         let tag = format!("t{} ", self.tag);
         let mut untagged = Vec::new();
         loop {
-            let response = self.response();
-            match response.strip_prefix(&tag) {
+            let response = self.octets_of_response();
+            match text(&response).strip_prefix(&tag) {
                 Some(status) => return (untagged, status.to_owned()),
                 None => untagged.push(response),
             }
         }
     }
 
-    /// One response: its line, and with every literal the literal and the line that follows.
     fn response(&mut self) -> String {
+        text(&self.octets_of_response())
+    }
+
+    /// One response: its line, and with every literal the literal and the line that follows.
+    fn octets_of_response(&mut self) -> Vec<u8> {
         let mut response = Vec::new();
         loop {
             let start = response.len();
@@ -105,6 +122,10 @@ impl ImapClient {
             self.stream.read_exact(&mut bytes).unwrap();
             response.extend(bytes);
         }
-        String::from_utf8_lossy(&response).trim_end().to_owned()
+        response
     }
+}
+
+fn text(octets: &[u8]) -> String {
+    String::from_utf8_lossy(octets).trim_end().to_owned()
 }

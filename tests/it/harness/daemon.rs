@@ -1,5 +1,6 @@
 //! A running `triaged run`.
 
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::Command;
 
@@ -118,7 +119,13 @@ impl Daemon {
     /// Ends it without a warning, like a loss of power.
     pub(crate) fn kill(mut self) {
         self.process.signal(Signal::KILL);
-        self.process.wait();
+        self.wait_killed();
+    }
+
+    /// Waits until it dies of SIGKILL and of nothing else.
+    pub(crate) fn wait_killed(&mut self) {
+        let status = self.process.wait();
+        assert_eq!(status.signal(), Some(Signal::KILL.as_raw()), "it ended by itself: {status}");
     }
 
     /// True while it has not ended.

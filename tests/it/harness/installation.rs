@@ -18,6 +18,7 @@ use super::mailserver::User;
 use super::ports::free_port;
 use super::process::Process;
 use super::settings::Settings;
+use super::strace;
 use super::wait::until;
 
 /// A folder with all that a daemon needs; it outlives the daemons that run on it.
@@ -121,6 +122,22 @@ impl Installation {
         command.env("FAKETIME_DONT_FAKE_MONOTONIC", "1").env("FAKETIME_CACHE_DURATION", "1");
         command.env("NO_FAKE_STAT", "1");
         Daemon::start(command, &self.folder.path().join("triaged.log"), self.http)
+    }
+
+    /// Starts the daemon under strace(1). It is killed where it begins to synchronise for the n-th time
+    /// what it has written, if at all.
+    pub(crate) fn start_traced(&self, kill_at: Option<usize>) -> Daemon {
+        let command = strace::under_strace(&self.run_command(), &self.report(), kill_at);
+        Daemon::start(command, &self.folder.path().join("triaged.log"), self.http)
+    }
+
+    /// How often each thread of the traced daemon began to synchronise.
+    pub(crate) fn syncs(&self) -> Vec<(u32, usize)> {
+        strace::syncs(&self.report())
+    }
+
+    fn report(&self) -> PathBuf {
+        self.folder.path().join("syncs")
     }
 
     /// Starts the daemon and waits until it is ready: logged in everywhere, cursors set.

@@ -11,6 +11,10 @@ use std::time::{Duration, Instant};
 
 use super::ports::free_port;
 
+mod trap;
+
+use trap::Trap;
+
 /// Listens on loopback until it is dropped.
 pub(crate) struct Proxy {
     port: u16,
@@ -52,8 +56,12 @@ struct Line {
     open: Mutex<Vec<TcpStream>>,
     /// What becomes of each line of the server; on connections in clear.
     edit: Mutex<Option<Edit>>,
-    /// What a client says and the server does not hear for now; whether it has been said.
-    held: Mutex<Option<(&'static str, bool)>>,
+    /// What clients say and the server does not hear for now.
+    held: Mutex<Option<Held>>,
+    /// Whether servers hear of it when a client ends its connection.
+    silent_end: AtomicBool,
+    /// The command at which everything stops.
+    trap: Mutex<Option<Trap>>,
 }
 
 /// What is to be sent for a line of the server, which has its line end.
@@ -67,6 +75,13 @@ pub(crate) enum Edited {
     Text(String),
     /// The line, and then the end of all connections.
     Cut,
+}
+
+/// What is held; pieces are let go in the order in which they came.
+struct Held {
+    words: &'static str,
+    came: usize,
+    let_go: usize,
 }
 
 /// Cuts all connections after so many bytes, either way.
@@ -132,6 +147,8 @@ impl Proxy {
             open: Mutex::default(),
             edit: Mutex::default(),
             held: Mutex::default(),
+            silent_end: AtomicBool::new(false),
+            trap: Mutex::default(),
         });
         let shared = Arc::clone(&line);
         let accepting = Some(thread::spawn(move || accept(&listener, &shared)));
@@ -151,6 +168,18 @@ impl Proxy {
     /// Commands that clients sent, of all connections.
     pub(crate) fn commands(&self) -> u64 {
         self.line.commands.load(Ordering::SeqCst)
+    }
+
+    /// All commands of clients in clear, each without its tag and in their order.
+    pub(crate) fn said_commands(&self) -> Vec<String> {
+        let said = self.line.said.lock().unwrap();
+        let lines = String::from_utf8_lossy(&said);
+        lines.lines().filter_map(trap::command).map(|(_, command)| command.to_owned()).collect()
+    }
+
+    /// Forgets what clients said so far.
+    pub(crate) fn forget_said(&self) {
+        self.line.said.lock().unwrap().clear();
     }
 
     /// The lines of clients in clear that have this text in them, in their order.
@@ -228,19 +257,37 @@ impl Proxy {
         *self.line.edit.lock().unwrap() = Some(Box::new(edit));
     }
 
-    /// Holds the next thing that a client sends with this text in it, until it is let go.
+    /// Holds what clients send with this text in it, until it is let go.
     pub(crate) fn hold(&self, words: &'static str) {
-        *self.line.held.lock().unwrap() = Some((words, false));
+        *self.line.held.lock().unwrap() = Some(Held { words, came: 0, let_go: 0 });
     }
 
-    /// Whether something is held.
+    /// Whether something was held.
     pub(crate) fn is_holding(&self) -> bool {
-        self.line.held.lock().unwrap().is_some_and(|(_, said)| said)
+        self.held() > 0
+    }
+
+    /// How many pieces were held so far.
+    pub(crate) fn held(&self) -> usize {
+        self.line.held.lock().unwrap().as_ref().map_or(0, |held| held.came)
+    }
+
+    /// Lets go the first piece of those that are held.
+    pub(crate) fn let_one_go(&self) {
+        if let Some(held) = &mut *self.line.held.lock().unwrap() {
+            held.let_go += 1;
+        }
     }
 
     /// Lets go what is held.
     pub(crate) fn let_go(&self) {
         *self.line.held.lock().unwrap() = None;
+    }
+
+    /// From now on a server does not hear of it when a client ends its connection, as behind a line that
+    /// is dead: it goes on with what it was told.
+    pub(crate) fn end_in_silence(&self) {
+        self.line.silent_end.store(true, Ordering::SeqCst);
     }
 
     /// Leaves a capability, or a permanent flag, out of what the server says it has.
@@ -257,6 +304,17 @@ impl Proxy {
     /// Whether that is still to come.
     pub(crate) fn will_cut(&self) -> bool {
         self.line.scissors.lock().unwrap().is_some()
+    }
+
+    /// At the command of this number that clients send from now on, counted from 1, all stops: the
+    /// server has not heard it, or has done it (`heard`) and nobody hears its answer.
+    pub(crate) fn stop_at(&self, number: usize, heard: bool) {
+        *self.line.trap.lock().unwrap() = Some(Trap::new(number, heard));
+    }
+
+    /// Whether all has stopped there.
+    pub(crate) fn has_stopped(&self) -> bool {
+        self.line.trap.lock().unwrap().as_ref().is_some_and(Trap::has_sprung)
     }
 
     /// Drops all connections whenever the server says this, in place of saying it; or no longer.
@@ -282,6 +340,7 @@ impl Proxy {
     /// Lets everything pass again.
     pub(crate) fn pass(&self) {
         *self.line.last_words.lock().unwrap() = None;
+        *self.line.trap.lock().unwrap() = None;
         self.line.conduct.store(PASS, Ordering::SeqCst);
     }
 }
@@ -316,17 +375,19 @@ impl Line {
 
     /// Waits where these bytes of a client are to be held.
     fn hold(&self, bytes: &[u8]) {
-        loop {
-            let mut held = self.held.lock().unwrap();
-            match &mut *held {
-                Some((words, said)) if String::from_utf8_lossy(bytes).contains(*words) => {
-                    *said = true;
+        let mut ticket = None;
+        while !self.stopped.load(Ordering::SeqCst) {
+            match &mut *self.held.lock().unwrap() {
+                Some(held) if String::from_utf8_lossy(bytes).contains(held.words) => {
+                    let ticket = *ticket.get_or_insert_with(|| {
+                        held.came += 1;
+                        held.came
+                    });
+                    if ticket <= held.let_go {
+                        return;
+                    }
                 }
                 _ => return,
-            }
-            drop(held);
-            if self.stopped.load(Ordering::SeqCst) {
-                return;
             }
             thread::sleep(Duration::from_millis(5));
         }
@@ -438,6 +499,9 @@ fn connect(client: TcpStream, line: &Arc<Line>) -> io::Result<()> {
         pump(client_in, server, &up, true, |bytes| {
             up.listen(bytes);
             up.hold(bytes);
+            if up.trap.lock().unwrap().as_mut().is_some_and(|trap| trap.stops(bytes)) {
+                up.conduct.store(SWALLOW, Ordering::SeqCst);
+            }
             up.commands.fetch_add(1, Ordering::SeqCst);
             up.said.lock().unwrap().extend_from_slice(bytes);
             (Cow::Borrowed(bytes), false)
@@ -450,6 +514,9 @@ fn connect(client: TcpStream, line: &Arc<Line>) -> io::Result<()> {
         pump(server_in, client, &down, false, |bytes| {
             if down.conduct() != SWALLOW {
                 down.received.fetch_add(bytes.len() as u64, Ordering::SeqCst);
+            }
+            if down.trap.lock().unwrap().as_mut().is_some_and(|trap| trap.withholds(bytes)) {
+                return (Cow::Owned(Vec::new()), false);
             }
             let (bytes, cut) = down.edited(bytes, &mut unfinished);
             (Cow::Owned(down.audible(&bytes).into_owned()), cut)
@@ -488,6 +555,9 @@ fn pump(
         if cut || through.is_some() {
             line.cut();
         }
+    }
+    if from_client && line.silent_end.load(Ordering::SeqCst) {
+        return;
     }
     // What is still on its way is lost, as on a line that is cut.
     let _ = to.shutdown(Shutdown::Both);

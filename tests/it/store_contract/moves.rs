@@ -12,6 +12,7 @@ use crate::harness::{Database, on_each_database};
 
 on_each_database! {
     a_move_that_was_begun_is_known_for_it_after_a_restart,
+    a_neighbour_of_what_is_moved_is_settled_before_the_server_is_told,
 }
 
 fn work() -> Target {
@@ -66,4 +67,22 @@ async fn a_move_that_was_begun_is_known_for_it_after_a_restart(database: Databas
     let mut history = History::open(database.location(), Timestamp::MIN).await.unwrap();
     let row = history.page().await.unwrap().remove(0);
     assert_eq!((row.moved_to.as_deref(), row.outcome), (Some("Work"), Outcome::Moved));
+}
+
+/// A crash in the move once left it pending for ever, without an effect that anybody would finish.
+async fn a_neighbour_of_what_is_moved_is_settled_before_the_server_is_told(database: Database) {
+    let store = database.open().await;
+    let mailbox = inbox(&store).await;
+    let neighbour = planned(4, Action::Label, &["t-urgent"]);
+    let chunk = [neighbour, moved(5, store.identity(b"<one@host>", 1_000))];
+    let effects = store.plan(&mailbox, &chunk, at(1)).await.unwrap();
+    let (marks, mut moves): (Vec<_>, Vec<_>) =
+        effects.into_iter().partition(|effect| effect.mark().is_some());
+    let marks: Vec<_> = marks.into_iter().map(|mark| (mark, EffectState::Done)).collect();
+    let begun = Begun { at: at(2), uid_validity: generation(3), next: uid_of(20) };
+    store.begin_moves(&marks, &mut moves, begun).await.unwrap();
+    let mut history = History::open(database.location(), Timestamp::MIN).await.unwrap();
+    let rows = history.page().await.unwrap();
+    let outcomes: Vec<Outcome> = rows.iter().map(|row| row.outcome).collect();
+    assert_eq!(outcomes, [Outcome::Labelled, Outcome::Pending]);
 }
