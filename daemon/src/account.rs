@@ -12,6 +12,7 @@ mod master;
 mod pause;
 mod place;
 mod show;
+mod undo;
 mod wait;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -34,6 +35,7 @@ use crate::pipeline::{Allowance, Caution, FlowError, OpenMailbox, Pipeline};
 use crate::pulse::Heart;
 use crate::readiness::{AccountState, Readiness};
 use crate::standing::Standings;
+use crate::storage::Storage;
 use crate::store::Account;
 
 pub use self::door::Door;
@@ -78,6 +80,8 @@ pub struct Watcher {
     pub gave_way: bool,
     /// Hears when the machine slept.
     pub jumps: Jumps,
+    /// Whether what is done can be written down.
+    pub storage: Storage,
     /// Which listings earlier connections died of.
     pub listing: Caution,
     /// How much it may receive today.
@@ -183,6 +187,9 @@ impl Watcher {
                     continue;
                 }
                 Err(error) => {
+                    if let FlowError::Store(error) = &error {
+                        self.storage.failed(error);
+                    }
                     let away = patience.after(&error, began, now);
                     self.report(&error, patience.attempt(), away);
                     away
@@ -208,6 +215,11 @@ impl Watcher {
             () = stop.cancelled() => return None,
             place = self.heart.through(STEP, self.places.take()) => place,
         };
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => return None,
+            () = self.heart.through(STEP, self.storage.well()) => {}
+        }
         let turn = self.gate.take();
         self.heart.beat(STEP + turn);
         pass(turn, stop).await.then_some(place)
@@ -286,7 +298,9 @@ impl Watcher {
                 return Ok(Ended::Stopped);
             }
             self.try_again(life).await?;
+            let worked = self.take_back(life).await?;
             let pause = self.backfill(life).await?;
+            let pause = if worked { Some(Duration::ZERO) } else { pause };
             self.show(self.standing(life));
             self.show_watching(life);
             self.tell_alerts();

@@ -30,6 +30,7 @@ use crate::readiness::Readiness;
 use crate::reload::{Hangup, Models};
 use crate::secret::{CredentialError, Credentials};
 use crate::standing::Standings;
+use crate::storage::Storage;
 use crate::store::{Store, StoreError};
 use crate::supervisor::Ground;
 use crate::tasks::{Ended, Tasks};
@@ -94,6 +95,7 @@ pub async fn run(config: Config) -> Result<(), AppError> {
     let requests = Requests::new(store.clone());
     let pulse = Pulse::default();
     let clocks = JumpWatch::new(clock);
+    let storage = Storage::new(store.clone(), readiness.clone());
     let ground = Ground {
         pipeline: Arc::new(Pipeline {
             store: store.clone(),
@@ -112,9 +114,11 @@ pub async fn run(config: Config) -> Result<(), AppError> {
         gate: Gate::new(clock),
         requests: requests.clone(),
         jumps: clocks.jumps(),
+        storage: storage.clone(),
     };
     tasks.spawn("clock", clocks.watch(stop()));
     tasks.spawn("backfill", requests.watch(stop()));
+    tasks.spawn("database", storage.watch(stop()));
     tasks.spawn("http", http.serve(metrics, readiness.clone(), ground.standings.clone(), stop()));
     tasks.spawn("models", models.keep_up(hangup, stop()));
     fleet::start(config, &tasks, ground).await?;

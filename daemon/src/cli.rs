@@ -9,11 +9,13 @@ mod feed;
 mod history;
 mod model;
 mod moment;
+mod remove_labels;
 mod render;
 mod retrain;
 mod retry;
 mod run;
 mod status;
+mod undo;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -58,6 +60,10 @@ enum Command {
     Backfill(backfill::Args),
     /// Try messages again that could not be read
     Retry(retry::Args),
+    /// Take back what was done to messages, where nobody has changed it since
+    Undo(undo::Args),
+    /// Take every keyword of triaged off an account
+    RemoveLabels(remove_labels::Args),
     /// Show what was decided and done
     History(history::Args),
     /// Show model bundles
@@ -133,6 +139,8 @@ pub(crate) fn main() -> ExitCode {
         Command::Status(args) => status::run(&cli.config, &args),
         Command::Backfill(args) => backfill::run(&cli.config, &args),
         Command::Retry(args) => retry::run(&cli.config, &args),
+        Command::Undo(args) => undo::run(&cli.config, &args),
+        Command::RemoveLabels(args) => remove_labels::run(&cli.config, &args),
         Command::History(args) => history::run(&cli.config, &args),
         Command::Model(args) => model::run(&cli.config, &args),
         Command::Retrain(args) => retrain::run(&cli.config, &args),

@@ -86,6 +86,7 @@ async fn alive() -> Response {
 async fn scrape(State(Sources { metrics, readiness, .. }): State<Sources>) -> Response {
     let report = readiness.report();
     metrics.accounts(report.counts());
+    metrics.database_up(report.database().is_none());
     metrics.stale_lists(report.lists().values().filter(|list| list.problem.is_some()).count());
     match metrics.encode() {
         Ok(text) => answer(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", text),

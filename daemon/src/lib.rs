@@ -23,6 +23,7 @@ pub mod retrain;
 pub mod roster;
 pub mod secret;
 pub mod standing;
+pub mod storage;
 pub mod store;
 pub mod supervisor;
 pub mod tasks;

@@ -55,6 +55,11 @@ impl Metrics {
         self.families.pipe.messages.with_label_values(&[outcome.as_str()]).inc();
     }
 
+    /// Something was to be taken back of a message, and this became of it.
+    pub fn taken_back(&self, result: &'static str) {
+        self.families.pipe.taken_back.with_label_values(&[result]).inc();
+    }
+
     /// The model answered `label` for `head`, or abstained.
     pub fn answered(&self, head: &str, label: &str, abstained: Option<Abstention>) {
         self.families.model.answers.with_label_values(&[head, label]).inc();
@@ -133,6 +138,11 @@ impl Metrics {
             let count = i64::try_from(count).unwrap_or(i64::MAX);
             self.families.servers.accounts.with_label_values(&[state]).set(count);
         }
+    }
+
+    /// Whether the database does its work.
+    pub fn database_up(&self, up: bool) {
+        self.families.process.database_up.set(i64::from(up));
     }
 
     /// So many lists of users could not be read the last time.

@@ -60,6 +60,8 @@ struct Board {
     accounts: BTreeMap<String, Standing>,
     /// By the name of the server.
     lists: BTreeMap<String, ListStanding>,
+    /// Why the database does not do its work; `None` while it does.
+    database: Option<String>,
 }
 
 /// So many accounts in trouble tell enough about a start: a server that is down refuses ten thousand
@@ -67,9 +69,10 @@ struct Board {
 const ENOUGH: usize = 20;
 
 impl Board {
-    /// Whether every account of every list is watched.
+    /// Whether every account of every list is watched, and what is done can be written down.
     fn is_ready(&self) -> bool {
-        self.accounts.values().all(|one| one.state == AccountState::Watching)
+        self.database.is_none()
+            && self.accounts.values().all(|one| one.state == AccountState::Watching)
             && self.lists.values().all(|list| list.read.is_some())
     }
 
@@ -85,12 +88,14 @@ impl Board {
     }
 }
 
-/// All accounts and the model as they stand, for /readyz. A refused model is no reason not to be
+/// All accounts, the database and the model as they stand, for /readyz. A refused model is no reason not to be
 /// ready: the one before serves.
 #[derive(Debug, Serialize)]
 pub struct Report {
     ready: bool,
     model: ModelStanding,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    database: Option<String>,
     accounts: BTreeMap<String, Standing>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     lists: BTreeMap<String, ListStanding>,
@@ -112,6 +117,11 @@ impl Report {
         &self.lists
     }
 
+    /// Why the database does not do its work; `None` while it does.
+    pub fn database(&self) -> Option<&str> {
+        self.database.as_deref()
+    }
+
     /// The names of the states with the number of accounts in each, in a fixed order.
     pub fn counts(&self) -> [(&'static str, usize); AccountState::NAMES.len()] {
         AccountState::NAMES.map(|name| {
@@ -130,7 +140,10 @@ impl fmt::Display for Report {
             self.accounts.iter().find_map(|(name, one)| Some((name, one.state.reason()?)));
         let unread =
             self.lists.iter().find_map(|(name, list)| Some((name, list.problem.as_deref()?)));
-        let trouble = unread.or(waiting);
+        let database = self.database().map(|reason| ("database", reason));
+        let unread = unread.map(|(name, reason)| (name.as_str(), reason));
+        let waiting = waiting.map(|(name, reason)| (name.as_str(), reason));
+        let trouble = database.or(unread).or(waiting);
         trouble.map_or(Ok(()), |(name, reason)| write!(f, "; {name}: {reason}"))
     }
 }
@@ -182,13 +195,22 @@ impl Readiness {
         });
     }
 
+    /// Writes down why the database does not do its work; `None` where it does.
+    pub fn set_database(&self, problem: Option<String>) {
+        self.board.send_if_modified(|board| {
+            let is_news = board.database != problem;
+            board.database = problem;
+            is_news
+        });
+    }
+
     /// How all accounts stand now.
     pub fn report(&self) -> Report {
-        let (ready, Board { accounts, lists }) = {
+        let (ready, Board { accounts, lists, database }) = {
             let board = self.board.borrow();
             (board.is_ready(), board.clone())
         };
-        Report { ready, model: self.model(), accounts, lists }
+        Report { ready, model: self.model(), database, accounts, lists }
     }
 
     /// Waits until the first account is logged in, or until it is known why none is.

@@ -22,6 +22,7 @@ use crate::pulse::Pulse;
 use crate::readiness::{AccountState, Readiness};
 use crate::secret::Credentials;
 use crate::standing::Standings;
+use crate::storage::Storage;
 use crate::store::{Account, StoreError};
 use crate::tasks::Tasks;
 
@@ -44,6 +45,8 @@ pub struct Ground {
     pub requests: Requests,
     /// Tells them when the machine slept.
     pub jumps: Jumps,
+    /// Hears of, and tells them of, a database that does not do its work.
+    pub storage: Storage,
 }
 
 /// How accounts get in: what they log in with, and where they get a place.
@@ -220,6 +223,7 @@ fn watcher(ground: Ground, entrance: Entrance, config: AccountConfig, account: A
         places: entrance.places,
         gave_way: false,
         jumps: ground.jumps,
+        storage: ground.storage,
         listing: Caution::default(),
     }
 }

@@ -22,7 +22,11 @@ const FLOORS: [(&str, Neighbours, &[&str]); 5] = [
         Neighbours::Strangers,
         &["configuration", "imap", "mailfile", "model", "roster", "secret", "store"],
     ),
-    ("flows", Neighbours::Known, &["account", "backfill", "pipeline", "retrain", "supervisor"]),
+    (
+        "flows",
+        Neighbours::Known,
+        &["account", "backfill", "pipeline", "retrain", "storage", "supervisor"],
+    ),
     ("the house", Neighbours::Known, &["app", "http", "lifecycle", "reload"]),
     ("the command", Neighbours::Known, &["cli", "lib", "main"]),
 ];

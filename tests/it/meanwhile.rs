@@ -26,7 +26,7 @@ impl Judge for Meddled {
         client.command(&format!("SELECT {}", mail.mailbox));
         client.command(&format!("UID STORE 1 +FLAGS ({})", self.flag));
         let ours = Flag::Keyword(OURS.parse().unwrap());
-        Decision { marks: vec![Mark::Add(ours)], ..Decision::default() }
+        Decision { marks: vec![Mark::Add(ours).into()], ..Decision::default() }
     }
 }
 

@@ -30,8 +30,8 @@ impl Judge for ByFlag {
         let target = number.and_then(|number| TARGETS.get(number.parse::<usize>().ok()?));
         let keyword = Flag::Keyword(KEYWORD.parse().unwrap());
         Decision {
-            marks: vec![Mark::Add(keyword)],
-            move_to: target.map(|target| Target::existing(target).or_created()),
+            marks: vec![Mark::Add(keyword).into()],
+            move_to: target.map(|target| Target::existing(target).or_created().into()),
             ..Decision::default()
         }
     }

@@ -5,6 +5,9 @@ mod decisions;
 mod moves;
 mod places;
 mod requests;
+mod soak;
+mod undo;
+mod upgrade;
 
 use jiff::Timestamp;
 use triaged::store::{Action, PlannedMessage, Store, StoredMailbox};
@@ -35,6 +38,7 @@ fn planned(n: u32, action: Action, add: &[&str]) -> PlannedMessage {
         uid: uid_of(n),
         identity: None,
         email: None,
+        message_id: None,
         subject: None,
         action,
         prediction: Some(Prediction {

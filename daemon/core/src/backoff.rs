@@ -18,6 +18,8 @@ pub enum Trouble {
     Throttled,
     /// Too many connections of this user (LIMIT).
     Crowded,
+    /// What is done can not be written down: our own database, not the server.
+    Storage,
     /// More bytes than the server gives out in a day or an hour.
     Bandwidth,
 }
@@ -33,10 +35,12 @@ impl Trouble {
     /// A server that is down for a day is asked every five minutes: often enough to be back within
     /// the time in which a person would look, seldom enough for ten thousand accounts. One that says
     /// that it is too much gets a quarter of an hour of peace. A quota on bytes is counted over hours
-    /// or a day (Gmail shuts an account out for up to a day), and each try counts.
+    /// or a day (Gmail shuts an account out for up to a day), and each try counts. A database is waited for
+    /// elsewhere, before any server is asked.
     const fn delays(self) -> (Duration, Duration) {
         match self {
             Self::Lost => (Duration::from_secs(1), Duration::from_mins(5)),
+            Self::Storage => (Duration::from_secs(1), Duration::from_secs(10)),
             Self::InUse => (Duration::from_secs(2), Duration::from_mins(1)),
             Self::Unavailable => (Duration::from_secs(2), Duration::from_mins(10)),
             Self::Throttled | Self::Crowded => (Duration::from_mins(1), Duration::from_mins(15)),
@@ -72,13 +76,14 @@ pub fn delay(trouble: Trouble, attempt: u32, asked: Option<Duration>, jitter: f6
 mod tests {
     use super::*;
 
-    const ALL: [Trouble; 6] = [
+    const ALL: [Trouble; 7] = [
         Trouble::Lost,
         Trouble::InUse,
         Trouble::Unavailable,
         Trouble::Throttled,
         Trouble::Crowded,
         Trouble::Bandwidth,
+        Trouble::Storage,
     ];
 
     #[test]
@@ -94,10 +99,10 @@ mod tests {
     #[test]
     fn every_trouble_has_its_own_time_and_none_is_hammered() {
         let all = |attempt, jitter| ALL.map(|one| delay(one, attempt, None, jitter).as_secs());
-        assert_eq!(all(1, 1.0), [1, 2, 2, 60, 60, 900]);
-        assert_eq!(all(3, 1.0), [4, 8, 8, 240, 240, 3_600]);
-        assert_eq!(all(99, 1.0), [300, 60, 600, 900, 900, 7_200]);
-        assert_eq!(all(99, 0.0), [150, 30, 300, 450, 450, 3_600]);
+        assert_eq!(all(1, 1.0), [1, 2, 2, 60, 60, 900, 1]);
+        assert_eq!(all(3, 1.0), [4, 8, 8, 240, 240, 3_600, 4]);
+        assert_eq!(all(99, 1.0), [300, 60, 600, 900, 900, 7_200, 10]);
+        assert_eq!(all(99, 0.0), [150, 30, 300, 450, 450, 3_600, 5]);
     }
 
     #[test]

@@ -103,13 +103,28 @@ impl Target {
     }
 }
 
+/// Something that shall be done, and who asks for it, so that it can be taken back for that reason.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Asked<T> {
+    /// What it is.
+    pub what: T,
+    /// The rule that asks for it; `None` where it is a label's own keyword, or no rule's doing.
+    pub rule: Option<Arc<str>>,
+}
+
+impl<T> From<T> for Asked<T> {
+    fn from(what: T) -> Self {
+        Self { what, rule: None }
+    }
+}
+
 /// What shall be done to one message: first the marks, then the move.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Decision {
     /// In the order of heads; empty for the normal case.
-    pub marks: Vec<Mark>,
+    pub marks: Vec<Asked<Mark>>,
     /// To another mailbox.
-    pub move_to: Option<Target>,
+    pub move_to: Option<Asked<Target>>,
     /// The rules that are for the message, in their order.
     pub rules: Vec<Applied>,
 }
@@ -126,7 +141,7 @@ pub struct Applied {
 impl Decision {
     /// Keywords to be added, and nothing else.
     pub fn adding(keywords: impl IntoIterator<Item = Keyword>) -> Self {
-        let add = |keyword| Mark::Add(Flag::Keyword(keyword));
+        let add = |keyword| Mark::Add(Flag::Keyword(keyword)).into();
         Self { marks: keywords.into_iter().map(add).collect(), ..Self::default() }
     }
 
@@ -162,6 +177,11 @@ pub trait Judge: Send + Sync {
     /// moved is told when it is opened.
     fn moves(&self) -> bool {
         false
+    }
+
+    /// The keywords that it gives beside those of labels.
+    fn keywords(&self) -> Vec<Keyword> {
+        Vec::new()
     }
 }
 

@@ -23,3 +23,4 @@ pub mod roster;
 pub mod rule;
 pub mod score;
 pub mod sync;
+pub mod undo;

@@ -29,11 +29,13 @@ pub enum Outcome {
     NotPermitted,
     /// The server said NO, or said OK and stored nothing.
     Rejected,
+    /// What was done was taken back, or a part of it, because somebody asked for that.
+    Undone,
 }
 
 impl Outcome {
     /// All outcomes.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Pending,
         Self::Labelled,
         Self::Moved,
@@ -46,6 +48,7 @@ impl Outcome {
         Self::ReadOnly,
         Self::NotPermitted,
         Self::Rejected,
+        Self::Undone,
     ];
 
     /// The name in the database, in `history` and in metrics.
@@ -63,6 +66,7 @@ impl Outcome {
             Self::ReadOnly => "read-only",
             Self::NotPermitted => "not-permitted",
             Self::Rejected => "rejected",
+            Self::Undone => "undone",
         }
     }
 }

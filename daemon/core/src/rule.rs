@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use crate::decision::{Applied, Considered, Decision, Flag, Judge, Labels, Mark, Target};
+use crate::decision::{Applied, Asked, Considered, Decision, Flag, Judge, Labels, Mark, Target};
 use crate::label::Keyword;
 use crate::roster::Pattern;
 use crate::score::{HeadPrediction, Prediction};
@@ -96,6 +96,12 @@ impl Then {
     }
 }
 
+impl Rule {
+    fn asks<T>(&self, what: T) -> Asked<T> {
+        Asked { what, rule: Some(Arc::clone(&self.name)) }
+    }
+}
+
 /// Decides by the labels, and then by the rules.
 #[derive(Debug, Clone, Default)]
 pub struct Rules(Vec<Rule>);
@@ -116,12 +122,13 @@ impl Judge for Rules {
                 continue;
             }
             for mark in rule.then.marks(mail.flags) {
-                if !decision.marks.contains(&mark) {
-                    decision.marks.push(mark);
+                if decision.marks.iter().all(|asked| asked.what != mark) {
+                    decision.marks.push(rule.asks(mark));
                 }
             }
             let target = rule.then.move_to.as_ref().filter(|target| target.mailbox != mail.mailbox);
-            decision.move_to = decision.move_to.or_else(|| target.cloned());
+            decision.move_to =
+                decision.move_to.or_else(|| target.map(|target| rule.asks(target.clone())));
             if rule.stop {
                 break;
             }
@@ -131,6 +138,10 @@ impl Judge for Rules {
 
     fn moves(&self) -> bool {
         self.0.iter().any(|rule| !rule.dry_run && rule.then.move_to.is_some())
+    }
+
+    fn keywords(&self) -> Vec<Keyword> {
+        self.0.iter().filter_map(|rule| rule.then.keyword.clone()).collect()
     }
 }
 

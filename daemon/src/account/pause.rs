@@ -62,6 +62,7 @@ impl Patience {
 pub(super) fn trouble(error: &FlowError) -> Trouble {
     match error {
         FlowError::Imap(error) => error.trouble(),
+        FlowError::Store(_) => Trouble::Storage,
         _ => Trouble::Lost,
     }
 }

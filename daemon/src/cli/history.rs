@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde_json::{Map, Value, json};
 use triaged::clock::Clock;
-use triaged::store::{History, HistoryAnswer, HistoryRow, Location};
+use triaged::store::{History, HistoryAnswer, HistoryEffect, HistoryRow, Location};
 use triaged_core::score::Abstention;
 
 use super::{Exit, Failure, OrExit, moment};
@@ -68,7 +68,9 @@ fn as_json(row: &HistoryRow) -> Value {
         .filter_map(|answer| Some((answer.head.clone(), json!(answer.abstained?.as_str()))))
         .collect();
     let keywords: Vec<&str> = row.keywords.iter().map(|(keyword, _)| keyword.as_str()).collect();
+    let effects: Vec<Value> = row.effects.iter().map(effect_as_json).collect();
     let mut object = json!({
+        "number": row.number,
         "time": row.time.to_string(),
         "account": row.account,
         "mailbox": row.mailbox,
@@ -81,6 +83,7 @@ fn as_json(row: &HistoryRow) -> Value {
         "outcome": row.outcome.as_str(),
         "model": row.model,
         "defects": row.defects,
+        "effects": effects,
     });
     for (name, value) in [("subject", &row.subject), ("moved_to", &row.moved_to)] {
         if let (Some(value), Some(object)) = (value, object.as_object_mut()) {
@@ -88,6 +91,15 @@ fn as_json(row: &HistoryRow) -> Value {
         }
     }
     object
+}
+
+fn effect_as_json(effect: &HistoryEffect) -> Value {
+    json!({
+        "kind": effect.kind,
+        "argument": effect.argument,
+        "state": effect.state.as_str(),
+        "rule": effect.rule,
+    })
 }
 
 fn as_line(row: &HistoryRow) -> String {
@@ -100,7 +112,8 @@ fn as_line(row: &HistoryRow) -> String {
         })
         .collect();
     let mut line = format!(
-        "{}  {}/{} uid {}  {}  {} -> {}",
+        "#{}  {}  {}/{} uid {}  {}  {} -> {}",
+        row.number,
         row.time.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S"),
         row.account,
         printable(&row.mailbox),
@@ -116,6 +129,12 @@ fn as_line(row: &HistoryRow) -> String {
     if let Some(target) = &row.moved_to {
         line.push_str("  to: ");
         line.push_str(&printable(target));
+    }
+    let mut rules: Vec<&str> = row.effects.iter().filter_map(|one| one.rule.as_deref()).collect();
+    rules.dedup();
+    if !rules.is_empty() {
+        line.push_str("  rule: ");
+        line.push_str(&rules.join(" "));
     }
     let unsure = [None, Some(Abstention::Unsure)];
     let reason = row.heads.iter().find(|answer| !unsure.contains(&answer.abstained));

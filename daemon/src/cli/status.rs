@@ -74,6 +74,9 @@ fn as_text(status: &Status, choice: Choice<'_>, zone: &TimeZone) -> String {
     if let Some(refused) = &status.model.refused {
         lines.push(format!("  another version of the model shall serve and does not: {refused}"));
     }
+    if let Some(reason) = &status.database {
+        lines.push(format!("  nothing is done to mail until the database does its work: {reason}"));
+    }
     lines.extend(choice::totals(status));
     lines.extend(status.lists.iter().flat_map(|(server, list)| choice::list(server, list, zone)));
     let (shown, left_out) = choice.of(status);

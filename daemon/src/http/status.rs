@@ -33,6 +33,9 @@ pub struct Status {
     pub ready: bool,
     /// The model that serves.
     pub model: ModelStanding,
+    /// Why the database does not do its work; absent while it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub database: Option<String>,
     /// The accounts by name.
     pub accounts: BTreeMap<String, AccountStatus>,
     /// The lists of servers' users, by the name of the server.
@@ -65,6 +68,7 @@ impl Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             ready: report.ready(),
             model: readiness.model(),
+            database: report.database().map(str::to_owned),
             accounts: accounts.collect(),
             lists: report.lists().clone(),
         }

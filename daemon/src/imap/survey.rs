@@ -60,6 +60,18 @@ impl Session {
         Ok(Survey { watched, whole })
     }
 
+    /// The names of all mailboxes that can be opened.
+    ///
+    /// # Errors
+    /// What the server refuses, and what ends the connection.
+    pub async fn mailboxes(&mut self) -> Result<Vec<String>, ImapError> {
+        let mut listing = Listing::default();
+        let patterns = vec!["\"*\"".to_owned()];
+        self.list(&Question { patterns, marked: false, states: false }, &mut listing).await?;
+        let there = listing.mailboxes().into_iter().filter(|one| one.selectable);
+        Ok(there.map(|one| one.name).collect())
+    }
+
     /// Looks for mailboxes that are for something: those that the server has marked, and all of them
     /// where it has marked none for one of the wishes.
     async fn list_uses(&mut self, choice: &Choice, listing: &mut Listing) -> Result<(), ImapError> {

@@ -8,7 +8,7 @@ use prometheus::{
 };
 use triaged_core::outcome::Outcome;
 
-use super::names::{ConnectionState, ModelReload, Stage};
+use super::names::{ConnectionState, ModelReload, Stage, TAKEN_BACK};
 
 /// From a render of some tens of microseconds to a command that meets its deadline of minutes.
 const STAGE_BUCKETS: [f64; 14] = [
@@ -36,6 +36,7 @@ pub(super) struct Families {
 pub(super) struct Process {
     pub(super) started: Gauge,
     pub(super) resident: IntGauge,
+    pub(super) database_up: IntGauge,
 }
 
 /// Messages on their way.
@@ -45,6 +46,7 @@ pub(super) struct Pipe {
     pub(super) stage_messages: IntCounterVec,
     pub(super) stage_failures: IntCounterVec,
     pub(super) messages: IntCounterVec,
+    pub(super) taken_back: IntCounterVec,
     pub(super) defects: IntCounterVec,
     pub(super) delivery_seconds: Histogram,
     pub(super) last_success: Gauge,
@@ -101,6 +103,9 @@ impl Families {
         for outcome in Outcome::ALL {
             self.pipe.messages.with_label_values(&[outcome.as_str()]);
         }
+        for result in TAKEN_BACK {
+            self.pipe.taken_back.with_label_values(&[result]);
+        }
         for state in ConnectionState::ALL {
             self.servers.connections.with_label_values(&[state.name()]);
         }
@@ -127,6 +132,10 @@ impl Register {
                 "process_resident_memory_bytes",
                 "Memory that this process holds in RAM.",
             )?,
+            database_up: self.int_gauge(
+                "triaged_database_up",
+                "Whether the database does its work: 1, or 0 while nothing can be written down.",
+            )?,
         })
     }
 
@@ -147,6 +156,11 @@ impl Register {
                 "triaged_messages_total",
                 "Messages that left the pipe, by outcome.",
                 &["outcome"],
+            )?,
+            taken_back: self.counters(
+                "triaged_undo_messages_total",
+                "Messages of which something was to be taken back, by what became of it.",
+                &["result"],
             )?,
             defects: self.counters(
                 "triaged_defects_total",

@@ -48,6 +48,9 @@ impl Stage {
     }
 }
 
+/// What becomes of a message of which something is to be taken back, as the store calls it.
+pub(super) const TAKEN_BACK: [&str; 4] = ["undone", "kept", "gone", "refused"];
+
 /// What a connection to a server is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ConnectionState {

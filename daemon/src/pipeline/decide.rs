@@ -101,7 +101,7 @@ impl Pipeline {
         };
         let decision = prediction.as_ref().map(|prediction| {
             self.judge.judge(&Considered {
-                mailbox: &mailbox.name,
+                mailbox: &mailbox.source.name,
                 from: &draft.from,
                 subject: &draft.subject,
                 flags: &draft.flags,
@@ -119,17 +119,18 @@ impl Pipeline {
             let instead = &mailbox.without_keywords;
             decision = instead.instead_of(decision, prediction, &draft.flags);
         }
-        decision.move_to.take_if(|target| target.mailbox == mailbox.name);
+        decision.move_to.take_if(|target| target.what.mailbox == mailbox.source.name);
         let is_marked = draft.flags.iter().any(|flag| self.unreadable.matches(flag));
         if draft.given_up {
             decision = Decision::adding([self.unreadable.clone()]);
         } else if is_marked && action != Action::Skip {
-            decision.marks.push(Mark::Remove(self.unreadable.clone()));
+            decision.marks.push(Mark::Remove(self.unreadable.clone()).into());
         }
         PlannedMessage {
             uid: draft.uid,
             identity: draft.identity,
             email: draft.email,
+            message_id: draft.message_id,
             subject: (self.history_text == HistoryText::Subject).then_some(draft.subject),
             action,
             model: prediction.is_some().then(|| model.version.clone()),
@@ -143,7 +144,7 @@ impl Pipeline {
     fn count_rules(&self, mailbox: &OpenMailbox, uid: Uid, decision: &Decision) {
         for Applied { name, dry_run } in &decision.rules {
             self.metrics.rule_applied(name, *dry_run);
-            let (mailbox, uid) = (&mailbox.name, uid.get());
+            let (mailbox, uid) = (&mailbox.source.name, uid.get());
             if *dry_run {
                 tracing::info!(rule = %name, mailbox, uid, "a rule would do something, and is only tried out");
             } else {

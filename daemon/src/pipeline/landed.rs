@@ -8,8 +8,8 @@ use triaged_core::mailbox::{Uid, UidSet, UidValidity};
 use triaged_core::message;
 
 use super::mark::uids;
-use super::moves::begun;
-use super::{FlowError, OpenMailbox, Pipeline};
+use super::moves::{Source, begun};
+use super::{FlowError, Pipeline};
 use crate::imap::{ImapError, Session};
 use crate::store::{Begun, Identity, Landed, PendingEffect};
 
@@ -49,7 +49,7 @@ impl Pipeline {
     pub(super) async fn search(
         &self,
         session: &mut Session,
-        mailbox: &mut OpenMailbox,
+        mailbox: &mut Source,
         target: &Target,
         gone: &[&PendingEffect],
         here: &[&PendingEffect],
@@ -98,7 +98,7 @@ impl Pipeline {
     async fn search_in(
         &self,
         session: &mut Session,
-        mailbox: &OpenMailbox,
+        mailbox: &Source,
         target: &Target,
         uid_validity: UidValidity,
         wanted: &Wanted<'_>,
@@ -106,7 +106,7 @@ impl Pipeline {
         let Some(since) = earliest(wanted, uid_validity) else {
             return Ok(Search::Found(BTreeMap::new()));
         };
-        let account = mailbox.stored.account;
+        let account = mailbox.account;
         let taken = self.store.landed(account, &target.mailbox, &since).await?;
         let listed = session.fetch_envelopes(since.next, Uid::LAST).await?;
         let fresh = listed.iter().map(|listed| listed.uid).filter(|uid| !taken.contains(uid));

@@ -35,7 +35,7 @@ impl Pipeline {
         pace: &Pace<'_>,
     ) -> Result<Page, FlowError> {
         let from = mailbox.stored.cursor.next;
-        let uid_next = mailbox.selected.status.uid_next.filter(|&uid_next| from < uid_next);
+        let uid_next = mailbox.source.selected.status.uid_next.filter(|&uid_next| from < uid_next);
         let to = match uid_next {
             None => None,
             Some(uid_next) => {

@@ -18,7 +18,9 @@ mod moves;
 mod open;
 mod read;
 mod refused;
+mod removal;
 mod turn;
+mod undo;
 mod write;
 
 use std::collections::BTreeMap;
@@ -36,7 +38,7 @@ use triaged_core::mailbox::UidSet;
 use triaged_core::sync::Backfill;
 
 use crate::clock::Clock;
-use crate::imap::{ImapError, Listed, MoveWay, Selected, Session};
+use crate::imap::{ImapError, Listed, Session};
 use crate::metrics::{Backlog, Metrics, Stage};
 use crate::model::Classifier;
 use crate::pulse::Heart;
@@ -48,6 +50,7 @@ pub use caution::Caution;
 pub use error::FlowError;
 use groups::{Group, Manner, groups};
 use list::WINDOW;
+use moves::Source;
 use read::Draft;
 use refused::Refused;
 pub use turn::TURNS;
@@ -76,20 +79,11 @@ pub struct Pipeline {
 
 /// A mailbox that the session has selected.
 pub struct OpenMailbox {
-    name: String,
+    source: Source,
     stored: StoredMailbox,
-    selected: Selected,
     mode: Mode,
     without_keywords: WithoutKeywords,
     refused: Refused,
-    /// Whether keywords are labels there, which every mailbox takes.
-    has_labels: bool,
-    /// How messages can be taken out of it.
-    way: Option<MoveWay>,
-    /// Whether single messages can be removed.
-    can_remove: bool,
-    /// Mailboxes that took no message out of it at the last attempt, with the reason.
-    no_way_to: BTreeMap<String, String>,
     /// Messages in it that can not be read.
     quarantined: u64,
 }
@@ -134,12 +128,12 @@ const CHUNK_TIME: Duration = Duration::from_mins(15);
 impl OpenMailbox {
     /// Whether the server lets us change nothing in it.
     pub fn read_only(&self) -> bool {
-        self.selected.read_only
+        self.source.selected.read_only
     }
 
     /// Mailboxes that took no message out of it at the last attempt, with the reason.
     pub fn disabled_moves(&self) -> &BTreeMap<String, String> {
-        &self.no_way_to
+        &self.source.no_way_to
     }
 
     /// How many messages in it can not be read, as of the last look.

@@ -8,11 +8,11 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use triaged_core::decision::Target;
-use triaged_core::mailbox::Uid;
+use triaged_core::mailbox::{AccountId, Uid};
 
 use super::mark::{Ended, uids};
 use super::{FlowError, OpenMailbox, Pipeline};
-use crate::imap::{ImapError, MoveWay, Moved, Seen, Session};
+use crate::imap::{ImapError, MoveWay, Moved, Seen, Selected, Session};
 use crate::store::{Begun, Deed, EffectState, Landed, Move, PendingEffect};
 
 /// A server that has heard a command goes on with it although the connection is lost. It is given
@@ -20,9 +20,42 @@ use crate::store::{Begun, Deed, EffectState, Landed, Move, PendingEffect};
 /// known by a clock that may have been set since.
 const GRACE: Duration = Duration::from_secs(5);
 
-impl OpenMailbox {
+/// A mailbox that is selected, as messages are taken out of it.
+pub(super) struct Source {
+    pub(super) name: String,
+    pub(super) account: AccountId,
+    pub(super) selected: Selected,
+    /// Whether keywords are labels there, which every mailbox takes.
+    pub(super) has_labels: bool,
+    /// How messages can be taken out of it.
+    pub(super) way: Option<MoveWay>,
+    /// Whether single messages can be removed.
+    pub(super) can_remove: bool,
+    /// Mailboxes that took no message out of it at the last attempt, with the reason.
+    pub(super) no_way_to: BTreeMap<String, String>,
+}
+
+impl Source {
+    /// A mailbox that the session has just selected.
+    pub(super) fn new(
+        session: &Session,
+        name: &str,
+        account: AccountId,
+        selected: Selected,
+    ) -> Self {
+        Self {
+            name: name.to_owned(),
+            account,
+            selected,
+            has_labels: session.has_labels(),
+            way: session.move_way(),
+            can_remove: session.capabilities().has("UIDPLUS"),
+            no_way_to: BTreeMap::new(),
+        }
+    }
+
     /// Why no message can be taken out of this mailbox.
-    pub fn keeps_all(&self) -> Option<&'static str> {
+    pub(super) fn keeps_all(&self) -> Option<&'static str> {
         if self.selected.read_only {
             Some("it is read-only for this login")
         } else if !self.selected.can_delete() {
@@ -42,7 +75,7 @@ impl Pipeline {
     pub(super) async fn move_all(
         &self,
         session: &mut Session,
-        mailbox: &mut OpenMailbox,
+        mailbox: &mut Source,
         marks: &Ended,
         moves: Vec<PendingEffect>,
     ) -> Result<Ended, FlowError> {
@@ -72,7 +105,7 @@ impl Pipeline {
     async fn sort(
         &self,
         session: &mut Session,
-        mailbox: &mut OpenMailbox,
+        mailbox: &mut Source,
         target: &Target,
         group: Vec<PendingEffect>,
         seen: &Seen,
@@ -121,7 +154,7 @@ impl Pipeline {
     async fn move_to(
         &self,
         session: &mut Session,
-        mailbox: &mut OpenMailbox,
+        mailbox: &mut Source,
         target: &Target,
         mut open: Vec<PendingEffect>,
         mut copied: Vec<PendingEffect>,
@@ -266,6 +299,13 @@ struct Sorted {
 }
 
 impl OpenMailbox {
+    /// Why no message can be taken out of this mailbox.
+    pub fn keeps_all(&self) -> Option<&'static str> {
+        self.source.keeps_all()
+    }
+}
+
+impl Source {
     /// How a move out of this mailbox ends that is not even tried.
     fn refuses_moves(&self) -> Option<EffectState> {
         match self.keeps_all() {

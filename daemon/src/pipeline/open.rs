@@ -1,11 +1,12 @@
 //! Opening a mailbox: under which name it is known, where to go on in it, and whether what is known
 //! of it still holds.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use triaged_core::mailbox::{Uid, UidSet};
 use triaged_core::sync::{self, Cursor, MailboxState, SyncPlan};
 
+use super::moves::Source;
 use super::refused::Refused;
 use super::{Draft, FlowError, OpenMailbox, Pipeline, Terms};
 use crate::imap::{ImapError, Listed, Selected, Session};
@@ -53,16 +54,11 @@ impl Pipeline {
         let Selected { object_id, highest_mod_seq, .. } = selected.clone();
         self.store.remark(stored.id, &Remarks { object_id, highest_mod_seq }).await?;
         let mut mailbox = OpenMailbox {
-            name: name.to_owned(),
+            source: Source::new(session, name, account.id, selected),
             stored,
-            selected,
             mode: terms.mode,
             without_keywords: terms.without_keywords.clone(),
             refused: Refused::default(),
-            has_labels: session.has_labels(),
-            way: session.move_way(),
-            can_remove: session.capabilities().has("UIDPLUS"),
-            no_way_to: BTreeMap::new(),
             quarantined: 0,
         };
         self.finish_pending(session, &mut mailbox).await?;
@@ -168,7 +164,7 @@ impl Pipeline {
 
     /// Which of these messages of the selected mailbox are the ones that are known under their UIDs.
     /// Those that are gone, or by which nothing can be told, are left out.
-    async fn compare(
+    pub(super) async fn compare(
         &self,
         session: &mut Session,
         known: &[(Uid, Marks)],

@@ -22,6 +22,8 @@ pub(super) struct Draft {
     pub(super) identity: Option<Identity>,
     /// The server's own word for it, wherever it is.
     pub(super) email: Option<Identity>,
+    /// Its Message-ID, by which people name it.
+    pub(super) message_id: Option<Identity>,
     pub(super) flags: Vec<String>,
     pub(super) defects: Vec<&'static str>,
     /// It can not be read, and was tried often enough.
@@ -79,6 +81,7 @@ impl Pipeline {
             from: from.address,
             identity,
             email: listed.email.as_deref().map(|email| self.store.email(email)),
+            message_id: message_id.as_deref().map(|id| self.store.message_id(id)),
             flags: listed.flags.clone(),
             defects: defects.iter().map(|defect| defect.as_str()).collect(),
             given_up: false,
@@ -121,6 +124,7 @@ impl Pipeline {
             from: String::new(),
             identity: None,
             email: listed.email.as_deref().map(|email| self.store.email(email)),
+            message_id: None,
             flags: listed.flags.clone(),
             defects: vec!["unreadable"],
             given_up: true,

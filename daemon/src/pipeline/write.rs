@@ -68,7 +68,7 @@ impl Pipeline {
             effects.into_iter().partition(|effect| effect.mark().is_some());
         let mut ended = self.mark(session, mailbox, marks, chunk.basis, &model.keywords).await?;
         learn(mailbox, &ended, now);
-        let gone = self.move_all(session, mailbox, &ended, moves).await?;
+        let gone = self.move_all(session, &mut mailbox.source, &ended, moves).await?;
         ended.extend(gone);
         let timer = self.metrics.stage(Stage::Settle);
         let now = self.clock.now();
@@ -132,16 +132,19 @@ fn learn(mailbox: &mut OpenMailbox, marks: &Ended, now: jiff::Timestamp) {
 impl OpenMailbox {
     /// Whether it takes changes to flags, and no keyword of these at all.
     pub(super) fn stores_none_of<'a>(&self, keywords: impl Iterator<Item = &'a Keyword>) -> bool {
-        let stored = |keyword: &Keyword| self.selected.can_store(&Flag::Keyword(keyword.clone()));
-        !self.has_labels && !self.selected.read_only && !keywords.into_iter().any(stored)
+        let stored =
+            |keyword: &Keyword| self.source.selected.can_store(&Flag::Keyword(keyword.clone()));
+        !self.source.has_labels
+            && !self.source.selected.read_only
+            && !keywords.into_iter().any(stored)
     }
 
     /// Why a flag must not even be tried in this mailbox; `None` where it may.
     pub(super) fn permitted(&self, flag: &Flag) -> Option<EffectState> {
-        let label = self.has_labels && flag.keyword().is_some();
-        if self.selected.read_only {
+        let label = self.source.has_labels && flag.keyword().is_some();
+        if self.source.selected.read_only {
             Some(EffectState::ReadOnly)
-        } else if !label && !self.selected.can_store(flag) {
+        } else if !label && !self.source.selected.can_store(flag) {
             Some(EffectState::NotPermitted)
         } else {
             self.refused.state_of(flag)

@@ -33,6 +33,18 @@ fn waiting_keeps_its_beginning_while_reason_and_retry_move_on() {
 }
 
 #[test]
+fn a_database_that_does_not_work_is_said_first_and_is_a_reason_not_to_be_ready() {
+    let readiness = Readiness::new(["a".to_owned()], at(0));
+    readiness.set("a", AccountState::Watching, at(1));
+    readiness.set_database(Some("the disk is full".to_owned()));
+    let report = readiness.report();
+    assert_eq!((report.ready(), report.database()), (false, Some("the disk is full")));
+    assert_eq!(report.to_string(), "watching 1 of 1 accounts; database: the disk is full");
+    readiness.set_database(None);
+    assert!(readiness.report().ready());
+}
+
+#[test]
 fn a_refused_model_is_said_and_is_no_reason_not_to_be_ready() {
     let readiness = Readiness::new(["a".to_owned()], at(0));
     readiness.set("a", AccountState::Watching, at(1));

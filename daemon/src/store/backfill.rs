@@ -17,13 +17,14 @@ const COLUMNS: &str = "backfill.id, mailbox, since, per_minute, uid_validity, be
                        looked_at, state, reason";
 
 impl Store {
-    /// The accounts with an open request that has not begun, or with mail in quarantine that somebody
-    /// wants to be tried again.
+    /// The accounts with an open request that has not begun, with something to be taken back, or with
+    /// mail in quarantine that somebody wants to be tried again.
     pub async fn accounts_with_requests(&self) -> Result<BTreeSet<AccountId>, StoreError> {
         let rows: Vec<i64> = sqlx::query_scalar(
             "SELECT account FROM backfill WHERE state = 'open' AND below IS NULL \
              UNION SELECT account FROM attempt JOIN mailbox ON mailbox.id = attempt.mailbox \
-             WHERE asked = 1",
+             WHERE asked = 1 UNION SELECT account FROM undo_item WHERE state IN ('open', 'begun') \
+             UNION SELECT account FROM removal WHERE state = 'open'",
         )
         .fetch_all(&self.pool)
         .await?;

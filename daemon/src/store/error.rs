@@ -103,7 +103,7 @@ pub enum StoreError {
     /// A row holds a value that this program never writes.
     #[error("the database holds {0}, which triaged never writes")]
     Row(String),
-    /// A server had no connection for us for half a minute: it is away, or has far too much to do.
+    /// A server had no connection for us for ten seconds: it is away, or has far too much to do.
     #[error("the database did not answer for too long: is its server up?")]
     TimedOut,
     /// Anything else that it says: a full disk, an I/O error, a lost connection.
@@ -118,10 +118,38 @@ impl StoreError {
         Self::Newer { database: database.to_owned(), found }
     }
 
+    /// Whether it is about the whole database, and not about what was asked of it.
+    pub fn is_of_the_whole(&self) -> bool {
+        match self {
+            Self::Database(sqlx::Error::Database(error)) => {
+                is_trouble(&error.code().unwrap_or_default())
+            }
+            Self::Database(error) => !is_about_a_row(error),
+            other => matches!(other, Self::Away { .. } | Self::TimedOut),
+        }
+    }
+
     /// Whether it may pass by itself: starting again is right.
     pub fn may_pass(&self) -> bool {
         matches!(self, Self::Busy { .. } | Self::Away { .. } | Self::TimedOut)
     }
+}
+
+/// Whether a code means the database: of SQLite ("Result Codes", the lowest byte) what is locked,
+/// damaged, full or can not be read or written; of PostgreSQL ("Error Codes", the class) a connection,
+/// resources, an operator, the system, what is damaged, and a server that is read-only.
+fn is_trouble(code: &str) -> bool {
+    let (class, _) = code.split_at_checked(2).unwrap_or((code, ""));
+    match code.parse::<u32>() {
+        // SQLSTATE has five characters; SQLite's largest code has four.
+        Ok(number) if code.len() < 5 => matches!(number & 0xff, 5 | 6 | 8 | 10 | 11 | 13 | 14 | 26),
+        _ => matches!(class, "08" | "53" | "57" | "58" | "XX") || code == "25006",
+    }
+}
+
+fn is_about_a_row(error: &sqlx::Error) -> bool {
+    use sqlx::Error::{ColumnDecode, ColumnNotFound, Decode, Encode, RowNotFound};
+    matches!(error, ColumnDecode { .. } | ColumnNotFound(_) | Decode(_) | Encode(_) | RowNotFound)
 }
 
 impl From<sqlx::Error> for StoreError {
@@ -130,5 +158,24 @@ impl From<sqlx::Error> for StoreError {
             sqlx::Error::PoolTimedOut => Self::TimedOut,
             other => Self::Database(other),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_tell_a_database_in_trouble_from_a_question_that_was_wrong() {
+        for trouble in ["13", "10", "778", "2826", "5", "08006", "53100", "57P01", "XX001", "25006"]
+        {
+            assert!(is_trouble(trouble), "{trouble}");
+        }
+        for question in ["1", "19", "2067", "22021", "23505", "40P01", ""] {
+            assert!(!is_trouble(question), "{question}");
+        }
+        assert!(!StoreError::from(sqlx::Error::RowNotFound).is_of_the_whole());
+        assert!(StoreError::from(sqlx::Error::PoolTimedOut).is_of_the_whole());
+        assert!(StoreError::from(sqlx::Error::WorkerCrashed).is_of_the_whole());
     }
 }

@@ -8,7 +8,7 @@ use triaged_core::mailbox::Uid;
 use triaged_core::score::Abstention;
 
 use super::database::{DbPool, DbRow};
-use super::rows::{Action, EffectState, HistoryAnswer, HistoryRow};
+use super::rows::{Action, EffectState, HistoryAnswer, HistoryEffect, HistoryRow};
 use super::{Location, StoreError, moment, open, uid};
 
 /// Rows that are read at a time: a history of years must not stand in memory.
@@ -108,6 +108,21 @@ impl History {
         Ok(Facts { messages: row.try_get(0)?, subjects: row.try_get(1)?, pending: row.try_get(2)? })
     }
 
+    async fn effects(&self, message: i64) -> Result<Vec<HistoryEffect>, StoreError> {
+        let query = "SELECT kind, argument, state, rule FROM effect WHERE message = $1 ORDER BY id";
+        let rows = sqlx::query(query).bind(message).fetch_all(&self.pool).await?;
+        rows.iter()
+            .map(|row| {
+                Ok(HistoryEffect {
+                    kind: row.try_get(0)?,
+                    argument: row.try_get(1)?,
+                    state: EffectState::parse(row.try_get(2)?)?,
+                    rule: row.try_get(3)?,
+                })
+            })
+            .collect()
+    }
+
     async fn complete(&self, row: &DbRow) -> Result<HistoryRow, StoreError> {
         let message: i64 = row.try_get(0)?;
         let heads = sqlx::query(
@@ -120,22 +135,19 @@ impl History {
         .into_iter()
         .map(|row| answer(&row))
         .collect::<Result<Vec<_>, StoreError>>()?;
-        let keywords =
-            sqlx::query("SELECT argument, state FROM effect WHERE message = $1 AND kind IN ('add-keyword', 'flag') ORDER BY id")
-                .bind(message)
-                .fetch_all(&self.pool)
-                .await?
-                .into_iter()
-                .map(|row| Ok((row.try_get(0)?, EffectState::parse(row.try_get(1)?)?)))
-                .collect::<Result<Vec<_>, StoreError>>()?;
+        let effects = self.effects(message).await?;
+        let keyword = |effect: &&HistoryEffect| ["add-keyword", "flag"].contains(&&*effect.kind);
+        let keywords = effects.iter().filter(keyword);
         Ok(HistoryRow {
+            number: message,
             time: moment(row.try_get(1)?)?,
             account: row.try_get(2)?,
             mailbox: row.try_get(3)?,
             uid: uid(row.try_get(4)?)?.get(),
             subject: row.try_get(5)?,
             heads,
-            keywords,
+            keywords: keywords.map(|one| (one.argument.clone(), one.state)).collect(),
+            effects,
             action: Action::parse(row.try_get(6)?)?,
             outcome: row
                 .try_get::<&str, _>(7)?

@@ -18,6 +18,7 @@ mod postgresql;
 mod rows;
 mod sqlite;
 mod traffic;
+mod undo;
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -39,8 +40,12 @@ pub use history::{Facts, History};
 pub use location::Location;
 pub use rows::{
     Account, Action, Backfill, BackfillProgress, BackfillState, Begun, Deed, Earlier, EffectState,
-    HistoryAnswer, HistoryRow, Identity, Landed, Marks, Move, PendingEffect, PlannedMessage,
-    Remarks, StoredMailbox,
+    HistoryAnswer, HistoryEffect, HistoryRow, Identity, Landed, Marks, Move, PendingEffect,
+    PlannedMessage, Remarks, StoredMailbox,
+};
+pub use undo::{
+    Expected, MessageName, Removal, RemovalMailbox, RemovalState, Removed, Selection, TakenBack,
+    UndoBatch, UndoItem, UndoPlace, UndoProgress, UndoState, Undos, Written,
 };
 
 /// The store of one daemon. Clones share its connections.
@@ -76,18 +81,18 @@ impl Store {
     /// How to recognise a message by its Message-ID, or what stands for one, and its size in bytes,
     /// wherever it is.
     pub fn identity(&self, message_id: &[u8], size: u64) -> Identity {
-        let mut hasher = blake3::Hasher::new_keyed(&self.identity_key);
-        hasher.update(&size.to_be_bytes());
-        hasher.update(message_id.trim_ascii());
-        let mut identity = [0; 16];
-        hasher.finalize_xof().fill(&mut identity);
-        Identity(identity)
+        hashed(&self.identity_key, message_id, size)
     }
 
     /// How to recognise a message by what its server calls it (EMAILID, X-GUID).
     pub fn email(&self, name: &str) -> Identity {
         // No message has this size: one kind of identity is never taken for the other.
         self.identity(name.as_bytes(), u64::MAX)
+    }
+
+    /// A Message-ID, by which people name a message.
+    pub fn message_id(&self, id: &str) -> Identity {
+        hashed_message_id(&self.identity_key, id)
     }
 
     /// The account of that name; at its first start it gets a row and `now` as first start.
@@ -182,6 +187,18 @@ impl Store {
         self.decided_between(mailbox, mailbox.cursor.next, Uid::LAST).await
     }
 
+    /// Whether the database answers.
+    pub async fn answers(&self) -> Result<(), StoreError> {
+        sqlx::query("SELECT only_row FROM identity_key").fetch_one(&self.pool).await?;
+        Ok(())
+    }
+
+    /// Whether the database takes what is written, down to the disk.
+    pub async fn writes(&self) -> Result<(), StoreError> {
+        sqlx::query("UPDATE identity_key SET key = key").execute(&self.pool).await?;
+        Ok(())
+    }
+
     /// Writes what is still in memory to disk and closes the file.
     pub async fn close(&self) {
         self.pool.close().await;
@@ -198,7 +215,25 @@ async fn identity_key(pool: &DbPool) -> Result<[u8; 32], StoreError> {
         .execute(pool)
         .await?;
     let key: Vec<u8> = sqlx::query_scalar("SELECT key FROM identity_key").fetch_one(pool).await?;
+    known_key(key)
+}
+
+fn known_key(key: Vec<u8>) -> Result<[u8; 32], StoreError> {
     key.try_into().map_err(|_| StoreError::Row("an identity key that has not 32 bytes".into()))
+}
+
+fn hashed(key: &[u8; 32], text: &[u8], size: u64) -> Identity {
+    let mut hasher = blake3::Hasher::new_keyed(key);
+    hasher.update(&size.to_be_bytes());
+    hasher.update(text.trim_ascii());
+    let mut identity = [0; 16];
+    hasher.finalize_xof().fill(&mut identity);
+    Identity(identity)
+}
+
+/// As little as any message has the size that stands for a server's word has one this size.
+fn hashed_message_id(key: &[u8; 32], id: &str) -> Identity {
+    hashed(key, id.as_bytes(), u64::MAX - 1)
 }
 
 fn uid(value: i64) -> Result<Uid, StoreError> {

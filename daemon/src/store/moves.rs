@@ -141,7 +141,7 @@ fn from_row(row: &DbRow) -> Result<PendingEffect, StoreError> {
         "flag" => Deed::Mark(Mark::Add(Flag::Flagged)),
         MOVE => Deed::Move(Move {
             target: Target { mailbox: argument, create: truth(row, 6)? },
-            begun: begun(row)?,
+            begun: begun(row.try_get(7)?, row.try_get(8)?, row.try_get(9)?)?,
             copied: truth(row, 10)?,
             landed: None,
         }),
@@ -161,11 +161,13 @@ fn truth(row: &DbRow, column: usize) -> Result<bool, StoreError> {
     Ok(row.try_get::<i64, _>(column)? != 0)
 }
 
-fn begun(row: &DbRow) -> Result<Option<Begun>, StoreError> {
-    let Some(at): Option<i64> = row.try_get(7)? else { return Ok(None) };
-    Ok(Some(Begun {
-        at: moment(at)?,
-        uid_validity: uid_validity(row.try_get(8)?)?,
-        next: uid(row.try_get(9)?)?,
-    }))
+/// How the target was when the server was told, from the three columns that say it.
+pub(super) fn begun(
+    at: Option<i64>,
+    validity: Option<i64>,
+    next: Option<i64>,
+) -> Result<Option<Begun>, StoreError> {
+    let (Some(at), Some(validity), Some(next)) = (at, validity, next) else { return Ok(None) };
+    let (at, next) = (moment(at)?, uid(next)?);
+    Ok(Some(Begun { at, uid_validity: uid_validity(validity)?, next }))
 }

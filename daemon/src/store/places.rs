@@ -10,7 +10,7 @@ use super::rows::{Earlier, Identity, Marks, Remarks, StoredMailbox};
 use super::{Store, StoreError, moment, uid, uid_validity};
 
 /// A message of which nothing more is to be done to its flags.
-const SETTLED: &str = "(outcome IN ('labelled', 'moved', 'unlabelled', 'shadow', 'known') \
+const SETTLED: &str = "(outcome IN ('labelled', 'moved', 'unlabelled', 'shadow', 'known', 'undone') \
                        OR outcome = 'pending' AND EXISTS (SELECT 1 FROM effect \
                        WHERE effect.message = message.id AND begun_at IS NOT NULL))";
 
@@ -140,7 +140,7 @@ impl Store {
     }
 }
 
-fn mark(bytes: Option<Vec<u8>>) -> Result<Option<Identity>, StoreError> {
+pub(super) fn mark(bytes: Option<Vec<u8>>) -> Result<Option<Identity>, StoreError> {
     bytes
         .map(|bytes| {
             let identity = bytes.try_into().map(Identity);

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use jiff::Timestamp;
 use sqlx::Row;
+use triaged_core::decision::{Asked, Mark, Target};
 use triaged_core::mailbox::{MailboxId, Uid, UidValidity};
 use triaged_core::outcome::Outcome;
 use triaged_core::score::Abstention;
@@ -58,12 +59,16 @@ impl Store {
 }
 
 /// What is to be done to a message, in the order in which it is done.
-fn deeds(planned: &PlannedMessage) -> impl Iterator<Item = Deed> + '_ {
-    let to = |target: &_| {
-        Deed::Move(Move { target: Clone::clone(target), begun: None, copied: false, landed: None })
+fn deeds(planned: &PlannedMessage) -> impl Iterator<Item = Asked<Deed>> + '_ {
+    let to = |asked: &Asked<Target>| Asked {
+        what: Deed::Move(Move::to(asked.what.clone())),
+        rule: asked.rule.clone(),
     };
-    let marks = planned.decision.marks.iter().cloned().map(Deed::Mark);
-    marks.chain(planned.decision.move_to.iter().map(to))
+    let mark = |asked: &Asked<Mark>| Asked {
+        what: Deed::Mark(asked.what.clone()),
+        rule: asked.rule.clone(),
+    };
+    planned.decision.marks.iter().map(mark).chain(planned.decision.move_to.iter().map(to))
 }
 
 /// Writes down how effects ended, and where what was moved is now.
@@ -97,10 +102,10 @@ pub(super) async fn settle_finished(
     ended: &[(PendingEffect, EffectState)],
 ) -> Result<(), StoreError> {
     let mut messages = messages_of(ended);
-    if messages.is_empty() {
+    let those = database::list(messages.iter().map(|(message, _)| *message));
+    if those.is_empty() {
         return Ok(());
     }
-    let those = database::list(messages.iter().map(|(message, _)| *message));
     let query = format!(
         "SELECT DISTINCT message FROM effect WHERE state = 'pending' AND message IN ({those})"
     );
@@ -118,9 +123,14 @@ fn messages_of(effects: &[(PendingEffect, EffectState)]) -> BTreeSet<(i64, Uid)>
     effects.iter().map(|(effect, _)| (effect.message, effect.uid)).collect()
 }
 
-/// Rows in one INSERT. With the columns of the widest table this stays below the arguments that a
-/// statement may have (32,766 in SQLite, 65,535 in PostgreSQL).
-const ROWS: usize = 500;
+/// Rows in one INSERT: few enough for SQLite, which looks each argument up among those before it, and
+/// enough that a server is not asked for each message alone.
+const ROWS: usize = 16;
+
+/// Whether a statement of so many rows comes again and again, and is worth being kept prepared.
+fn is_usual<T>(rows: &[T]) -> bool {
+    matches!(rows.len(), 1 | ROWS)
+}
 
 /// A new message: its row, and what is decided about it.
 type Planned<'a> = (i64, &'a PlannedMessage);
@@ -135,12 +145,12 @@ async fn insert_messages<'a>(
     let mut ids = BTreeMap::new();
     for rows in messages.chunks(ROWS) {
         let query = format!(
-            "INSERT INTO message (account, mailbox, uid_validity, uid, identity, email, subject, \
-             decided_at, action, outcome, model, defects) VALUES {} \
+            "INSERT INTO message (account, mailbox, uid_validity, uid, identity, email, message_id, \
+             subject, decided_at, action, outcome, model, defects) VALUES {} \
              ON CONFLICT (mailbox, uid_validity, uid) DO NOTHING RETURNING id, uid",
-            database::rows_of_arguments(rows.len(), 12)
+            database::rows_of_arguments(rows.len(), 13)
         );
-        let mut query = sqlx::query(sqlx::AssertSqlSafe(query)).persistent(rows.len() == 1);
+        let mut query = sqlx::query(sqlx::AssertSqlSafe(query)).persistent(is_usual(rows));
         for planned in rows {
             query = query
                 .bind(mailbox.account.0)
@@ -149,6 +159,7 @@ async fn insert_messages<'a>(
                 .bind(i64::from(planned.uid.get()))
                 .bind(planned.identity.map(|identity| identity.0.to_vec()))
                 .bind(planned.email.map(|email| email.0.to_vec()))
+                .bind(planned.message_id.map(|id| id.0.to_vec()))
                 .bind(planned.subject.as_deref().map(database::text))
                 .bind(now.as_millisecond())
                 .bind(planned.action.as_str())
@@ -177,7 +188,7 @@ async fn insert_predictions(
              (message, position, head, label, confidence, abstained, abstention) VALUES {}",
             database::rows_of_arguments(rows.len(), 7)
         );
-        let mut query = sqlx::query(sqlx::AssertSqlSafe(query)).persistent(false);
+        let mut query = sqlx::query(sqlx::AssertSqlSafe(query)).persistent(is_usual(rows));
         for (message, position, head) in rows {
             query = query
                 .bind(*message)
@@ -199,12 +210,12 @@ async fn insert_effects(
     mailbox: &StoredMailbox,
     messages: &[Planned<'_>],
 ) -> Result<Vec<PendingEffect>, StoreError> {
-    let effects: Vec<(i64, &PlannedMessage, Deed, String)> = messages
+    let effects: Vec<(i64, &PlannedMessage, Asked<Deed>, String)> = messages
         .iter()
         .flat_map(|&(message, planned)| {
-            let effect = move |deed| {
-                let key = idempotency_key(mailbox, planned, &deed);
-                (message, planned, deed, key)
+            let effect = move |asked: Asked<Deed>| {
+                let key = idempotency_key(mailbox, planned, &asked.what);
+                (message, planned, asked, key)
             };
             deeds(planned).map(effect)
         })
@@ -212,28 +223,29 @@ async fn insert_effects(
     let mut ids = HashMap::new();
     for rows in effects.chunks(ROWS) {
         let query = format!(
-            "INSERT INTO effect (message, kind, argument, may_create, state, idempotency_key) \
+            "INSERT INTO effect (message, kind, argument, may_create, state, idempotency_key, rule) \
              VALUES {} RETURNING id, idempotency_key",
-            database::rows_of_arguments(rows.len(), 6)
+            database::rows_of_arguments(rows.len(), 7)
         );
-        let mut query = sqlx::query(sqlx::AssertSqlSafe(query)).persistent(rows.len() == 1);
-        for (message, planned, deed, key) in rows {
-            let (kind, argument, may_create) = moves::columns(deed);
+        let mut query = sqlx::query(sqlx::AssertSqlSafe(query)).persistent(is_usual(rows));
+        for (message, planned, asked, key) in rows {
+            let (kind, argument, may_create) = moves::columns(&asked.what);
             query = query
                 .bind(*message)
                 .bind(kind)
                 .bind(argument)
                 .bind(i64::from(may_create))
                 .bind(first_state(planned.action).as_str())
-                .bind(key.as_str());
+                .bind(key.as_str())
+                .bind(asked.rule.as_deref());
         }
         for row in query.fetch_all(&mut **transaction).await? {
             ids.insert(row.try_get::<String, _>(1)?, row.try_get::<i64, _>(0)?);
         }
     }
-    let pending = effects.into_iter().filter_map(|(message, planned, deed, key)| {
+    let pending = effects.into_iter().filter_map(|(message, planned, asked, key)| {
         let (id, uid, identity) = (ids.remove(&key)?, planned.uid, planned.identity);
-        let effect = PendingEffect { id, message, uid, identity, deed };
+        let effect = PendingEffect { id, message, uid, identity, deed: asked.what };
         (planned.action == Action::Label).then_some(effect)
     });
     Ok(pending.collect())
@@ -310,8 +322,8 @@ async fn settle_messages(
 
 /// What has become of a message with these effects, each with whether it is a move.
 fn outcome_of(effects: &[(bool, EffectState)]) -> Outcome {
-    use EffectState::{Done, Yielded};
-    let failed = effects.iter().find(|(_, state)| !matches!(state, Done | Yielded));
+    use EffectState::{Done, Kept, Yielded};
+    let failed = effects.iter().find(|(_, state)| !matches!(state, Done | Yielded | Kept));
     match failed {
         Some((_, state)) => state.outcome(),
         None if effects.contains(&(true, Done)) => Outcome::Moved,

@@ -24,7 +24,7 @@ const CONNECTIONS: u32 = 8;
 
 /// How long an account waits for a connection, or for a server that is away, before it goes away
 /// itself and comes back.
-const QUEUE: Duration = Duration::from_secs(30);
+const QUEUE: Duration = Duration::from_secs(10);
 
 /// What each session is told. `idle_in_transaction`: a daemon that is frozen in the middle of a
 /// transaction keeps its rows locked, and others have to go on before its leases end. The other two are

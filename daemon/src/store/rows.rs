@@ -84,6 +84,8 @@ macro_rules! named {
     };
 }
 
+pub(super) use named;
+
 named! {
     /// What was to be done with a message.
     Action {
@@ -161,6 +163,12 @@ named! {
         NotPermitted = "not-permitted",
         /// Refused, or not stored although the server said OK.
         Rejected = "rejected",
+        /// About to be taken back, because somebody asked for that.
+        Undoing = "undoing",
+        /// Taken back.
+        Undone = "undone",
+        /// To be taken back, and left as it is: somebody has changed the message since.
+        Kept = "kept",
     }
 }
 
@@ -170,7 +178,8 @@ impl EffectState {
         match self {
             Self::Pending => Outcome::Pending,
             Self::Shadow => Outcome::Shadow,
-            Self::Done | Self::Yielded => Outcome::Labelled,
+            Self::Done | Self::Yielded | Self::Kept => Outcome::Labelled,
+            Self::Undoing | Self::Undone => Outcome::Undone,
             Self::Gone => Outcome::Gone,
             Self::ReadOnly => Outcome::ReadOnly,
             Self::NotPermitted => Outcome::NotPermitted,
@@ -188,6 +197,8 @@ pub struct PlannedMessage {
     pub identity: Option<Identity>,
     /// The server's own word for it; `None` where it has none.
     pub email: Option<Identity>,
+    /// Its Message-ID, by which people name it.
+    pub message_id: Option<Identity>,
     /// Only where the configuration asks for subjects.
     pub subject: Option<String>,
     /// What shall be done.
@@ -253,6 +264,13 @@ pub struct Move {
     pub landed: Option<Landed>,
 }
 
+impl Move {
+    /// One of which nothing is done yet.
+    pub(super) fn to(target: Target) -> Self {
+        Self { target, begun: None, copied: false, landed: None }
+    }
+}
+
 /// How the target of a move was when the server was told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Begun {
@@ -274,6 +292,11 @@ pub struct Landed {
 }
 
 impl PendingEffect {
+    /// Whether it is a move of which the server was told.
+    pub fn is_begun(&self) -> bool {
+        matches!(self.deed, Deed::Move(Move { begun: Some(_), .. }))
+    }
+
     /// The change to flags that it is.
     pub fn mark(&self) -> Option<&Mark> {
         match &self.deed {
@@ -296,9 +319,24 @@ pub struct HistoryAnswer {
     pub abstained: Option<Abstention>,
 }
 
+/// Something that was decided to be done to a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HistoryEffect {
+    /// `add-keyword`, `remove-keyword`, `flag`, `move`, `move-back`.
+    pub kind: String,
+    /// The keyword, the flag, or the mailbox that it goes to.
+    pub argument: String,
+    /// How far it is.
+    pub state: EffectState,
+    /// The rule that asks for it.
+    pub rule: Option<String>,
+}
+
 /// One line of `triaged history`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct HistoryRow {
+    /// By what `triaged undo --message` knows the message.
+    pub number: i64,
     /// When it was decided.
     pub time: Timestamp,
     /// Name of the account.
@@ -311,8 +349,10 @@ pub struct HistoryRow {
     pub subject: Option<String>,
     /// What each head said, in the order of the manifest.
     pub heads: Vec<HistoryAnswer>,
-    /// Keywords that are decided on, each with its state.
+    /// Keywords and stars that are decided on, each with its state.
     pub keywords: Vec<(String, EffectState)>,
+    /// All that was decided to be done, in its order.
+    pub effects: Vec<HistoryEffect>,
     /// The mailbox that it was to be moved to.
     pub moved_to: Option<String>,
     /// What was to be done.

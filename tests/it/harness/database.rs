@@ -4,7 +4,7 @@ use std::path::Path;
 
 use sqlx::{AnyConnection, Connection as _};
 use tempfile::TempDir;
-use triaged::store::{Location, Store};
+use triaged::store::{Kind, Location, Store};
 
 use super::postgres::Postgres;
 
@@ -36,6 +36,24 @@ impl Database {
     /// The state folder.
     pub(crate) fn state(&self) -> &Path {
         self.state.path()
+    }
+
+    /// Which kind it is.
+    pub(crate) fn kind(&self) -> Kind {
+        self.location().kind()
+    }
+
+    /// Leaves nothing of what was in it; nobody has it open.
+    pub(crate) async fn begin_anew(&self) {
+        if self.server.is_some() {
+            self.change("DROP SCHEMA public CASCADE").await;
+            self.change("CREATE SCHEMA public").await;
+            return;
+        }
+        for file in ["triaged.sqlite", "triaged.sqlite-wal", "triaged.sqlite-shm"] {
+            // Not each is there.
+            let _ = std::fs::remove_file(self.state().join(file));
+        }
     }
 
     /// Opens it as a daemon does.

@@ -42,6 +42,18 @@ pub(crate) struct Record {
     pub(crate) model: Option<String>,
     #[serde(default)]
     pub(crate) defects: Vec<String>,
+    /// By what `triaged undo` knows the message.
+    pub(crate) number: i64,
+    pub(crate) effects: Vec<Done>,
+}
+
+/// Something that was decided to be done to a message.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub(crate) struct Done {
+    pub(crate) kind: String,
+    pub(crate) argument: String,
+    pub(crate) state: String,
+    pub(crate) rule: Option<String>,
 }
 
 impl Installation {

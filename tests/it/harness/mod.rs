@@ -28,12 +28,13 @@ mod wait;
 
 pub(crate) use authority::{Authority, CANARY, CLIENT_SECRET};
 pub(crate) use certificate::Certificate;
+pub(crate) use client::ImapClient;
 pub(crate) use daemon::Daemon;
 pub(crate) use database::{Database, on_each_database};
 pub(crate) use dump::{Dump, Dumped};
 pub(crate) use flow::Flow;
 pub(crate) use impostor::Impostor;
-pub(crate) use installation::{Installation, Record, status_schema};
+pub(crate) use installation::{Done, Installation, Record, status_schema};
 pub(crate) use mail::{Mail, fixtures};
 pub(crate) use mailserver::{
     Format, MASTER_PASSWORD, Mailserver, PASSWORD, Software, Stored, User,

@@ -15,6 +15,7 @@ pub(crate) struct Settings {
     log_level: &'static str,
     accounts: Vec<Account>,
     servers: Vec<Server>,
+    database: Option<String>,
     more: String,
 }
 
@@ -29,6 +30,7 @@ impl Settings {
             log_level: "debug",
             accounts: Vec::new(),
             servers: Vec::new(),
+            database: None,
             more: String::new(),
         }
     }
@@ -53,6 +55,11 @@ impl Settings {
     /// An account that no command of this test asks for.
     pub(crate) fn with_nobody(self) -> Settings {
         self.with(Account::new("nobody", 1, Path::new("/dev/null")))
+    }
+
+    /// The database of a server, by its URL.
+    pub(crate) fn database(self, url: &str) -> Settings {
+        Settings { database: Some(url.to_owned()), ..self }
     }
 
     /// Another folder for the model bundle.
@@ -86,13 +93,14 @@ impl Settings {
         &self.accounts
     }
 
-    /// The files of passwords, and what stands in each.
+    /// The files of secrets, and what stands in each.
     pub(crate) fn secrets(&self, secrets: &Path) -> Vec<(PathBuf, &str)> {
         let accounts =
             self.accounts.iter().map(|one| (one.password_file(secrets), one.password.as_str()));
         let servers =
             self.servers.iter().map(|one| (Server::password_file(secrets), one.password.as_str()));
-        accounts.chain(servers).collect()
+        let url = self.database.iter().map(|url| (url_file(secrets), url.as_str()));
+        accounts.chain(servers).chain(url).collect()
     }
 
     /// The file's text; passwords lie in `secrets`, the state in `state`.
@@ -110,6 +118,11 @@ impl Settings {
             library = library.collect::<String>(),
             level = self.log_level,
         );
+        if self.database.is_some() {
+            let file = url_file(secrets);
+            let kind = "[database]\nkind = \"postgresql\"";
+            writeln!(toml, "\n{kind}\nurl_file = {}", quoted(&file)).unwrap();
+        }
         for account in &self.accounts {
             write!(toml, "\n{}", account.toml(secrets)).unwrap();
         }
@@ -118,6 +131,11 @@ impl Settings {
         }
         toml
     }
+}
+
+/// The file with the URL of the database.
+fn url_file(secrets: &Path) -> PathBuf {
+    secrets.join("database.url")
 }
 
 /// One `[[account]]`.

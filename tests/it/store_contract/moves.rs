@@ -22,7 +22,7 @@ fn work() -> Target {
 /// A message that gets a keyword and is to be moved.
 fn moved(n: u32, identity: Identity) -> PlannedMessage {
     let mut message = planned(n, Action::Label, &["t-urgent"]);
-    message.decision.move_to = Some(work());
+    message.decision.move_to = Some(work().into());
     PlannedMessage { identity: Some(identity), ..message }
 }
 

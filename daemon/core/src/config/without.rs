@@ -38,16 +38,16 @@ impl WithoutKeywords {
         };
         let is_keyword = |mark: &Mark| matches!(mark, Mark::Add(Flag::Keyword(_)));
         let Decision { mut marks, mut move_to, rules } = decision;
-        marks.retain(|mark| !is_keyword(mark));
+        marks.retain(|mark| !is_keyword(&mark.what));
         let said = prediction.heads.iter().filter(|head| head.abstained.is_none());
         let meant = said.into_iter().any(|said| {
             labels.iter().any(|(head, label)| *head == said.head && *label == said.label)
         });
         match target {
             _ if !meant => {}
-            Some(target) => move_to = move_to.or_else(|| Some(target.clone())),
+            Some(target) => move_to = move_to.or_else(|| Some(target.clone().into())),
             None if flags.iter().any(|flag| Flag::Flagged.matches(flag)) => {}
-            None => marks.push(Mark::Add(Flag::Flagged)),
+            None => marks.push(Mark::Add(Flag::Flagged).into()),
         }
         Decision { marks, move_to, rules }
     }
@@ -139,7 +139,7 @@ mod tests {
         let unsure = says("high", Some(Abstention::Unsure));
         let star = WithoutKeywords::Flag(urgent());
         let flagged = star.instead_of(decided(), &high, &[]);
-        assert_eq!(flagged.marks, [Mark::Add(Flag::Flagged)]);
+        assert_eq!(flagged.marks, [Mark::Add(Flag::Flagged).into()]);
         let there = ["\\Flagged".to_owned()];
         for nothing in [
             star.instead_of(decided(), &low, &[]),
@@ -150,7 +150,8 @@ mod tests {
         }
         let aside = WithoutKeywords::Mailbox(urgent(), Target::existing("Urgent"));
         let moved = aside.instead_of(decided(), &high, &there);
-        assert_eq!((moved.marks.len(), moved.move_to), (0, Some(Target::existing("Urgent"))));
+        let aside = Some(Target::existing("Urgent").into());
+        assert_eq!((moved.marks.len(), moved.move_to), (0, aside));
         assert_eq!(WithoutKeywords::Report.instead_of(decided(), &high, &[]), decided());
     }
 }

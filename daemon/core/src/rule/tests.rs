@@ -31,6 +31,10 @@ fn rule(name: &str, when: When, then: Then) -> Rule {
     Rule { name: name.into(), when, then, stop: false, dry_run: false }
 }
 
+fn asked<T>(rule: &str, what: T) -> Asked<T> {
+    Asked { what, rule: Some(rule.into()) }
+}
+
 fn decide(rules: Vec<Rule>, prediction: &Prediction, flags: &[String]) -> Decision {
     Rules::new(rules).judge(&Considered {
         mailbox: "Support",
@@ -106,12 +110,13 @@ fn rules_add_up_until_one_stops_and_the_first_move_counts() {
     let flags = ["Triaged-First".to_owned()];
     let decision = decide(rules, &angry_and_urgent(), &flags);
     let marks = [
-        Mark::Add(Flag::Keyword(keyword("triaged-here"))),
-        Mark::Add(Flag::Flagged),
-        Mark::Add(Flag::Keyword(keyword("triaged-second"))),
+        asked("here", Mark::Add(Flag::Keyword(keyword("triaged-here")))),
+        asked("here", Mark::Add(Flag::Flagged)),
+        asked("second", Mark::Add(Flag::Keyword(keyword("triaged-second")))),
     ];
     assert_eq!(decision.marks, marks);
-    assert_eq!(decision.move_to, Some(Target::existing("First")), "it is in Support already");
+    let first = asked("first", Target::existing("First"));
+    assert_eq!(decision.move_to, Some(first), "it is in Support already");
     let applied: Vec<_> = decision.rules.iter().map(|one| (&*one.name, one.dry_run)).collect();
     assert_eq!(applied, [("tried", true), ("here", false), ("first", false), ("second", false)]);
 }

@@ -1,0 +1,289 @@
+//! `triaged undo`: what nobody has changed since is back as it was, and all else is left as it is, also
+//! when the daemon is killed half-way.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::json;
+
+use crate::harness::{
+    Account, Bundle, Done, FIXTURE, Format, ImapClient, Installation, Mail, Mailserver, Record,
+    Settings, User, on_each_server, until,
+};
+
+on_each_server!(
+    what_nobody_has_changed_is_back_and_all_else_is_as_it_was,
+    a_message_is_taken_back_by_its_number_and_by_its_message_id,
+    a_rule_is_taken_back_and_the_labels_stay,
+);
+
+/// Where the rule of these tests sends mail.
+const AWAY: &str = "Handled";
+/// What it does to all mail.
+const HANDLE: &str = "rule = [{ name = \"handle\", then = { keyword = \"triaged-handled\", \
+                      flag = true, move = \"Handled\", create = true } }]";
+/// What the bundle of these tests says of every mail.
+const MOOD: &str = "triaged-mood-bad";
+
+/// A mailbox as an independent client sees it: each Message-ID with the flags of its messages.
+type Dump = BTreeMap<String, BTreeMap<String, Vec<BTreeSet<String>>>>;
+
+fn dump(anna: &User, mailboxes: &[&str]) -> Dump {
+    let of = |mailbox: &&str| ((*mailbox).to_owned(), dump_of(anna, mailbox));
+    mailboxes.iter().map(of).collect()
+}
+
+fn dump_of(anna: &User, mailbox: &str) -> BTreeMap<String, Vec<BTreeSet<String>>> {
+    let mut client = anna.client();
+    let mut found: BTreeMap<String, Vec<BTreeSet<String>>> = BTreeMap::new();
+    if !client.attempt(&format!("EXAMINE {mailbox}")).starts_with("OK") {
+        return found;
+    }
+    for line in client.command("UID FETCH 1:* (FLAGS BODY.PEEK[HEADER.FIELDS (MESSAGE-ID)])") {
+        let Some((_, id)) = line.split_once("Message-ID: ") else { continue };
+        let (_, flags) = line.split_once("FLAGS (").unwrap();
+        let flags = flags.split_once(')').unwrap().0.split_whitespace();
+        let flags = flags.filter(|flag| *flag != "\\Recent").map(str::to_ascii_lowercase);
+        found.entry(id.lines().next().unwrap().to_owned()).or_default().push(flags.collect());
+    }
+    found
+}
+
+/// An installation whose model is sure of everything it says, and whose rule moves all mail.
+fn installation(account: Account, rules: &str) -> Installation {
+    let installation = Installation::new(&Settings::label().with_nobody());
+    let bundle =
+        Bundle::copy(FIXTURE, &installation.folder().join("bundle")).manifest(|manifest| {
+            for head in ["mood", "size"].iter().enumerate() {
+                manifest["heads"][head.0]["threshold"] = json!(0.1);
+            }
+        });
+    let labels = "[keywords.labels]\n\"mood.good\" = true\n\"size.two\" = true";
+    let settings = Settings::label().bundle(bundle.folder()).with(account);
+    installation.configure(&settings.and(rules).and(labels));
+    installation
+}
+
+fn triaged(installation: &Installation, arguments: &[&str]) -> (Option<i32>, String) {
+    let output = installation.triaged(arguments);
+    let said = [output.stdout, output.stderr].concat();
+    (output.status.code(), String::from_utf8(said).unwrap())
+}
+
+/// A mail of a number, as a client stores it.
+fn numbered(number: usize) -> Mail {
+    Mail::raw(format!("From: a@b.example\r\nSubject: mail {number}\r\n\r\nHello, hello.\r\n"))
+}
+
+struct Scene {
+    anna: User,
+    installation: Installation,
+    mails: Vec<Mail>,
+}
+
+impl Scene {
+    /// So many mails, labelled and moved; the first ten had one of the keywords before.
+    fn handled(mail: &Mailserver, count: usize) -> Scene {
+        let anna = mail.user("anna");
+        let mut client = anna.client();
+        client.command("CREATE Archive");
+        let mails: Vec<Mail> = (0..count).map(numbered).collect();
+        for (number, one) in mails.iter().enumerate() {
+            let flags = if number < 10 { "triaged-handled todo" } else { "todo" };
+            client.append("INBOX", one.bytes(), flags, None);
+        }
+        let account = anna.account().backfill("all").and("poll_seconds = 1");
+        Scene { installation: installation(account, HANDLE), anna, mails }
+    }
+}
+
+const ALL: [&str; 3] = ["INBOX", AWAY, "Archive"];
+
+/// The issue's case: 500 messages labelled and moved; then 50 changed by a person, 20 gone, 10 that had
+/// the keyword before.
+fn what_nobody_has_changed_is_back_and_all_else_is_as_it_was(mail: &Mailserver) {
+    const COUNT: usize = 500;
+    let scene = Scene::handled(mail, COUNT);
+    let daemon = scene.installation.start_ready();
+    scene.installation.wait_settled(COUNT);
+    daemon.stop();
+    let history = scene.installation.history();
+    assert!(history.iter().all(|one| one.outcome == "moved"), "{:?}", history[0]);
+    assert_eq!(dump_of(&scene.anna, AWAY).len(), COUNT);
+
+    scene.change(10..20, &format!("-FLAGS ({MOOD})"));
+    scene.change(20..30, "+FLAGS (triaged-good)");
+    scene.change(30..40, "-FLAGS (\\Flagged)");
+    scene.change(40..50, "+FLAGS (\\Deleted)");
+    scene.take(50..60, "Archive");
+    scene.take(60..70, "INBOX");
+    scene.expunge(70..80);
+    // What says nothing about what triaged did.
+    scene.change(80..120, "+FLAGS (\\Seen later)");
+    let before = dump(&scene.anna, &ALL);
+
+    let (code, said) = triaged(&scene.installation, &["undo", "--since", "1d", "--dry-run"]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains(&format!("anna: Handled: {COUNT} go back to INBOX")), "{said}");
+    assert!(
+        said.contains(&format!("anna: Handled: {} lose triaged-handled", COUNT - 10)),
+        "{said}"
+    );
+    assert_eq!(dump(&scene.anna, &ALL), before, "a dry run changes nothing");
+
+    let daemon = scene.installation.start_ready();
+    let (code, said) = triaged(&scene.installation, &["undo", "--since", "1d", "--no-wait"]);
+    assert!(code == Some(0) && said.contains("500 messages"), "{said}");
+    until("some are back", || (dump_of(&scene.anna, "INBOX").len() > 20).then_some(()));
+    daemon.kill();
+    assert!(dump_of(&scene.anna, AWAY).len() > 200, "it was killed half-way");
+
+    let mut daemon = scene.installation.start_ready();
+    daemon.wait_until("all is taken back", |_| {
+        let history = scene.installation.history();
+        let open = |one: &Record| one.effects.iter().any(|effect| effect.state == "undoing");
+        history.iter().filter(|one| one.outcome == "undone").count() == COUNT - 70
+            && !history.iter().any(open)
+    });
+    assert_eq!(dump(&scene.anna, &ALL), scene.expected(before));
+    let (code, said) = triaged(&scene.installation, &["undo", "--since", "1d"]);
+    assert!(code == Some(0) && said.contains("0 undone, 40 kept, 30 gone, 0 refused"), "{said}");
+
+    // Nobody labels them again, here or after a restart.
+    daemon.stop();
+    let daemon = scene.installation.start_ready();
+    let late = numbered(COUNT);
+    scene.anna.deliver(&late);
+    until("new mail is handled", || scene.anna.find_in(AWAY, &late));
+    daemon.stop();
+    let mut after = dump(&scene.anna, &ALL);
+    after.get_mut(AWAY).unwrap().remove(late.id());
+    assert_eq!(after[AWAY].len() + after["INBOX"].len() + after["Archive"].len(), COUNT - 10);
+    for (id, copies) in &after["INBOX"] {
+        assert_eq!(copies.len(), 1, "{id}");
+    }
+}
+
+impl Scene {
+    fn uids(&self, client: &mut ImapClient, numbers: std::ops::Range<usize>) -> String {
+        client.command(&format!("SELECT {AWAY}"));
+        let uid = |number: usize| {
+            let id = self.mails[number].id();
+            let found = client.command(&format!("UID SEARCH HEADER Message-ID \"{id}\""));
+            found.iter().find_map(|line| line.strip_prefix("* SEARCH ")).unwrap().to_owned()
+        };
+        numbers.map(uid).collect::<Vec<_>>().join(",")
+    }
+
+    /// A person changes the flags of messages that were moved.
+    fn change(&self, numbers: std::ops::Range<usize>, change: &str) {
+        let mut client = self.anna.client();
+        let uids = self.uids(&mut client, numbers);
+        client.command(&format!("UID STORE {uids} {change}"));
+    }
+
+    /// A person moves them on.
+    fn take(&self, numbers: std::ops::Range<usize>, to: &str) {
+        let mut client = self.anna.client();
+        let uids = self.uids(&mut client, numbers);
+        client.command(&format!("UID MOVE {uids} {to}"));
+    }
+
+    /// A person deletes them for good.
+    fn expunge(&self, numbers: std::ops::Range<usize>) {
+        let mut client = self.anna.client();
+        let uids = self.uids(&mut client, numbers);
+        client.command(&format!("UID STORE {uids} +FLAGS (\\Deleted)"));
+        client.command(&format!("UID EXPUNGE {uids}"));
+    }
+
+    /// How the mailboxes are when the untouched messages are back: those are 0 to 9 and 80 on.
+    fn expected(&self, before: Dump) -> Dump {
+        let mut expected = before;
+        let untouched = (0..10).chain(80..self.mails.len());
+        for number in untouched {
+            let id = self.mails[number].id();
+            let mut copies = expected.get_mut(AWAY).unwrap().remove(id).unwrap();
+            let had = number < 10;
+            for flags in &mut copies {
+                flags.retain(|flag| {
+                    let ours = flag.starts_with("triaged-") || flag == "\\flagged";
+                    !ours || (had && flag == "triaged-handled")
+                });
+            }
+            expected.get_mut("INBOX").unwrap().insert(id.to_owned(), copies);
+        }
+        expected
+    }
+}
+
+fn a_message_is_taken_back_by_its_number_and_by_its_message_id(mail: &Mailserver) {
+    let scene = Scene::handled(mail, 3);
+    let daemon = scene.installation.start_ready();
+    scene.installation.wait_settled(3);
+    let number = scene.installation.history()[0].number.to_string();
+    let (code, said) = triaged(&scene.installation, &["undo", "--message", &number]);
+    assert!(code == Some(0) && said.contains("1 undone, 0 kept, 0 gone, 0 refused"), "{said}");
+    let id = scene.mails[2].id();
+    let (code, said) = triaged(&scene.installation, &["undo", "--message", id]);
+    assert!(code == Some(0) && said.contains("1 undone"), "{said}");
+    let (code, said) = triaged(&scene.installation, &["undo", "--message", "<nobody@nowhere>"]);
+    assert!(code == Some(0) && said.contains("nothing of that is on a server"), "{said}");
+    let back = scene.anna.find(&scene.mails[2]).expect("it is back");
+    assert_eq!(back.keywords(), ["todo", "triaged-handled"].map(str::to_owned).into());
+    assert_eq!(dump_of(&scene.anna, AWAY).len(), 1);
+    daemon.stop();
+}
+
+fn a_rule_is_taken_back_and_the_labels_stay(mail: &Mailserver) {
+    let anna = mail.user("anna");
+    let tag = "rule = [{ name = \"tag\", then = { keyword = \"triaged-tagged\", flag = true } }]";
+    let installation = installation(anna.account().backfill("all"), tag);
+    let one = numbered(1);
+    anna.append("INBOX", &one, "", None);
+    let daemon = installation.start_ready();
+    installation.wait_settled(1);
+    let record = installation.history().remove(0);
+    let rule = |keyword: &str| {
+        let of = |effect: &&Done| effect.argument == keyword;
+        record.effects.iter().find(of).unwrap_or_else(|| panic!("{record:?}")).rule.as_deref()
+    };
+    assert_eq!(
+        (rule("triaged-tagged"), rule("\\Flagged"), rule(MOOD)),
+        (Some("tag"), Some("tag"), None)
+    );
+    let (code, said) = triaged(&installation, &["undo", "--rule", "tag"]);
+    assert!(code == Some(0) && said.contains("1 undone"), "{said}");
+    let keywords = anna.find(&one).unwrap().flags;
+    let has = |flag: &str| keywords.iter().any(|one| one.eq_ignore_ascii_case(flag));
+    assert!(has(MOOD) && !has("triaged-tagged") && !has("\\Flagged"), "{keywords:?}");
+    daemon.stop();
+
+    // Shadow mode forbids what nobody asked for, and this was asked for.
+    let settings = Settings::shadow().bundle(installation.folder().join("bundle"));
+    installation.configure(&settings.with(anna.account()));
+    let daemon = installation.start_ready();
+    let model = record.model.as_deref().unwrap();
+    let (code, said) = triaged(&installation, &["undo", "--model", model, "--account", "anna"]);
+    assert!(code == Some(0) && said.contains("1 undone"), "{said}");
+    assert_eq!(anna.find(&one).unwrap().flags, BTreeSet::new());
+    daemon.stop();
+}
+
+#[test]
+fn what_can_not_be_taken_back_is_refused_or_said() {
+    let mail = Mailserver::start(Format::Sdbox);
+    let scene = Scene::handled(&mail, 1);
+    let refused = |arguments: &[&str], code, why: &str| {
+        let (found, said) = triaged(&scene.installation, arguments);
+        assert!(found == Some(code) && said.contains(why), "{found:?} {said}");
+    };
+    let daemon = scene.installation.start_ready();
+    scene.installation.wait_settled(1);
+    refused(&["undo"], 64, "--message");
+    refused(&["undo", "--since", "yesterday"], 64, "is no time");
+    refused(&["undo", "--since", "1d", "--account", "bert"], 64, "been watched are anna");
+    refused(&["remove-labels"], 64, "--all");
+    daemon.stop();
+    refused(&["undo", "--since", "1d"], 69, "no daemon works in");
+    refused(&["remove-labels", "--all"], 69, "no daemon works in");
+}
