@@ -37,7 +37,7 @@ use crate::readiness::{AccountState, Readiness};
 use crate::standing::Standings;
 use crate::storage::Storage;
 use crate::store::Account;
-use crate::trust::Trust;
+use crate::trusted::Trust;
 
 pub use self::door::Door;
 pub use gate::Gate;

@@ -15,13 +15,13 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use triaged_core::lease::{self, InstanceId, Lives, Shard, Shards};
 
-pub use self::estate::{Demand, Estate, Held, Share};
+pub use self::estate::{Demand, Estate, Held, Share, Word};
 use crate::clock::Clock;
 use crate::metrics::{Fence, Metrics};
 use crate::pulse::Heart;
 use crate::standing::{InstanceStanding, SharingStanding, Standings};
 use crate::store::{Leases, StoreError, Table, Tenure};
-use crate::trust::Trust;
+use crate::trusted::Trust;
 
 /// A turn asks the database some ten questions at most, each with its own limit.
 const TURN: Duration = Duration::from_mins(2);
@@ -112,7 +112,7 @@ impl Ownership {
             current.trust.end();
             *life = None;
             self.metrics.fenced(Fence::Lease);
-            self.tell(BTreeMap::new(), BTreeSet::new(), BTreeMap::new(), Trust::none());
+            self.tell(Held::of(None, Trust::none()));
             tracing::error!(
                 "this daemon's lease is over, because it was silent for too long: all accounts are let go, and it begins anew"
             );
@@ -232,7 +232,12 @@ impl Ownership {
         let held = life.held.clone();
         let leaving: BTreeSet<Shard> =
             leaving.into_iter().filter(|shard| held.contains_key(shard)).collect();
-        let edition = self.tell(held, leaving.clone(), owners(life, table), life.trust.clone());
+        let edition = self.tell(Held {
+            tenures: held,
+            leaving: leaving.clone(),
+            owners: owners(life, table),
+            ..Held::of(Some(life.id), life.trust.clone())
+        });
         for shard in leaving {
             life.leaving.entry(shard).or_insert(edition);
         }
@@ -240,25 +245,18 @@ impl Ownership {
     }
 
     /// Tells the supervisor what may be worked on, where that has changed; the edition that says it.
-    fn tell(
-        &self,
-        tenures: BTreeMap<Shard, Tenure>,
-        leaving: BTreeSet<Shard>,
-        owners: BTreeMap<Shard, String>,
-        trust: Trust,
-    ) -> u64 {
-        self.metrics.shards_owned(tenures.len());
+    fn tell(&self, mut new: Held) -> u64 {
+        self.metrics.shards_owned(new.tenures.len());
         let mut edition = 0;
         self.estate.send_if_modified(|estate| {
-            let before = match estate {
+            new.edition = match estate {
                 Estate::Held(held) => held.edition,
                 Estate::Alone => 0,
             };
-            let mut new = Held { edition: before, tenures, leaving, owners, trust };
             let same = matches!(estate, Estate::Held(held) if held.says_the_same(&new));
             new.edition += u64::from(!same);
             edition = new.edition;
-            *estate = Estate::Held(new);
+            *estate = Estate::Held(new.clone());
             !same
         });
         edition

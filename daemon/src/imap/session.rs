@@ -13,7 +13,7 @@ use super::meter::Meter;
 use super::transport::{self, Endpoint, Line};
 use super::view::View;
 use super::wire::{self, Done, Heard, Wire};
-use crate::trust::Trust;
+use crate::trusted::Trust;
 
 /// A logged-in connection. What it can do stands beside what it is about: `select`, `fetch`,
 /// `messages`, `change`, `idle`.

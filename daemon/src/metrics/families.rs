@@ -6,6 +6,7 @@ use prometheus::{
     Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
     IntGaugeVec, Opts, Registry, core::Collector,
 };
+use triaged_core::message::Automatic;
 use triaged_core::outcome::Outcome;
 
 use super::names::{ConnectionState, Fence, ModelReload, Stage, TAKEN_BACK};
@@ -30,6 +31,7 @@ pub(super) struct Families {
     pub(super) model: Model,
     pub(super) servers: Servers,
     pub(super) sharing: Sharing,
+    pub(super) outbox: Outbox,
 }
 
 /// The process itself.
@@ -88,6 +90,16 @@ pub(super) struct Sharing {
     pub(super) fenced: IntCounterVec,
 }
 
+/// Mails of ours.
+#[derive(Debug)]
+pub(super) struct Outbox {
+    pub(super) alerts: IntCounterVec,
+    pub(super) withheld: IntCounterVec,
+    pub(super) letters: IntGaugeVec,
+    pub(super) oldest: Gauge,
+    pub(super) errors: IntCounterVec,
+}
+
 impl Families {
     /// Registers every family, with those series at zero whose labels are known beforehand.
     pub(super) fn register() -> Result<Self, prometheus::Error> {
@@ -98,6 +110,7 @@ impl Families {
             model: register.model()?,
             servers: register.servers()?,
             sharing: register.sharing()?,
+            outbox: register.outbox()?,
             registry: register.0,
         };
         families.begin_at_zero();
@@ -122,6 +135,9 @@ impl Families {
         }
         for fence in Fence::ALL {
             self.sharing.fenced.with_label_values(&[fence.name()]);
+        }
+        for reason in Automatic::ALL {
+            self.outbox.withheld.with_label_values(&[reason.as_str()]);
         }
         for reload in ModelReload::ALL {
             self.model.reloads.with_label_values(&[reload.name()]);
@@ -298,6 +314,35 @@ impl Register {
                 "triaged_fenced_total",
                 "Times that this daemon was refused because it was not its own any more: its lease, or a write about an account.",
                 &["what"],
+            )?,
+        })
+    }
+
+    fn outbox(&self) -> Result<Outbox, prometheus::Error> {
+        Ok(Outbox {
+            alerts: self.counters(
+                "triaged_alerts_total",
+                "Mails of alerts, one an address, that were sent or given up, by rule.",
+                &["rule", "state"],
+            )?,
+            withheld: self.counters(
+                "triaged_alerts_withheld_total",
+                "Alerts that nobody got because a program had sent the mail, by what told so.",
+                &["reason"],
+            )?,
+            letters: self.gauges(
+                "triaged_outbox_letters",
+                "Mails of alerts that wait, and those of seven days that were given up.",
+                &["state"],
+            )?,
+            oldest: self.gauge(
+                "triaged_outbox_oldest_timestamp_seconds",
+                "Since when the oldest waiting alert could have been sent, in seconds since 1970; 0 where none waits.",
+            )?,
+            errors: self.counters(
+                "triaged_smtp_errors_total",
+                "Errors of the SMTP server and of the way to it, by kind.",
+                &["kind"],
             )?,
         })
     }

@@ -4,10 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use tokio::sync::watch;
-use triaged_core::lease::{Shard, Shards};
+use triaged_core::lease::{InstanceId, Shard, Shards};
 
 use crate::store::Tenure;
-use crate::trust::Trust;
+use crate::trusted::Trust;
 
 /// What this daemon may work on.
 #[derive(Debug, Clone, Default)]
@@ -24,6 +24,8 @@ pub enum Estate {
 pub struct Held {
     /// Grows with each change.
     pub edition: u64,
+    /// Which life it is, where one has begun.
+    pub life: Option<InstanceId>,
     /// Those that it has.
     pub tenures: BTreeMap<Shard, Tenure>,
     /// Of these, those whose accounts are to be brought to an end.
@@ -35,9 +37,22 @@ pub struct Held {
 }
 
 impl Held {
+    /// Nothing yet, in this life.
+    pub(super) fn of(life: Option<InstanceId>, trust: Trust) -> Self {
+        Self {
+            edition: 0,
+            life,
+            tenures: BTreeMap::new(),
+            leaving: BTreeSet::new(),
+            owners: BTreeMap::new(),
+            trust,
+        }
+    }
+
     /// Whether another edition would change nothing.
     pub(super) fn says_the_same(&self, other: &Self) -> bool {
-        self.tenures == other.tenures
+        self.life == other.life
+            && self.tenures == other.tenures
             && self.leaving == other.leaving
             && self.owners == other.owners
             && self.trust.is(&other.trust)
@@ -71,17 +86,38 @@ impl Share {
         Self { estate, demand: watch::Sender::default() }
     }
 
+    /// What asks whether this daemon may act for all of them.
+    pub fn word(&self) -> Word {
+        Word(self.estate.clone())
+    }
+
     /// Both ends: this one, and what the flow of the leases sends into and hears from.
     pub fn with_others() -> (Self, watch::Sender<Estate>, watch::Receiver<Demand>) {
-        let nothing = Held {
-            edition: 0,
-            tenures: BTreeMap::new(),
-            leaving: BTreeSet::new(),
-            owners: BTreeMap::new(),
-            trust: Trust::none(),
-        };
+        let nothing = Held::of(None, Trust::none());
         let (tell, estate) = watch::channel(Estate::Held(nothing));
         let (demand, hear) = watch::channel(Demand::default());
         (Self { estate, demand }, tell, hear)
+    }
+}
+
+/// Whether this daemon may do now what one of those that share the database does for all of them.
+#[derive(Debug, Clone)]
+pub struct Word(watch::Receiver<Estate>);
+
+impl Word {
+    /// Whether it may.
+    pub fn holds(&self) -> bool {
+        match &*self.0.borrow() {
+            Estate::Alone => true,
+            Estate::Held(held) => held.trust.holds(),
+        }
+    }
+
+    /// In which life it would; `None` where nobody shares, or none has begun.
+    pub fn life(&self) -> Option<InstanceId> {
+        match &*self.0.borrow() {
+            Estate::Alone => None,
+            Estate::Held(held) => held.life,
+        }
     }
 }

@@ -14,7 +14,7 @@ use crate::pipeline::{Allowance, Caution, Pipeline};
 use crate::readiness::AccountState;
 use crate::store::{Account, Tenure};
 use crate::tasks::Tasks;
-use crate::trust::Trust;
+use crate::trusted::Trust;
 
 /// An account that is to be watched by somebody.
 pub(super) struct Candidate {
