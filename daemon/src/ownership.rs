@@ -26,6 +26,9 @@ use crate::trusted::Trust;
 /// A turn asks the database some ten questions at most, each with its own limit.
 const TURN: Duration = Duration::from_mins(2);
 
+/// Between two turns while others wait for what is handed over.
+const HURRY: Duration = Duration::from_millis(100);
+
 /// See the module.
 pub struct Ownership {
     /// The database's side of it.
@@ -92,7 +95,7 @@ impl Ownership {
                 () = stop.cancelled(), if !stopping => {}
                 // A supervisor that has ended has nothing more to tell.
                 Ok(()) = self.demand.changed() => {}
-                () = tokio::time::sleep(lease::LOOK) => {}
+                () = tokio::time::sleep(if stopping { HURRY } else { lease::LOOK }) => {}
             }
         }
     }

@@ -31,6 +31,7 @@ use crate::standing::Standings;
 use crate::storage::Storage;
 use crate::store::{StoreError, shard_of};
 use crate::tasks::Tasks;
+use crate::trusted::Trust;
 
 /// What all accounts share.
 #[derive(Clone)]
@@ -127,6 +128,9 @@ impl Supervisor {
     ) -> Result<(), Infallible> {
         let (mut news, ended) = (self.share.estate.clone(), Arc::clone(&self.ended));
         while !stop.is_cancelled() {
+            // As it was before anything was looked at: what turns meanwhile is not missed.
+            let trust = trust_of(&news.borrow());
+            let turned = trust.map(|trust| (trust.holds(), trust));
             let followed = self.follow_estate().await;
             if let Err(error) = &followed {
                 tracing::error!(%error, "accounts can not be started; this is tried again");
@@ -135,7 +139,7 @@ impl Supervisor {
                 () = stop.cancelled() => {}
                 // No server may have a list: the accounts are those of the configuration.
                 Some(roll) = rolls.recv() => self.take(roll),
-                () = word(&mut news, &ended) => {}
+                () = word(&mut news, &ended, turned) => {}
                 () = tokio::time::sleep(pause(&self.share)), if followed.is_err() => {}
             }
         }
@@ -265,16 +269,24 @@ impl Supervisor {
 const NOBODY_KNOWS: &str = "the database does not confirm whose account this is: nothing is done to \
                             it until it does";
 
-/// Waits until it may be others that are to be worked on, or one has ended.
-async fn word(estate: &mut watch::Receiver<Estate>, ended: &Notify) {
-    let trust = match &*estate.borrow() {
+fn trust_of(estate: &Estate) -> Option<Trust> {
+    match estate {
         Estate::Alone => None,
         Estate::Held(held) => Some(held.trust.clone()),
-    };
+    }
+}
+
+/// Waits until it may be others that are to be worked on, or one has ended; `trusted` says whether
+/// the trust has held.
+async fn word(
+    estate: &mut watch::Receiver<Estate>,
+    ended: &Notify,
+    trusted: Option<(bool, Trust)>,
+) {
     let turned = async {
-        match &trust {
-            Some(trust) if trust.holds() => trust.lapsed().await,
-            Some(trust) => trust.given().await,
+        match &trusted {
+            Some((true, trust)) => trust.lapsed().await,
+            Some((false, trust)) => trust.given().await,
             None => pending().await,
         }
     };
