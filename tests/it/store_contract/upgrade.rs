@@ -161,6 +161,22 @@ async fn both_kinds_have_the_same_tables_and_columns() {
     assert_eq!(file, server);
 }
 
+/// Without one, each message that is forgotten makes the database read a whole table.
+#[tokio::test]
+async fn what_goes_with_a_message_is_found_by_an_index() {
+    let database = Database::sqlite();
+    drop(database.open().await);
+    let query = "SELECT m.name, f.\"from\", (SELECT count(*) FROM pragma_index_list(m.name) i \
+                 JOIN pragma_index_info(i.name) c WHERE c.seqno = 0 AND c.name = f.\"from\") \
+                 FROM sqlite_schema m, pragma_foreign_key_list(m.name) f \
+                 WHERE m.type = 'table' AND f.on_delete <> 'NO ACTION'";
+    let rows = sqlx::query(query).fetch_all(&mut database.connect().await).await.unwrap();
+    let keys: Vec<(String, String, i64)> =
+        rows.iter().map(|row| (row.get(0), row.get(1), row.get(2))).collect();
+    assert!(keys.len() >= 3, "{keys:?}");
+    assert!(keys.iter().all(|(_, _, indices)| *indices > 0), "{keys:?}");
+}
+
 #[tokio::test]
 async fn daemons_that_start_together_on_a_new_server_fill_it_once() {
     let Some(server) = Postgres::start() else { return };
