@@ -64,11 +64,9 @@ async fn a_database_of_each_older_version_is_brought_up_to_date_and_keeps_its_da
     for version in 1..newest {
         database.begin_anew().await;
         of_version(&database, &migrator, version).await;
-        let checked = Store::check(database.location()).await;
-        if version >= 5 {
-            let checked = checked.unwrap();
-            assert_eq!(checked.to_migrate, usize::try_from(newest - version).unwrap());
-        }
+        let checked = Store::check(database.location()).await.unwrap();
+        assert_eq!((checked.schema, checked.facts.pending), (version, 1));
+        assert_eq!(checked.to_migrate, usize::try_from(newest - version).unwrap());
         let store = database.open().await;
         keeps_its_data(&database, &store, version).await;
         goes_on(&store).await;
