@@ -165,7 +165,8 @@ impl Judge for Rules {
     }
 
     fn keywords(&self) -> Vec<Keyword> {
-        self.0.iter().filter_map(|rule| rule.then.keyword.clone()).collect()
+        let acting = self.0.iter().filter(|rule| !rule.dry_run);
+        acting.filter_map(|rule| rule.then.keyword.clone()).collect()
     }
 }
 
