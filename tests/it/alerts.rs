@@ -109,6 +109,12 @@ fn what_is_included_is_told_and_nothing_is_told_in_shadow_or_by_a_rule_that_is_t
     let states: Vec<_> = states.iter().map(|one| (one.rule.as_str(), one.state.as_str())).collect();
     assert_eq!(states, [("Real", "shadow"), ("Real", "sent")]);
     daemon.stop();
+    let file = fs::read(installation.state().join("triaged.sqlite")).unwrap();
+    assert!(file.windows(4).any(|some| some == b"Real"), "it is the file");
+    for words in ["A zebra ü", "jo@b.example", id] {
+        let words = words.as_bytes();
+        assert!(!file.windows(words.len()).any(|some| some == words), "no word outlives its alert");
+    }
 }
 
 #[test]
