@@ -416,3 +416,21 @@ fn dovecots_submission_server_takes_alerts_with_either_tls_and_either_login() {
         daemon.stop();
     }
 }
+
+#[test]
+fn nobody_is_alerted_of_mail_that_lay_there_before_the_first_start() {
+    let mail = Mailserver::start(Format::Sdbox);
+    let (anna, sink) = (mail.user("anna"), Sink::start(Guard::Clear));
+    let yesterday = jiff::Timestamp::now() - jiff::SignedDuration::from_hours(24);
+    let old = note(1);
+    anna.append("INBOX", &old, "", Some(yesterday));
+    let settings = Settings::label().with(anna.account().backfill("7d"));
+    let installation = Installation::new(&settings.and(EVERY).and(&sink.section("")));
+    let mut daemon = installation.start_ready();
+    installation.wait_settled(1);
+    daemon.wait_counted("triaged_alerts_withheld_total", &[("reason", "older-mail")], 1);
+    anna.deliver(&note(2));
+    installation.wait_alerted(1);
+    assert_eq!(sink.taken().len(), 1);
+    daemon.stop();
+}

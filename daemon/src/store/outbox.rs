@@ -14,6 +14,8 @@ use super::{Store, StoreError, moment};
 
 /// The window in which alerts of a rule are counted.
 const HOUR: SignedDuration = SignedDuration::from_hours(1);
+/// Nothing is made to wait for longer: what seems to be due later was written by a clock that was wrong.
+const FARTHEST: SignedDuration = SignedDuration::from_hours(2);
 /// For how long a mail that could not be delivered is shown.
 const SHOWN: SignedDuration = SignedDuration::from_hours(7 * 24);
 
@@ -30,11 +32,12 @@ impl Store {
         let row = sqlx::query(
             "UPDATE outbox SET state = 'sending', owner = $1, attempts = attempts + 1 \
              WHERE state = 'waiting' AND id = (SELECT id FROM outbox \
-             WHERE state = 'waiting' AND due_at <= $2 ORDER BY due_at, id LIMIT 1) \
+             WHERE state = 'waiting' AND (due_at <= $2 OR due_at > $3) ORDER BY due_at, id LIMIT 1) \
              RETURNING id, kind, rule, recipient, per_hour, message_id, facts, created_at, attempts",
         )
         .bind(owner)
         .bind(now.as_millisecond())
+        .bind(after(now, FARTHEST).as_millisecond())
         .fetch_optional(&mut *transaction)
         .await?;
         let Some(row) = row else { return Ok(None) };
@@ -104,8 +107,10 @@ impl Store {
     /// How the outbox stands.
     pub async fn outbox(&self, now: Timestamp) -> Result<Outbox, StoreError> {
         let row = sqlx::query(
-            "SELECT count(*), min(due_at) FROM outbox WHERE state IN ('waiting', 'sending')",
+            "SELECT count(*), min(CASE WHEN due_at > $1 THEN 0 ELSE due_at END) FROM outbox \
+             WHERE state IN ('waiting', 'sending')",
         )
+        .bind(after(now, FARTHEST).as_millisecond())
         .fetch_one(&self.pool)
         .await?;
         // A digest is made to wait for its hour, which is no delay.
@@ -213,11 +218,13 @@ impl Store {
         .await?;
         let counted = sqlx::query(
             "SELECT count(*), min(created_at) FROM outbox WHERE rule = $1 AND recipient = $2 \
-             AND kind = 'alert' AND state NOT IN ('digested', 'suppressed') AND created_at > $3",
+             AND kind = 'alert' AND state NOT IN ('digested', 'suppressed') \
+             AND created_at > $3 AND created_at <= $4",
         )
         .bind(rule)
         .bind(recipient)
         .bind(before(now, HOUR).as_millisecond())
+        .bind(now.as_millisecond())
         .fetch_one(&mut **transaction)
         .await?;
         let first = counted.try_get::<Option<i64>, _>(1)?.map(moment).transpose()?;
@@ -380,6 +387,10 @@ fn count(row: &DbRow, column: usize) -> Result<u64, StoreError> {
 
 fn before(now: Timestamp, span: SignedDuration) -> Timestamp {
     now.checked_sub(span).unwrap_or(Timestamp::MIN)
+}
+
+fn after(now: Timestamp, span: SignedDuration) -> Timestamp {
+    now.checked_add(span).unwrap_or(Timestamp::MAX)
 }
 
 fn hex(Identity(bytes): Identity) -> String {
