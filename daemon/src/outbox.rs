@@ -103,6 +103,8 @@ impl Sender {
                 self.send_due(&stop).await
             };
             let problem = round.await.err();
+            // What became of a mail may not be written down: it waits again when the database is back.
+            retaken &= !matches!(problem, Some(Trouble::Store(_)));
             if let Some(error) = &problem
                 && pace.is_news(error)
             {

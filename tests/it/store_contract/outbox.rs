@@ -97,6 +97,8 @@ async fn what_was_being_sent_at_a_crash_is_sent_again_under_the_same_id(database
     assert_eq!(store.retake_letters(Some("another")).await.unwrap(), 1, "it has no owner");
     let mine = store.claim_letter(Some("here"), at(6)).await.unwrap();
     assert!(mine.is_some());
+    let outbox = store.outbox(at(6)).await.unwrap();
+    assert_eq!((outbox.waiting, outbox.next_due), (1, None), "nobody else has to look for it");
     assert_eq!(store.retake_letters(Some("another")).await.unwrap(), 0, "it is another's");
     assert_eq!(store.retake_letters(Some("here")).await.unwrap(), 1);
 }
@@ -144,7 +146,7 @@ async fn above_the_limit_alerts_are_counted_into_one_digest(database: Database) 
     assert_eq!(claimed(&store, 3_601).await.len(), 2);
     store.plan(&mailbox, &[alerting(102, 20)], at(3_600)).await.unwrap();
     let outbox = store.outbox(at(3_601)).await.unwrap();
-    assert_eq!((outbox.waiting, outbox.next_due), (2 + 2 + 2, Some(at(3_600))));
+    assert_eq!((outbox.waiting, outbox.next_due), (2 + 2 + 2, Some(at(3_601))));
 }
 
 async fn only_what_is_planned_to_be_written_alerts(database: Database) {
