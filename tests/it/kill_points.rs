@@ -29,6 +29,10 @@ const RULES: &str = r#"rule = [
 /// Commands that change something on the server.
 const WRITES: [&str; 5] = ["UID STORE", "UID MOVE", "UID COPY", "UID EXPUNGE", "CREATE"];
 
+/// Syncs with which the connection that made the database is closed: by its thread or by whoever holds
+/// it last, so that none of them can be hit for certain.
+const CLOSING: usize = 2;
+
 /// How many points are tried at the same time: the daemons mostly wait.
 const AT_ONCE: usize = 4;
 
@@ -61,8 +65,10 @@ fn given() -> Vec<Given> {
 /// Where and how a daemon dies.
 #[derive(Clone)]
 enum Point {
-    /// At this sync of the database, counted from 1.
-    Sync(usize),
+    /// At this sync of the thread that makes the database, counted from 1.
+    Making(usize),
+    /// At this sync of the thread that works with it.
+    Working(usize),
     /// At this command, counted from 1; `heard`: done, and the answer is lost.
     Command { number: usize, heard: bool, words: String },
 }
@@ -70,7 +76,8 @@ enum Point {
 impl Display for Point {
     fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Sync(number) => write!(formatter, "sync {number}"),
+            Self::Making(number) => write!(formatter, "sync {number} of a new database"),
+            Self::Working(number) => write!(formatter, "sync {number}"),
             Self::Command { number, heard, words } => {
                 let when = if *heard { "after" } else { "before" };
                 write!(formatter, "{when} command {number}, {words}")
@@ -108,26 +115,37 @@ impl Scene {
         Scene { user, proxy, installation: Installation::new(&settings) }
     }
 
-    /// A run to its end for which nothing goes wrong: the syncs and the commands that it has up to
-    /// where it waits for news for the first time, and what is on the server then.
-    fn play(&self) -> (usize, Vec<String>, End) {
-        self.proxy.hold("IDLE");
+    /// Lets a daemon make the database that can not reach the server: strace counts by threads, so those
+    /// that only the first start has must be over before the other ones can be hit.
+    fn make_database(&self) {
+        self.proxy.refuse();
+        let mut daemon = self.installation.start();
+        daemon.wait_until("it has tried", |daemon| daemon.log().contains("is not watched for now"));
+        daemon.stop();
+        self.proxy.pass();
+    }
+
+    /// A run to its end for which nothing goes wrong: the syncs of each thread and the commands that it
+    /// has up to where it waits for news for the first time.
+    fn play(&self) -> (Vec<usize>, Vec<String>) {
         let traced = may_trace();
+        self.proxy.hold("IDLE");
         let mut daemon =
             if traced { self.installation.start_traced(None) } else { self.installation.start() };
         daemon.wait_until("all is done", |_| self.proxy.is_holding());
         let (syncs, commands) = (self.installation.syncs(), self.proxy.said_commands());
-        let threads = usize::from(traced);
-        assert_eq!(syncs.len(), threads, "one thread alone writes the database: {syncs:?}");
         self.proxy.let_go();
         daemon.wait_until("all is settled", |daemon| self.is_settled(daemon));
-        (syncs.iter().map(|(_, count)| count).sum(), commands, self.end())
+        (syncs.into_iter().map(|(_, count)| count).collect(), commands)
     }
 
     /// A run that ends at a point, and nowhere else.
     fn die_at(&self, point: &Point) {
         match point {
-            Point::Sync(number) => {
+            Point::Making(number) | Point::Working(number) => {
+                if matches!(point, Point::Working(_)) {
+                    self.make_database();
+                }
                 self.installation.start_traced(Some(*number)).wait_killed();
                 let syncs: usize = self.installation.syncs().iter().map(|(_, count)| count).sum();
                 assert_eq!(syncs, *number, "it died there");
@@ -202,8 +220,9 @@ fn takes(command: &str) -> bool {
 }
 
 /// Every sync, every command, and every command again that changes anything.
-fn points(syncs: usize, commands: &[String]) -> VecDeque<Point> {
-    let mut points: VecDeque<Point> = (1..=syncs).map(Point::Sync).collect();
+fn points(making: usize, working: usize, commands: &[String]) -> VecDeque<Point> {
+    let mut points: VecDeque<Point> = (1..=making).map(Point::Making).collect();
+    points.extend((1..=working).map(Point::Working));
     for (number, words) in (1..).zip(commands) {
         let words = words.split(" (").next().unwrap_or_default().to_owned();
         points.push_back(Point::Command { number, heard: false, words: words.clone() });
@@ -217,9 +236,21 @@ fn points(syncs: usize, commands: &[String]) -> VecDeque<Point> {
 /// Dies at every point of a run. `hidden`: left out of what the server can do.
 fn die_everywhere(hidden: Option<&'static str>) {
     let (mail, given, began) = (Mailserver::start(Format::Sdbox), given(), Instant::now());
-    let (syncs, commands, expected) = Scene::new(&mail, "nobody-dies", &given, hidden).play();
+    let fresh = Scene::new(&mail, "nobody-dies", &given, hidden);
+    let (syncs, commands) = fresh.play();
+    let expected = fresh.end();
     assert_is_worth_it(&expected.dump);
-    let points = points(syncs, &commands);
+    let later = Scene::new(&mail, "nobody-dies-later", &given, hidden);
+    later.make_database();
+    let (working, _) = later.play();
+    // One connection makes the database, and then another one works with it.
+    assert!(working.len() <= 1, "one thread alone works with the database: {working:?}");
+    let working = working.iter().sum::<usize>();
+    let syncs = syncs.split_last().map_or(0, |(_, made)| {
+        let making = made.iter().sum::<usize>() - CLOSING;
+        making + working
+    });
+    let points = points(syncs - working, working, &commands);
     let (count, waiting) = (points.len(), Mutex::new(points));
     thread::scope(|scope| {
         for worker in 0..AT_ONCE {
