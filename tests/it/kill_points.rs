@@ -18,6 +18,7 @@ use crate::harness::{
     Daemon, Dump, Dumped, Format, Installation, Mail, Mailserver, Proxy, Record, Settings, User,
     refusal,
 };
+use crate::workload::WRITES;
 
 /// Angry and urgent mail leaves its mailbox, from either to one that is watched; what is sold goes to
 /// a mailbox that the rule makes.
@@ -25,9 +26,6 @@ const RULES: &str = r#"rule = [
     { name = "escalate", when = { labels = ["sentiment.negative", "urgency.high"], mailboxes = ["INBOX", "Work"] }, then = { keyword = "triaged-escalated", flag = true, move = "Escalations" } },
     { name = "sales", when = { subject = ["autumn sale"] }, then = { move = "Sales", create = true } },
 ]"#;
-
-/// Commands that change something on the server.
-const WRITES: [&str; 5] = ["UID STORE", "UID MOVE", "UID COPY", "UID EXPUNGE", "CREATE"];
 
 /// Syncs with which the connection that made the database is closed: by its thread or by whoever holds
 /// it last, so that none of them can be hit for certain.
