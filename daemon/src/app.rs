@@ -5,6 +5,7 @@
 //! port for metrics) is found before the first login; what is wrong with a server is not an error
 //! here but a state of its account.
 
+mod alerts;
 mod database;
 mod fleet;
 
@@ -12,7 +13,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 use triaged_core::config::Config;
 use triaged_core::rule::Rules;
 
@@ -84,6 +85,7 @@ pub async fn run(config: Config) -> Result<(), AppError> {
     for account in config.accounts.iter().chain(masters) {
         Credentials::of(account, &config.state).look_up()?;
     }
+    alerts::look_up(&config)?;
     let store = Store::open(database(&config)?).await?;
     let address = config.http.listen;
     let http = Server::bind(address).await.map_err(|source| AppError::Http { address, source })?;
@@ -95,6 +97,7 @@ pub async fn run(config: Config) -> Result<(), AppError> {
     let requests = Requests::new(store.clone());
     let pulse = Pulse::default();
     let clocks = JumpWatch::new(clock);
+    let outbox = Arc::new(Notify::new());
     let storage = Storage::new(store.clone(), readiness.clone());
     let ground = Ground {
         pipeline: Arc::new(Pipeline {
@@ -105,6 +108,7 @@ pub async fn run(config: Config) -> Result<(), AppError> {
             history_text: config.history_text,
             metrics: metrics.clone(),
             clock,
+            outbox: Arc::clone(&outbox),
             turns: Arc::new(Semaphore::new(TURNS)),
         }),
         readiness: readiness.clone(),
@@ -121,6 +125,7 @@ pub async fn run(config: Config) -> Result<(), AppError> {
     tasks.spawn("database", storage.watch(stop()));
     tasks.spawn("http", http.serve(metrics, readiness.clone(), ground.standings.clone(), stop()));
     tasks.spawn("models", models.keep_up(hangup, stop()));
+    alerts::start(&config, &tasks, &ground, &store, outbox).await?;
     fleet::start(config, &tasks, ground).await?;
 
     let supervision = Supervision::from_environment();

@@ -19,7 +19,7 @@ use triaged_core::score::Abstention;
 
 use families::Families;
 pub use gauges::{Backlog, Connection};
-pub use names::{ConnectionState, ModelReload, Stage};
+pub use names::{ConnectionState, LetterState, ModelReload, Stage};
 
 /// The counters of this process; clones share them.
 #[derive(Debug, Clone)]
@@ -166,6 +166,38 @@ impl Metrics {
     /// Another version of the model was to be taken, and was or was not.
     pub fn model_reload(&self, reload: ModelReload) {
         self.families.model.reloads.with_label_values(&[reload.name()]).inc();
+    }
+
+    /// A rule that alerts: its counters begin at zero.
+    pub fn alerts_of(&self, rule: &str) {
+        for state in LetterState::ALL {
+            self.families.outbox.alerts.with_label_values(&[rule, state.name()]);
+        }
+    }
+
+    /// A mail of an alert has come to its end.
+    pub fn alert(&self, rule: &str, state: LetterState) {
+        self.families.outbox.alerts.with_label_values(&[rule, state.name()]).inc();
+    }
+
+    /// Nobody was alerted of a mail that a program had sent; `reason` is the name of an `Automatic`.
+    pub fn alert_withheld(&self, reason: &'static str) {
+        self.families.outbox.withheld.with_label_values(&[reason]).inc();
+    }
+
+    /// So many mails wait, so many were given up, and since when the oldest could have been sent.
+    pub fn outbox(&self, waiting: u64, failed: u64, oldest: Option<Timestamp>) {
+        for (state, count) in [("waiting", waiting), ("failed", failed)] {
+            let count = i64::try_from(count).unwrap_or(i64::MAX);
+            self.families.outbox.letters.with_label_values(&[state]).set(count);
+        }
+        let oldest = oldest.map_or(0.0, |oldest| oldest.as_duration().as_secs_f64());
+        self.families.outbox.oldest.set(oldest);
+    }
+
+    /// The SMTP server or the way to it failed us; `kind` is `SmtpError::kind`.
+    pub fn smtp_error(&self, kind: &'static str) {
+        self.families.outbox.errors.with_label_values(&[kind]).inc();
     }
 
     /// All metrics in Prometheus' text format, version 0.0.4.

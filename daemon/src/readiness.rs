@@ -47,11 +47,30 @@ pub struct ModelStanding {
     pub refused: Option<String>,
 }
 
+/// How the outbox stands: mails of alerts that wait, and what is in their way.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutboxStanding {
+    /// Mails that wait, digests of this hour included.
+    pub waiting: u64,
+    /// Since when the oldest of them could have been sent; absent where none could.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub oldest: Option<Timestamp>,
+    /// Mails of the last seven days that were given up.
+    pub failed: u64,
+    /// The rule of the last of these, and why.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_failure: Option<String>,
+    /// Why nothing can be sent now; absent where it can.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+}
+
 /// The board on which every account's state stands, and the model's; clones share it.
 #[derive(Debug, Clone)]
 pub struct Readiness {
     board: Arc<watch::Sender<Board>>,
     model: Arc<Mutex<ModelStanding>>,
+    outbox: Arc<Mutex<Option<OutboxStanding>>>,
 }
 
 /// What stands on it.
@@ -88,8 +107,9 @@ impl Board {
     }
 }
 
-/// All accounts, the database and the model as they stand, for /readyz. A refused model is no reason not to be
-/// ready: the one before serves.
+/// All accounts, the database, the model and the outbox as they stand, for /readyz. A refused model is
+/// no reason not to be ready: the one before serves. Nor are alerts that can not be sent: mail gets
+/// its labels.
 #[derive(Debug, Serialize)]
 pub struct Report {
     ready: bool,
@@ -99,6 +119,8 @@ pub struct Report {
     accounts: BTreeMap<String, Standing>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     lists: BTreeMap<String, ListStanding>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    outbox: Option<OutboxStanding>,
 }
 
 impl Report {
@@ -154,7 +176,11 @@ impl Readiness {
         let starting = Standing { state: AccountState::Starting, since: now };
         let accounts = accounts.into_iter().map(|name| (name, starting.clone())).collect();
         let board = Board { accounts, ..Board::default() };
-        Self { board: Arc::new(watch::Sender::new(board)), model: Arc::default() }
+        Self {
+            board: Arc::new(watch::Sender::new(board)),
+            model: Arc::default(),
+            outbox: Arc::default(),
+        }
     }
 
     /// Writes down which model serves.
@@ -165,6 +191,16 @@ impl Readiness {
     /// Which model serves, as it was written down last.
     pub fn model(&self) -> ModelStanding {
         self.model.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Writes down how the outbox stands.
+    pub fn set_outbox(&self, standing: OutboxStanding) {
+        *self.outbox.lock().unwrap_or_else(PoisonError::into_inner) = Some(standing);
+    }
+
+    /// How the outbox stands; `None` where there are no alerts.
+    pub fn outbox(&self) -> Option<OutboxStanding> {
+        self.outbox.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Writes down that `account` is in `state` at `now`. Saying the same again changes nothing;
@@ -210,7 +246,8 @@ impl Readiness {
             let board = self.board.borrow();
             (board.is_ready(), board.clone())
         };
-        Report { ready, model: self.model(), database, accounts, lists }
+        let outbox = self.outbox();
+        Report { ready, model: self.model(), database, accounts, lists, outbox }
     }
 
     /// Waits until the first account is logged in, or until it is known why none is.

@@ -16,6 +16,8 @@
 
 mod harness;
 
+mod alerts;
+mod alerts_once;
 mod backfill;
 mod bundles;
 mod check;

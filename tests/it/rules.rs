@@ -1,10 +1,15 @@
 //! Rules: what follows from labels beside their keywords, on real servers.
 
-use crate::harness::{Format, Installation, Mail, Mailserver, Settings, on_each_server};
+use crate::harness::{
+    Done, Format, Installation, Mail, Mailserver, Settings, on_each_server, until,
+};
 
 on_each_server!(
     an_angry_and_urgent_mail_is_escalated_and_others_stay,
     a_rule_that_is_tried_out_does_nothing_and_says_what_it_would,
+    each_condition_holds_for_one_mail_and_not_for_another,
+    rules_act_in_their_order_until_one_stops,
+    a_mailbox_that_is_missing_is_made_only_where_the_rule_says_so,
 );
 
 /// The case to get right: somebody is angry and it is urgent, in a mailbox that many share.
@@ -66,6 +71,142 @@ fn a_rule_that_is_tried_out_does_nothing_and_says_what_it_would(mail: &Mailserve
     );
     let log = daemon.stop();
     assert!(log.contains("only tried out") && log.contains("escalate"), "{log}");
+}
+
+/// What a rule asks for, and for which of three mails it holds: an outage (negative, high, support) and
+/// a newsletter (neutral, low, newsletter) in the INBOX, a question (neutral, normal, billing) in Support.
+const CONDITIONS: [(&str, &str, [bool; 3]); 14] = [
+    ("one-label", "labels = [\"urgency.high\"]", [true, false, false]),
+    ("two-heads", "labels = [\"sentiment.neutral\", \"urgency.normal\"]", [false, false, true]),
+    ("one-head", "labels = [\"category.billing\", \"category.support\"]", [true, false, true]),
+    (
+        "several-and-one",
+        "labels = [\"category.billing\", \"category.newsletter\", \"urgency.low\"]",
+        [false, true, false],
+    ),
+    ("sure", "labels = [\"category.support\"], min_confidence = 0.5", [true, false, false]),
+    (
+        "surer",
+        "labels = [\"category.support\", \"category.billing\"], min_confidence = 0.98",
+        [false, false, true],
+    ),
+    ("here", "mailboxes = [\"inbox\"]", [true, true, false]),
+    ("there", "mailboxes = [\"Nowhere\", \"Sup*\"]", [false, false, true]),
+    ("sender", "from = [\"Jonas.Weber@weber-metall.example\"]", [false, false, true]),
+    ("domain", "from = [\"garden-weekly.example\"]", [false, true, false]),
+    ("pattern", "from = [\"*@northwind-*\"]", [true, false, false]),
+    ("subject", "subject = [\"CHECKOUT FAILS\", \"balcony\"]", [true, true, false]),
+    (
+        "all-of-it",
+        "labels = [\"urgency.high\"], mailboxes = [\"INBOX\"], from = [\"*\"], subject = [\"down\"]",
+        [true, false, false],
+    ),
+    ("nothing-asked", "", [true, true, true]),
+];
+
+fn each_condition_holds_for_one_mail_and_not_for_another(mail: &Mailserver) {
+    let anna = mail.user("anna");
+    anna.client().command("CREATE Support");
+    let rule = |(name, when, _): &(&str, &str, [bool; 3])| {
+        format!("{{ name = \"{name}\", when = {{ {when} }}, then.keyword = \"triaged-x-{name}\" }}")
+    };
+    let rules: Vec<String> = CONDITIONS.iter().map(rule).collect();
+    let account = anna.account().mailboxes(&["INBOX", "Support"]).and("poll_seconds = 1");
+    let rules = format!("rule = [{}]", rules.join(", "));
+    let installation = Installation::new(&Settings::label().with(account).and(&rules));
+    let daemon = installation.start_ready();
+    let mails = [Mail::outage(), Mail::newsletter(), Mail::invoice_question()];
+    let mailboxes = ["INBOX", "INBOX", "Support"];
+    for (one, mailbox) in mails.iter().zip(mailboxes) {
+        anna.append(mailbox, one, "", None);
+    }
+    installation.wait_settled(mails.len());
+    for (which, (one, mailbox)) in mails.iter().zip(mailboxes).enumerate() {
+        let stored = anna.find_in(mailbox, one).expect("it stays");
+        let has = |name: &str| {
+            let keyword = format!("triaged-x-{name}");
+            stored.flags.iter().any(|flag| flag.eq_ignore_ascii_case(&keyword))
+        };
+        for (name, when, expected) in CONDITIONS {
+            assert_eq!(has(name), expected[which], "{name}: {when}, mail {which}: {stored:?}");
+        }
+    }
+    daemon.stop();
+}
+
+fn rules_act_in_their_order_until_one_stops(mail: &Mailserver) {
+    let anna = mail.user("anna");
+    anna.client().command("CREATE Here");
+    let rules = "rule = [\
+        { name = \"tried\", dry_run = true, stop = true, then = { keyword = \"triaged-tried\", move = \"Never\", create = true } }, \
+        { name = \"first\", when.subject = [\"balcony\"], then = { keyword = \"triaged-first\", move = \"Here\" }, stop = true }, \
+        { name = \"second\", then = { flag = true, move = \"There\", create = true } }, \
+        { name = \"third\", when.subject = [\"invoice\"], then = { keyword = \"triaged-third\", move = \"Here\" } }]";
+    let installation = Installation::new(&Settings::label().with(anna.account()).and(rules));
+    let daemon = installation.start_ready();
+    let (outage, bulk, question) = (Mail::outage(), Mail::newsletter(), Mail::invoice_question());
+    for one in [&outage, &bulk, &question] {
+        anna.deliver(one);
+    }
+    installation.wait_settled(3);
+    let has = |mailbox: &str, mail: &Mail, flag: &str| {
+        let stored = anna.find_in(mailbox, mail).unwrap_or_else(|| panic!("{mailbox}: {mail:?}"));
+        stored.flags.iter().any(|one| one.eq_ignore_ascii_case(flag))
+    };
+    assert!(has("Here", &bulk, "triaged-first") && !has("Here", &bulk, "\\Flagged"), "it stops");
+    assert!(has("There", &outage, "\\Flagged") && !has("There", &outage, "triaged-first"));
+    assert!(has("There", &question, "\\Flagged"), "the first move counts");
+    assert!(has("There", &question, "triaged-third"), "what several ask for adds up");
+    for (mailbox, one) in [("Here", &bulk), ("There", &outage), ("There", &question)] {
+        assert!(!has(mailbox, one, "triaged-tried"), "it is only tried out, and does not stop");
+    }
+    assert!(!anna.client().attempt("EXAMINE Never").starts_with("OK"));
+    let by = |rule: &str| {
+        let history = installation.history();
+        let is_move = |done: &&Done| done.kind == "move" && done.rule.as_deref() == Some(rule);
+        history.iter().filter(|record| record.effects.iter().any(|one| is_move(&one))).count()
+    };
+    assert_eq!((by("first"), by("second"), by("third"), by("tried")), (1, 2, 0, 0));
+    daemon.stop();
+}
+
+fn a_mailbox_that_is_missing_is_made_only_where_the_rule_says_so(mail: &Mailserver) {
+    let anna = mail.user("anna");
+    let rules =
+        "rule = [{ name = \"away\", when.labels = [\"urgency.high\"], then.move = \"Away\" }]";
+    let installation = Installation::new(&Settings::label().with(anna.account()).and(rules));
+    let daemon = installation.start_ready();
+    let early = Mail::outage();
+    anna.deliver(&early);
+    assert_eq!(installation.wait_decided(&anna, &early).outcome, "rejected");
+    let stays = anna.find(&early).expect("it stays");
+    assert!(stays.keywords().contains("triaged-urgent"), "with its labels: {stays:?}");
+    assert!(!anna.client().attempt("EXAMINE Away").starts_with("OK"), "nobody has made it");
+    anna.client().command("CREATE Away");
+    let late = Mail::outage();
+    anna.deliver(&late);
+    until("the next one is moved", || anna.find_in("Away", &late));
+    assert!(anna.find(&late).is_none() && anna.find(&early).is_some());
+    daemon.stop();
+}
+
+/// Each at the line where it stands.
+#[test]
+fn a_bad_mailbox_and_a_circle_end_with_78_path_and_line() {
+    let mail = Mailserver::start(Format::Sdbox);
+    let anna = mail.user("anna");
+    let rules = "[[rule]]\nname = \"bad\"\nthen.move = \"A*\"\n\
+                 [[rule]]\nname = \"there\"\nwhen.mailboxes = [\"A\"]\nthen.move = \"B\"\n\
+                 [[rule]]\nname = \"back\"\nwhen.mailboxes = [\"B\"]\nthen.move = \"A\"\n";
+    let installation = Installation::new(&Settings::label().with(anna.account()).and(rules));
+    let (exit, said) = installation.run_in_vain();
+    assert_eq!(exit, 78, "{said}");
+    for part in [
+        "triaged.toml:5: rule[0].then.move: \"A*\" is no mailbox name",
+        "triaged.toml:13: rule[2].then.move: moves mail of \"b\" to \"A\", from where it would come back",
+    ] {
+        assert!(said.contains(part), "{part} in {said}");
+    }
 }
 
 #[test]

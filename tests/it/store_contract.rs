@@ -3,6 +3,7 @@
 
 mod decisions;
 mod moves;
+mod outbox;
 mod places;
 mod requests;
 mod soak;

@@ -2,18 +2,22 @@
 //! when the daemon is killed half-way.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+use std::time::Duration;
 
 use serde_json::json;
 
 use crate::harness::{
-    Account, Bundle, Done, FIXTURE, Format, ImapClient, Installation, Mail, Mailserver, Record,
-    Settings, User, on_each_server, until,
+    Account, Bundle, Done, FIXTURE, Format, ImapClient, Installation, Mail, Mailserver, Proxy,
+    Record, Settings, User, on_each_server, until,
 };
 
 on_each_server!(
     what_nobody_has_changed_is_back_and_all_else_is_as_it_was,
     a_message_is_taken_back_by_its_number_and_by_its_message_id,
     a_rule_is_taken_back_and_the_labels_stay,
+    who_changes_a_message_meanwhile_is_right,
+    what_can_not_go_back_is_refused_as_a_whole,
 );
 
 /// Where the rule of these tests sends mail.
@@ -76,6 +80,7 @@ fn numbered(number: usize) -> Mail {
 
 struct Scene {
     anna: User,
+    proxy: Proxy,
     installation: Installation,
     mails: Vec<Mail>,
 }
@@ -91,8 +96,10 @@ impl Scene {
             let flags = if number < 10 { "triaged-handled todo" } else { "todo" };
             client.append("INBOX", one.bytes(), flags, None);
         }
-        let account = anna.account().backfill("all").and("poll_seconds = 1");
-        Scene { installation: installation(account, HANDLE), anna, mails }
+        let proxy = Proxy::to(anna.plain_port());
+        let account = anna.account().in_clear(proxy.port()).backfill("all");
+        let installation = installation(account.and("poll_seconds = 1"), HANDLE);
+        Scene { anna, proxy, installation, mails }
     }
 }
 
@@ -106,6 +113,8 @@ fn what_nobody_has_changed_is_back_and_all_else_is_as_it_was(mail: &Mailserver) 
     let daemon = scene.installation.start_ready();
     scene.installation.wait_settled(COUNT);
     daemon.stop();
+    // So that a kill comes half-way for certain.
+    scene.proxy.round_trip(Duration::from_millis(40));
     let history = scene.installation.history();
     assert!(history.iter().all(|one| one.outcome == "moved"), "{:?}", history[0]);
     assert_eq!(dump_of(&scene.anna, AWAY).len(), COUNT);
@@ -164,7 +173,7 @@ fn what_nobody_has_changed_is_back_and_all_else_is_as_it_was(mail: &Mailserver) 
 }
 
 impl Scene {
-    fn uids(&self, client: &mut ImapClient, numbers: std::ops::Range<usize>) -> String {
+    fn uids(&self, client: &mut ImapClient, numbers: Range<usize>) -> String {
         client.command(&format!("SELECT {AWAY}"));
         let uid = |number: usize| {
             let id = self.mails[number].id();
@@ -175,21 +184,21 @@ impl Scene {
     }
 
     /// A person changes the flags of messages that were moved.
-    fn change(&self, numbers: std::ops::Range<usize>, change: &str) {
+    fn change(&self, numbers: Range<usize>, change: &str) {
         let mut client = self.anna.client();
         let uids = self.uids(&mut client, numbers);
         client.command(&format!("UID STORE {uids} {change}"));
     }
 
     /// A person moves them on.
-    fn take(&self, numbers: std::ops::Range<usize>, to: &str) {
+    fn take(&self, numbers: Range<usize>, to: &str) {
         let mut client = self.anna.client();
         let uids = self.uids(&mut client, numbers);
         client.command(&format!("UID MOVE {uids} {to}"));
     }
 
     /// A person deletes them for good.
-    fn expunge(&self, numbers: std::ops::Range<usize>) {
+    fn expunge(&self, numbers: Range<usize>) {
         let mut client = self.anna.client();
         let uids = self.uids(&mut client, numbers);
         client.command(&format!("UID STORE {uids} +FLAGS (\\Deleted)"));
@@ -266,6 +275,65 @@ fn a_rule_is_taken_back_and_the_labels_stay(mail: &Mailserver) {
     let (code, said) = triaged(&installation, &["undo", "--model", model, "--account", "anna"]);
     assert!(code == Some(0) && said.contains("1 undone"), "{said}");
     assert_eq!(anna.find(&one).unwrap().flags, BTreeSet::new());
+    daemon.stop();
+}
+
+/// Between our look and our STORE: UNCHANGEDSINCE leaves the message alone.
+fn who_changes_a_message_meanwhile_is_right(mail: &Mailserver) {
+    let anna = mail.user("anna");
+    let proxy = Proxy::to(anna.plain_port());
+    let installation = installation(anna.account().in_clear(proxy.port()).backfill("all"), "");
+    let mails: Vec<Mail> = (0..3).map(numbered).collect();
+    let uids: Vec<u32> = mails.iter().map(|one| anna.append("INBOX", one, "", None)).collect();
+    let mut daemon = installation.start_ready();
+    installation.wait_settled(3);
+    proxy.hold("-FLAGS.SILENT");
+    let (_, said) = triaged(&installation, &["undo", "--since", "1d", "--no-wait"]);
+    daemon.wait_until("it would take them off", |_| proxy.is_holding());
+    let mut client = anna.client();
+    client.command("SELECT INBOX");
+    client.command(&format!("UID STORE {} +FLAGS (triaged-good)", uids[0]));
+    client.command(&format!("UID STORE {} +FLAGS (\\Seen)", uids[1]));
+    proxy.let_go();
+    daemon.wait_until("all has ended", |daemon| {
+        daemon.metric("triaged_undo_messages_total", &[]) > 2.5
+    });
+    let flags = |which: usize| anna.find(&mails[which]).unwrap().flags;
+    let kept = ["triaged-good", "triaged-mood-bad", "triaged-size-one"].map(str::to_owned);
+    assert_eq!(flags(0), kept.into(), "{said}");
+    assert_eq!(flags(1), ["\\Seen".to_owned()].into());
+    assert_eq!(flags(2), BTreeSet::new());
+    for (result, count) in [("kept", 1.0), ("undone", 2.0)] {
+        let counted = daemon.metric("triaged_undo_messages_total", &[("result", result)]);
+        assert!((counted - count).abs() < 0.1, "{result}: {counted}");
+    }
+    daemon.stop();
+}
+
+/// Neither its keywords come off nor is it moved elsewhere.
+fn what_can_not_go_back_is_refused_as_a_whole(mail: &Mailserver) {
+    let anna = mail.user("anna");
+    anna.client().command("CREATE Desk");
+    let account = anna.account().mailboxes(&["INBOX", "Desk"]).backfill("all");
+    let installation = installation(account.and("poll_seconds = 1"), HANDLE);
+    let one = numbered(1);
+    anna.append("Desk", &one, "", None);
+    let daemon = installation.start_ready();
+    installation.wait_settled(1);
+    let before = anna.find_in(AWAY, &one).expect("it was moved");
+    anna.client().command("DELETE Desk");
+    let (code, said) = triaged(&installation, &["undo", "--since", "1d"]);
+    assert!(code == Some(70) && said.contains("1 refused: it can not go back: "), "{said}");
+    assert_eq!(anna.find_in(AWAY, &one), Some(before));
+    anna.client().command("CREATE Desk");
+    let (code, said) = triaged(&installation, &["undo", "--since", "1d"]);
+    assert!(code == Some(0) && said.contains("1 undone"), "{said}");
+    assert_eq!(anna.find_in("Desk", &one).expect("it is back").flags, BTreeSet::new());
+    // The mailbox was made anew, and nobody takes what came back for new mail.
+    let late = numbered(2);
+    anna.append("Desk", &late, "", None);
+    until("new mail is handled", || anna.find_in(AWAY, &late));
+    assert_eq!(anna.find_in("Desk", &one).unwrap().flags, BTreeSet::new());
     daemon.stop();
 }
 

@@ -7,9 +7,11 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+use crate::alert::Raised;
 use crate::choice::canonical;
 use crate::label::{Keyword, KeywordMap};
 use crate::mailbox::{Uid, UidSet};
+use crate::message::Automatic;
 use crate::score::Prediction;
 
 /// What may be put on a message: one of our keywords, or the one flag of the protocol's own that
@@ -118,13 +120,17 @@ impl<T> From<T> for Asked<T> {
     }
 }
 
-/// What shall be done to one message: first the marks, then the move.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+/// What shall be done to one message: first the marks, then the move. Who is alerted is told at once.
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Decision {
     /// In the order of heads; empty for the normal case.
     pub marks: Vec<Asked<Mark>>,
     /// To another mailbox.
     pub move_to: Option<Asked<Target>>,
+    /// Who is told of it.
+    pub alerts: Vec<Raised>,
+    /// The rules that would have somebody told of it, and why nobody is.
+    pub withheld: Vec<(Arc<str>, Automatic)>,
     /// The rules that are for the message, in their order.
     pub rules: Vec<Applied>,
 }
@@ -147,7 +153,7 @@ impl Decision {
 
     /// Whether nothing is to be done.
     pub fn is_empty(&self) -> bool {
-        self.marks.is_empty() && self.move_to.is_none()
+        self.marks.is_empty() && self.move_to.is_none() && self.alerts.is_empty()
     }
 }
 
@@ -160,6 +166,10 @@ pub struct Considered<'a> {
     pub from: &'a str,
     /// Its subject on one line.
     pub subject: &'a str,
+    /// Its Message-ID without brackets; empty where there is none.
+    pub message_id: &'a str,
+    /// Why nobody may be alerted of it.
+    pub automatic: Option<Automatic>,
     /// Flags and keywords that it has already.
     pub flags: &'a [String],
     /// The model's answers.

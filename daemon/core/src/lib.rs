@@ -3,6 +3,7 @@
 //! No clock, no files, no network, no async and no logging: time and chance are arguments,
 //! and whatever can fail returns a value that says so. The manifest and `clippy.toml` hold this.
 
+pub mod alert;
 pub mod backoff;
 pub mod budget;
 pub mod choice;

@@ -5,6 +5,7 @@
 //! decode them, `html` and `flowed` make them lines, `clean` makes those what a person sees.
 
 mod address;
+mod automatic;
 mod boundary;
 mod charset;
 mod clean;
@@ -24,6 +25,7 @@ use std::borrow::Cow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 pub use address::Sender;
+pub use automatic::Automatic;
 pub use defect::Defect;
 use defect::Defects;
 pub use links::{Links, address, links};
@@ -49,6 +51,8 @@ pub struct Message {
     pub message_id: Option<String>,
     /// What was odd, in the order found, each once.
     pub defects: Vec<Defect>,
+    /// Why nobody may be alerted of it: a program sent it, or it goes round.
+    pub automatic: Option<Automatic>,
 }
 
 /// Reads a mail, or the beginning of one: `full_size` is the size of the whole in bytes.
@@ -72,6 +76,7 @@ pub fn parse(raw: &[u8], full_size: u64) -> Message {
         subject: fields::subject(&tree.header, &mut defects),
         body: seen(&body.text, &mut defects),
         message_id: fields::message_id(&tree.header),
+        automatic: automatic::automatic(&tree.header),
         defects: defects.into_vec(),
     }
 }
@@ -88,6 +93,7 @@ impl Message {
             subject: clean::line(subject),
             body: seen(&body, &mut defects),
             message_id: None,
+            automatic: None,
             defects: defects.into_vec(),
         }
     }

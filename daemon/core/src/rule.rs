@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use crate::alert::{self, Alert, Facts, Include, Raised};
 use crate::decision::{Applied, Asked, Considered, Decision, Flag, Judge, Labels, Mark, Target};
 use crate::label::Keyword;
 use crate::roster::Pattern;
@@ -41,7 +42,7 @@ pub struct When {
     pub subject: Vec<String>,
 }
 
-/// What is done to a message. At least one of the three is there.
+/// What is done to a message. At least one of these is there.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Then {
     /// It gets this keyword.
@@ -50,6 +51,8 @@ pub struct Then {
     pub flag: bool,
     /// It goes there, unless an earlier rule sends it elsewhere.
     pub move_to: Option<Target>,
+    /// These are told, unless a program sent it.
+    pub alert: Option<Arc<Alert>>,
 }
 
 impl When {
@@ -96,6 +99,21 @@ impl Then {
     }
 }
 
+/// What is told of a mail for a rule, as far as it is known before the mail is stored.
+fn raise(rule: &Rule, alert: &Arc<Alert>, mail: &Considered<'_>) -> Raised {
+    let Include { subject, from, message_id } = alert.include;
+    let given = |wanted: bool, text: &str| (wanted && !text.is_empty()).then(|| text.to_owned());
+    let facts = Facts {
+        mailbox: mail.mailbox.to_owned(),
+        labels: alert::said(mail.prediction),
+        subject: given(subject, mail.subject),
+        from: given(from, mail.from),
+        message_id: given(message_id, mail.message_id),
+        ..Facts::default()
+    };
+    Raised { rule: Arc::clone(&rule.name), alert: Arc::clone(alert), facts }
+}
+
 impl Rule {
     fn asks<T>(&self, what: T) -> Asked<T> {
         Asked { what, rule: Some(Arc::clone(&self.name)) }
@@ -129,6 +147,12 @@ impl Judge for Rules {
             let target = rule.then.move_to.as_ref().filter(|target| target.mailbox != mail.mailbox);
             decision.move_to =
                 decision.move_to.or_else(|| target.map(|target| rule.asks(target.clone())));
+            if let Some(alert) = &rule.then.alert {
+                match mail.automatic {
+                    Some(reason) => decision.withheld.push((Arc::clone(&rule.name), reason)),
+                    None => decision.alerts.push(raise(rule, alert, mail)),
+                }
+            }
             if rule.stop {
                 break;
             }
@@ -141,7 +165,8 @@ impl Judge for Rules {
     }
 
     fn keywords(&self) -> Vec<Keyword> {
-        self.0.iter().filter_map(|rule| rule.then.keyword.clone()).collect()
+        let acting = self.0.iter().filter(|rule| !rule.dry_run);
+        acting.filter_map(|rule| rule.then.keyword.clone()).collect()
     }
 }
 

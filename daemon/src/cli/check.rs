@@ -3,6 +3,7 @@
 //! Goes on after each failure, changes nothing, and may be used beside a running daemon. Without
 //! `--online` no server is asked.
 
+mod alerts;
 mod lists;
 mod local;
 mod online;
@@ -43,12 +44,14 @@ pub(super) fn run(path: &Path, args: &Args) -> Result<Exit, Failure> {
     let what = format!("{}: {what}", path.display());
     report.line(&Line::ok("configuration", what));
     local::passwords(&config, &mut report);
+    alerts::password(&config, &mut report);
     let keywords = local::model(path, &config, &mut report);
     super::block_on(async {
         lists::users(&config, &mut report).await;
         local::database(&config, &mut report).await;
         if args.online {
             online::accounts(&config, keywords.as_ref(), &mut report).await;
+            alerts::server(&config, &mut report).await;
         }
     })?;
     Ok(report.finish())

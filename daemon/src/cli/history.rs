@@ -68,6 +68,8 @@ fn as_json(row: &HistoryRow) -> Value {
         .filter_map(|answer| Some((answer.head.clone(), json!(answer.abstained?.as_str()))))
         .collect();
     let keywords: Vec<&str> = row.keywords.iter().map(|(keyword, _)| keyword.as_str()).collect();
+    let alerts: Vec<Value> =
+        row.alerts.iter().map(|(rule, state)| json!({"rule": rule, "state": state})).collect();
     let effects: Vec<Value> = row.effects.iter().map(effect_as_json).collect();
     let mut object = json!({
         "number": row.number,
@@ -85,6 +87,9 @@ fn as_json(row: &HistoryRow) -> Value {
         "defects": row.defects,
         "effects": effects,
     });
+    if let (false, Some(object)) = (alerts.is_empty(), object.as_object_mut()) {
+        object.insert("alerts".to_owned(), Value::Array(alerts));
+    }
     for (name, value) in [("subject", &row.subject), ("moved_to", &row.moved_to)] {
         if let (Some(value), Some(object)) = (value, object.as_object_mut()) {
             object.insert(name.to_owned(), json!(value));
@@ -129,6 +134,12 @@ fn as_line(row: &HistoryRow) -> String {
     if let Some(target) = &row.moved_to {
         line.push_str("  to: ");
         line.push_str(&printable(target));
+    }
+    for (rule, state) in &row.alerts {
+        line.push_str("  alert of ");
+        line.push_str(rule);
+        line.push_str(": ");
+        line.push_str(state);
     }
     let mut rules: Vec<&str> = row.effects.iter().filter_map(|one| one.rule.as_deref()).collect();
     rules.dedup();

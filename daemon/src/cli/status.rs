@@ -11,7 +11,7 @@ use std::path::Path;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use triaged::http::{self, AccountStatus, Status};
-use triaged::readiness::AccountState;
+use triaged::readiness::{AccountState, OutboxStanding};
 use triaged::standing::{BackfillStanding, MailboxStanding, TrafficStanding, WatchMode, Watching};
 
 use super::{Exit, Failure, OrExit};
@@ -77,6 +77,7 @@ fn as_text(status: &Status, choice: Choice<'_>, zone: &TimeZone) -> String {
     if let Some(reason) = &status.database {
         lines.push(format!("  nothing is done to mail until the database does its work: {reason}"));
     }
+    lines.extend(status.outbox.iter().flat_map(|outbox| outbox_lines(outbox, zone)));
     lines.extend(choice::totals(status));
     lines.extend(status.lists.iter().flat_map(|(server, list)| choice::list(server, list, zone)));
     let (shown, left_out) = choice.of(status);
@@ -85,6 +86,19 @@ fn as_text(status: &Status, choice: Choice<'_>, zone: &TimeZone) -> String {
     }
     lines.extend(left_out);
     lines.join("\n") + "\n"
+}
+
+/// How alerts get out.
+fn outbox_lines(outbox: &OutboxStanding, zone: &TimeZone) -> Vec<String> {
+    let oldest = outbox.oldest.map(|oldest| format!(", the oldest since {}", at(oldest, zone)));
+    let oldest = oldest.unwrap_or_default();
+    let mut lines = vec![format!("alerts: {} to be sent{oldest}", outbox.waiting)];
+    lines.extend(outbox.problem.iter().map(|problem| format!("  none can be sent: {problem}")));
+    if outbox.failed > 0 {
+        let last = outbox.last_failure.as_deref().unwrap_or("no reason is known");
+        lines.push(format!("  given up in seven days: {}; the last: {last}", outbox.failed));
+    }
+    lines
 }
 
 fn account_lines(name: &str, account: &AccountStatus, zone: &TimeZone) -> Vec<String> {
@@ -185,6 +199,9 @@ mod tests {
     fn what_is_in_the_way_is_said_with_its_reason() {
         let json = r#"{
             "version": "0.1.0", "ready": false, "model": {"serves": "default-1"},
+            "outbox": {"waiting": 3, "oldest": "2026-11-21T10:01:00Z", "failed": 1,
+                "last_failure": "escalate: at the recipient (RCPT TO): the server refuses: 550",
+                "problem": "at the login: the server refuses: 535 5.7.8"},
             "accounts": {
                 "anna": {"state": "watching", "since": "2026-11-21T10:00:00Z", "backlog": 0,
                     "watching": {"mode": "idle", "push": "failing", "withheld": 2,
@@ -209,6 +226,9 @@ mod tests {
         let status: Status = serde_json::from_str(json).expect("a status");
         insta::assert_snapshot!(as_text(&status, Choice::default(), &TimeZone::UTC), @r"
         triaged 0.1.0, model default-1; 1 of 3 accounts are watched
+        alerts: 3 to be sent, the oldest since 2026-11-21 10:01:00
+          none can be sent: at the login: the server refuses: 535 5.7.8
+          given up in seven days: 1; the last: escalate: at the recipient (RCPT TO): the server refuses: 550
 
         anna: watching since 2026-11-21 10:00:00
           by IDLE, push failing; mail last announced 2026-11-21 10:05:00; 2 times mail had come unannounced

@@ -16,7 +16,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tokio::net::TcpStream;
 
-use crate::readiness::{AccountState, ListStanding, ModelStanding, Readiness};
+use crate::readiness::{AccountState, ListStanding, ModelStanding, OutboxStanding, Readiness};
 use crate::standing::{Standing, Standings};
 
 /// A daemon on this machine answers in milliseconds; one that hangs must not hang who asks.
@@ -41,6 +41,9 @@ pub struct Status {
     /// The lists of servers' users, by the name of the server.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub lists: BTreeMap<String, ListStanding>,
+    /// Mails of alerts; absent where there are no alerts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outbox: Option<OutboxStanding>,
 }
 
 /// How an account stands.
@@ -71,6 +74,7 @@ impl Status {
             database: report.database().map(str::to_owned),
             accounts: accounts.collect(),
             lists: report.lists().clone(),
+            outbox: readiness.outbox(),
         }
     }
 }

@@ -13,12 +13,16 @@ use triaged_core::mailbox::{Uid, UidSet};
 
 use super::command::{Command, Verb};
 use super::error::ImapError;
+use super::name;
 use super::session::{Emails, Session};
 use super::wire::Heard;
 
 /// Most messages that one listing returns, the lowest UIDs first: memory is bounded whatever the
 /// server sends. Who gets so many asks again from behind the last one.
 pub const MAX_LISTED: usize = 20_000;
+/// Messages that are searched at once for a keyword which all of them may have: the answer is one
+/// line, of half a megabyte with the longest UIDs.
+const MOST_SEARCHED: u32 = 50_000;
 /// What a listing asks for beside flags, and what where a date can not be parsed.
 const DATED: &str = "UID RFC822.SIZE INTERNALDATE";
 const UNDATED: &str = "UID RFC822.SIZE";
@@ -199,12 +203,27 @@ impl Session {
         if self.has_labels() { "FLAGS X-GM-LABELS" } else { "FLAGS" }
     }
 
-    /// The messages of the selected mailbox that have a keyword.
+    /// The messages of the selected mailbox that have a keyword, or on Gmail the label.
     ///
     /// # Errors
     /// What the server refuses, and what ends the connection.
     pub async fn search_keyword(&mut self, keyword: &Keyword) -> Result<UidSet, ImapError> {
-        self.search(&format!("KEYWORD {keyword}")).await
+        let criterion = if self.has_labels() {
+            format!("X-GM-LABELS {}", name::argument(keyword.as_str())?)
+        } else {
+            format!("KEYWORD {keyword}")
+        };
+        let exists = self.selected().map_or(0, |selected| selected.exists);
+        if exists <= MOST_SEARCHED {
+            return self.search(&criterion).await;
+        }
+        let mut found = Vec::new();
+        for first in (1..=exists).step_by(MOST_SEARCHED as usize) {
+            let last = first.saturating_add(MOST_SEARCHED - 1);
+            let last = if last < exists { last.to_string() } else { "*".to_owned() };
+            found.extend(self.search(&format!("{first}:{last} {criterion}")).await?.iter());
+        }
+        Ok(found.into_iter().collect())
     }
 
     /// The messages with lower UIDs than `below` that the server received on the day of `since` by

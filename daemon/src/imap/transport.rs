@@ -16,7 +16,7 @@ use triaged_core::config::{AccountConfig, KeyPin, Tls};
 use super::error::ImapError;
 use super::guard::Stream;
 use super::starttls;
-use super::tls::TlsClient;
+use crate::trust::{TlsClient, TrustError};
 
 /// An address that does not answer must not use up the time of the next one.
 const ONE_ADDRESS: Duration = Duration::from_secs(10);
@@ -68,6 +68,12 @@ pub(super) struct Line {
     pub(super) greeted: bool,
 }
 
+impl From<TrustError> for ImapError {
+    fn from(TrustError { place, reason }: TrustError) -> Self {
+        Self::Tls { endpoint: place, reason }
+    }
+}
+
 /// A line to the server before `until`.
 pub(super) async fn dial(endpoint: &Endpoint, until: Instant) -> Result<Line, ImapError> {
     let in_time = timeout_at(until, async {
@@ -75,7 +81,8 @@ pub(super) async fn dial(endpoint: &Endpoint, until: Instant) -> Result<Line, Im
             let stream = Box::new(connect(endpoint).await?);
             return Ok(Line { stream, greeted: false });
         }
-        let client = TlsClient::of(endpoint)?;
+        let trusted = endpoint.ca_file.as_deref();
+        let client = TlsClient::of(endpoint, &endpoint.host, trusted, endpoint.pinned_key)?;
         let mut stream = connect(endpoint).await?;
         let greeted = endpoint.tls == Tls::StartTls;
         if greeted {

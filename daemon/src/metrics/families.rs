@@ -6,6 +6,7 @@ use prometheus::{
     Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
     IntGaugeVec, Opts, Registry, core::Collector,
 };
+use triaged_core::message::Automatic;
 use triaged_core::outcome::Outcome;
 
 use super::names::{ConnectionState, ModelReload, Stage, TAKEN_BACK};
@@ -29,6 +30,7 @@ pub(super) struct Families {
     pub(super) pipe: Pipe,
     pub(super) model: Model,
     pub(super) servers: Servers,
+    pub(super) outbox: Outbox,
 }
 
 /// The process itself.
@@ -78,6 +80,16 @@ pub(super) struct Servers {
     pub(super) stale_lists: IntGauge,
 }
 
+/// Mails of ours.
+#[derive(Debug)]
+pub(super) struct Outbox {
+    pub(super) alerts: IntCounterVec,
+    pub(super) withheld: IntCounterVec,
+    pub(super) letters: IntGaugeVec,
+    pub(super) oldest: Gauge,
+    pub(super) errors: IntCounterVec,
+}
+
 impl Families {
     /// Registers every family, with those series at zero whose labels are known beforehand.
     pub(super) fn register() -> Result<Self, prometheus::Error> {
@@ -87,6 +99,7 @@ impl Families {
             pipe: register.pipe()?,
             model: register.model()?,
             servers: register.servers()?,
+            outbox: register.outbox()?,
             registry: register.0,
         };
         families.begin_at_zero();
@@ -108,6 +121,9 @@ impl Families {
         }
         for state in ConnectionState::ALL {
             self.servers.connections.with_label_values(&[state.name()]);
+        }
+        for reason in Automatic::ALL {
+            self.outbox.withheld.with_label_values(&[reason.as_str()]);
         }
         for reload in ModelReload::ALL {
             self.model.reloads.with_label_values(&[reload.name()]);
@@ -262,6 +278,35 @@ impl Register {
             stale_lists: self.int_gauge(
                 "triaged_stale_user_lists",
                 "Lists of servers' users that could not be read the last time.",
+            )?,
+        })
+    }
+
+    fn outbox(&self) -> Result<Outbox, prometheus::Error> {
+        Ok(Outbox {
+            alerts: self.counters(
+                "triaged_alerts_total",
+                "Mails of alerts, one an address, that were sent or given up, by rule.",
+                &["rule", "state"],
+            )?,
+            withheld: self.counters(
+                "triaged_alerts_withheld_total",
+                "Alerts that nobody got because a program had sent the mail, by what told so.",
+                &["reason"],
+            )?,
+            letters: self.gauges(
+                "triaged_outbox_letters",
+                "Mails of alerts that wait, and those of seven days that were given up.",
+                &["state"],
+            )?,
+            oldest: self.gauge(
+                "triaged_outbox_oldest_timestamp_seconds",
+                "Since when the oldest waiting alert could have been sent, in seconds since 1970; 0 where none waits.",
+            )?,
+            errors: self.counters(
+                "triaged_smtp_errors_total",
+                "Errors of the SMTP server and of the way to it, by kind.",
+                &["kind"],
             )?,
         })
     }

@@ -83,6 +83,27 @@ impl ConnectionState {
     }
 }
 
+/// What became of a mail of ours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LetterState {
+    /// The server has taken it.
+    Sent,
+    /// It was given up.
+    Failed,
+}
+
+impl LetterState {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Sent, Self::Failed];
+
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Sent => "sent",
+            Self::Failed => "failed",
+        }
+    }
+}
+
 /// How an attempt to take another version of the model ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ModelReload {

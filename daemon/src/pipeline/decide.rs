@@ -39,6 +39,9 @@ impl Pipeline {
         let timer = self.metrics.stage(Stage::Plan);
         let effects = self.store.plan(&mailbox.stored, &planned, self.clock.now()).await?;
         timer.done(planned.len());
+        if planned.iter().any(|message| !message.decision.alerts.is_empty()) {
+            self.outbox.notify_one();
+        }
         self.count_planned(&planned);
         let Some(last) = uids.iter().last() else { return Ok(()) };
         // The cursor tells how far new mail is settled; older mail lies behind it. Nor does it say
@@ -104,6 +107,8 @@ impl Pipeline {
                 mailbox: &mailbox.source.name,
                 from: &draft.from,
                 subject: &draft.subject,
+                message_id: &draft.id,
+                automatic: draft.automatic,
                 flags: &draft.flags,
                 prediction,
                 keywords: &model.keywords,
@@ -112,6 +117,7 @@ impl Pipeline {
         let mut decision = decision.unwrap_or_default();
         if action != Action::Skip {
             self.count_rules(mailbox, draft.uid, &decision);
+            self.count_withheld(mailbox, draft.uid, &decision);
         }
         if let Some(prediction) = &prediction
             && mailbox.stores_none_of(model.keywords.all())
@@ -150,6 +156,15 @@ impl Pipeline {
             } else {
                 tracing::debug!(rule = %name, mailbox, uid, "a rule is for a message");
             }
+        }
+    }
+
+    fn count_withheld(&self, mailbox: &OpenMailbox, uid: Uid, decision: &Decision) {
+        for (rule, reason) in &decision.withheld {
+            let reason = reason.as_str();
+            self.metrics.alert_withheld(reason);
+            let (mailbox, uid) = (&mailbox.source.name, uid.get());
+            tracing::info!(%rule, mailbox, uid, reason, "nobody is alerted of mail that a program sent");
         }
     }
 

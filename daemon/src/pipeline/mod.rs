@@ -28,7 +28,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 use triaged_core::budget::Mail;
 use triaged_core::config::{HistoryText, Mode, WithoutKeywords};
@@ -73,6 +73,8 @@ pub struct Pipeline {
     pub metrics: Metrics,
     /// The time.
     pub clock: Clock,
+    /// Told when somebody is to be alerted.
+    pub outbox: Arc<Notify>,
     /// How many chunks may be in hand at the same time, of all accounts together.
     pub turns: Arc<Semaphore>,
 }

@@ -319,14 +319,14 @@ impl Source {
 fn target(effect: &PendingEffect) -> Option<&Target> {
     match &effect.deed {
         Deed::Move(Move { target, .. }) => Some(target),
-        Deed::Mark(_) => None,
+        Deed::Mark(_) | Deed::Alert(_) => None,
     }
 }
 
 pub(super) fn begun(effect: &PendingEffect) -> Option<&Begun> {
     match &effect.deed {
         Deed::Move(Move { begun, .. }) => begun.as_ref(),
-        Deed::Mark(_) => None,
+        Deed::Mark(_) | Deed::Alert(_) => None,
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use triaged_core::document;
 use triaged_core::mailbox::{Uid, UidSet};
-use triaged_core::message::{self, Message};
+use triaged_core::message::{self, Automatic, Message};
 
 use super::{FlowError, Pipeline};
 use crate::imap::{Fetched, Listed};
@@ -19,6 +19,10 @@ pub(super) struct Draft {
     pub(super) subject: String,
     /// The address of its sender; empty where there is none.
     pub(super) from: String,
+    /// Its Message-ID without brackets; empty where there is none.
+    pub(super) id: String,
+    /// Why nobody may be alerted of it.
+    pub(super) automatic: Option<Automatic>,
     pub(super) identity: Option<Identity>,
     /// The server's own word for it, wherever it is.
     pub(super) email: Option<Identity>,
@@ -72,13 +76,15 @@ impl Pipeline {
         let timer = self.metrics.stage(Stage::Render);
         let text = document::render(&message);
         timer.done(1);
-        let Message { from, subject, message_id, defects, .. } = message;
+        let Message { from, subject, message_id, automatic, defects, .. } = message;
         let identity = self.identity(&raw, message_id.as_deref(), listed.size);
         Draft {
             uid: listed.uid,
             text: Some(text),
             subject,
             from: from.address,
+            id: message_id.clone().unwrap_or_default(),
+            automatic,
             identity,
             email: listed.email.as_deref().map(|email| self.store.email(email)),
             message_id: message_id.as_deref().map(|id| self.store.message_id(id)),
@@ -122,6 +128,8 @@ impl Pipeline {
             text: None,
             subject: String::new(),
             from: String::new(),
+            id: String::new(),
+            automatic: None,
             identity: None,
             email: listed.email.as_deref().map(|email| self.store.email(email)),
             message_id: None,

@@ -11,7 +11,7 @@ use super::{FlowError, OpenMailbox, Pipeline};
 use crate::imap::{Listed, Session};
 use crate::metrics::Stage;
 use crate::model::ServedModel;
-use crate::store::{EffectState, PendingEffect};
+use crate::store::{Deed, EffectState, PendingEffect};
 
 /// What is settled together with effects, and what is known of their messages.
 pub(super) struct Chunk<'a> {
@@ -64,12 +64,16 @@ impl Pipeline {
     ) -> Result<(), FlowError> {
         let now = self.clock.now();
         mailbox.refused.forget_old(now);
+        let (alerts, effects): (Vec<_>, Vec<_>) =
+            effects.into_iter().partition(|effect| matches!(effect.deed, Deed::Alert(_)));
         let (marks, moves): (Vec<_>, Vec<_>) =
             effects.into_iter().partition(|effect| effect.mark().is_some());
         let mut ended = self.mark(session, mailbox, marks, chunk.basis, &model.keywords).await?;
         learn(mailbox, &ended, now);
         let gone = self.move_all(session, &mut mailbox.source, &ended, moves).await?;
         ended.extend(gone);
+        // They lie in the outbox since the plan, whose affair they are.
+        ended.extend(alerts.into_iter().map(|alert| (alert, EffectState::Done)));
         let timer = self.metrics.stage(Stage::Settle);
         let now = self.clock.now();
         let outcomes = self.store.settle(&mut mailbox.stored, chunk.next, &ended, now).await?;

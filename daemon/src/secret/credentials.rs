@@ -47,6 +47,11 @@ impl Credentials {
         }))
     }
 
+    /// A password and nothing else.
+    pub fn of_password(source: &SecretSource) -> Self {
+        Self(Arc::new(Source::Password(source.clone())))
+    }
+
     /// The password, or an access token.
     pub async fn read(&self) -> Result<SecretString, CredentialError> {
         match &*self.0 {

@@ -135,11 +135,23 @@ impl History {
         .into_iter()
         .map(|row| answer(&row))
         .collect::<Result<Vec<_>, StoreError>>()?;
+        let alerts = sqlx::query(
+            "SELECT effect.argument, coalesce(outbox.state, effect.state) FROM effect \
+             LEFT JOIN outbox ON outbox.effect = effect.id \
+             WHERE effect.message = $1 AND effect.kind = 'alert' ORDER BY effect.id, outbox.id",
+        )
+        .bind(message)
+        .fetch_all(&self.pool)
+        .await?
+        .into_iter()
+        .map(|row| Ok((row.try_get(0)?, row.try_get(1)?)))
+        .collect::<Result<Vec<_>, StoreError>>()?;
         let effects = self.effects(message).await?;
         let keyword = |effect: &&HistoryEffect| ["add-keyword", "flag"].contains(&&*effect.kind);
         let keywords = effects.iter().filter(keyword);
         Ok(HistoryRow {
             number: message,
+            alerts,
             time: moment(row.try_get(1)?)?,
             account: row.try_get(2)?,
             mailbox: row.try_get(3)?,

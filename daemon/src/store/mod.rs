@@ -12,6 +12,7 @@ mod history;
 mod location;
 mod moves;
 mod open;
+mod outbox;
 mod places;
 mod plan;
 mod postgresql;
@@ -39,9 +40,9 @@ pub use error::StoreError;
 pub use history::{Facts, History};
 pub use location::Location;
 pub use rows::{
-    Account, Action, Backfill, BackfillProgress, BackfillState, Begun, Deed, Earlier, EffectState,
-    HistoryAnswer, HistoryEffect, HistoryRow, Identity, Landed, Marks, Move, PendingEffect,
-    PlannedMessage, Remarks, StoredMailbox,
+    Account, Action, Backfill, BackfillProgress, BackfillState, Begun, Content, Deed, Earlier,
+    EffectState, HistoryAnswer, HistoryEffect, HistoryRow, Identity, Landed, Letter, LetterEnd,
+    Marks, Move, Outbox, PendingEffect, PlannedMessage, Remarks, StoredMailbox,
 };
 pub use undo::{
     Expected, MessageName, Removal, RemovalMailbox, RemovalState, Removed, Selection, TakenBack,

@@ -14,6 +14,8 @@ use super::{Store, StoreError, moment, plan, uid, uid_validity};
 
 /// The kind of a move in the table of effects.
 pub(super) const MOVE: &str = "move";
+/// That of an alert.
+pub(super) const ALERT: &str = "alert";
 
 impl Store {
     /// Effects of the mailbox that an earlier life decided and did not confirm.
@@ -105,6 +107,7 @@ pub(super) fn columns(deed: &Deed) -> (&'static str, &str, bool) {
         Deed::Mark(Mark::Add(flag @ Flag::Flagged)) => ("flag", flag.as_str(), false),
         Deed::Mark(Mark::Remove(keyword)) => ("remove-keyword", keyword.as_str(), false),
         Deed::Move(Move { target, .. }) => (MOVE, &target.mailbox, target.create),
+        Deed::Alert(rule) => (ALERT, rule, false),
     }
 }
 
@@ -139,6 +142,7 @@ fn from_row(row: &DbRow) -> Result<PendingEffect, StoreError> {
         "add-keyword" => Deed::Mark(Mark::Add(Flag::Keyword(keyword()?))),
         "remove-keyword" => Deed::Mark(Mark::Remove(keyword()?)),
         "flag" => Deed::Mark(Mark::Add(Flag::Flagged)),
+        ALERT => Deed::Alert(argument),
         MOVE => Deed::Move(Move {
             target: Target { mailbox: argument, create: truth(row, 6)? },
             begun: begun(row.try_get(7)?, row.try_get(8)?, row.try_get(9)?)?,

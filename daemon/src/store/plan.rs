@@ -2,9 +2,11 @@
 //! off together with the cursor afterwards.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use sqlx::Row;
+use triaged_core::alert::Raised;
 use triaged_core::decision::{Asked, Mark, Target};
 use triaged_core::mailbox::{MailboxId, Uid, UidValidity};
 use triaged_core::outcome::Outcome;
@@ -13,7 +15,7 @@ use triaged_core::sync::Cursor;
 
 use super::database::{self, DbTransaction};
 use super::rows::{Action, Deed, EffectState, Move, PendingEffect, PlannedMessage, StoredMailbox};
-use super::{Store, StoreError, attempts, moves, uid};
+use super::{Store, StoreError, attempts, moves, outbox, uid};
 
 impl Store {
     /// Stores decisions with their effects, in one transaction. A message that has a decision
@@ -28,6 +30,8 @@ impl Store {
         let new = insert_messages(&mut transaction, mailbox, messages, now).await?;
         insert_predictions(&mut transaction, &new).await?;
         let pending = insert_effects(&mut transaction, mailbox, &new).await?;
+        let raised = pending.iter().filter_map(|effect| alert(messages, effect)).collect();
+        self.write_letters(&mut transaction, mailbox, raised, now).await?;
         let read = messages.iter().map(|planned| planned.uid);
         attempts::forget(&mut transaction, mailbox, read).await?;
         transaction.commit().await?;
@@ -68,7 +72,24 @@ fn deeds(planned: &PlannedMessage) -> impl Iterator<Item = Asked<Deed>> + '_ {
         what: Deed::Mark(asked.what.clone()),
         rule: asked.rule.clone(),
     };
-    planned.decision.marks.iter().map(mark).chain(planned.decision.move_to.iter().map(to))
+    let alert = |raised: &Raised| Asked {
+        what: Deed::Alert(raised.rule.to_string()),
+        rule: Some(Arc::clone(&raised.rule)),
+    };
+    let decision = &planned.decision;
+    let marks = decision.marks.iter().map(mark);
+    marks.chain(decision.move_to.iter().map(to)).chain(decision.alerts.iter().map(alert))
+}
+
+/// The alert that an effect is, with its message.
+fn alert<'a>(
+    messages: &'a [PlannedMessage],
+    effect: &PendingEffect,
+) -> Option<(i64, &'a PlannedMessage, &'a Raised)> {
+    let Deed::Alert(rule) = &effect.deed else { return None };
+    let planned = messages.iter().find(|planned| planned.uid == effect.uid)?;
+    let raised = planned.decision.alerts.iter().find(|alert| *alert.rule == **rule)?;
+    Some((effect.id, planned, raised))
 }
 
 /// Writes down how effects ended, and where what was moved is now.
@@ -81,6 +102,9 @@ pub(super) async fn tick_off(
     for (effect, state) in effects {
         ended.entry(state.as_str()).or_default().push(effect.id);
         moves::remember_place(transaction, effect, *state).await?;
+        if matches!(effect.deed, Deed::Alert(_)) && *state == EffectState::Shadow {
+            outbox::withdraw(transaction, effect.id, now).await?;
+        }
     }
     for (state, effects) in ended {
         let effects = database::list(effects);
@@ -264,7 +288,9 @@ fn idempotency_key(mailbox: &StoredMailbox, planned: &PlannedMessage, deed: &Dee
     let place = format!("{}:{}:{}", mailbox.id.0, mailbox.cursor.uid_validity, planned.uid);
     // A message is moved once, wherever to.
     match deed {
-        Deed::Mark(_) => format!("{kind}:{place}:{}", argument.to_ascii_lowercase()),
+        Deed::Mark(_) | Deed::Alert(_) => {
+            format!("{kind}:{place}:{}", argument.to_ascii_lowercase())
+        }
         Deed::Move(_) => format!("{kind}:{place}"),
     }
 }
@@ -285,8 +311,12 @@ async fn settle_messages(
         .bind(Outcome::Quarantined.as_str())
         .fetch_all(&mut **transaction)
         .await?;
-    let query =
-        format!("SELECT message, kind, state FROM effect WHERE message IN ({those}) ORDER BY id");
+    // An alert leaves the message as it is.
+    let query = format!(
+        "SELECT message, kind, state FROM effect WHERE message IN ({those}) AND kind <> '{}' \
+         ORDER BY id",
+        moves::ALERT
+    );
     let rows = sqlx::query(sqlx::AssertSqlSafe(query))
         .persistent(false)
         .fetch_all(&mut **transaction)
@@ -339,7 +369,8 @@ pub(super) async fn give_up_other_generations(
     uid_validity: UidValidity,
 ) -> Result<(), StoreError> {
     sqlx::query(
-        "UPDATE effect SET state = 'gone' WHERE state = 'pending' AND message IN \
+        "UPDATE effect SET state = CASE kind WHEN 'alert' THEN 'done' ELSE 'gone' END \
+         WHERE state = 'pending' AND message IN \
          (SELECT id FROM message WHERE mailbox = $1 AND uid_validity <> $2)",
     )
     .bind(mailbox.0)

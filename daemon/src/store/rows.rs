@@ -1,6 +1,7 @@
 //! What goes into the store and comes out of it, in words of the domain.
 
 use jiff::Timestamp;
+use triaged_core::alert::Facts;
 use triaged_core::decision::{Decision, Mark, Target};
 use triaged_core::mailbox::{AccountId, MailboxId, Uid, UidValidity};
 use triaged_core::outcome::Outcome;
@@ -249,6 +250,9 @@ pub enum Deed {
     Mark(Mark),
     /// To another mailbox.
     Move(Move),
+    /// Somebody is told of it for the rule of this name. What is to be sent lies in the outbox since
+    /// the plan.
+    Alert(String),
 }
 
 /// A move, and how far it is.
@@ -301,9 +305,75 @@ impl PendingEffect {
     pub fn mark(&self) -> Option<&Mark> {
         match &self.deed {
             Deed::Mark(mark) => Some(mark),
-            Deed::Move(_) => None,
+            Deed::Move(_) | Deed::Alert(_) => None,
         }
     }
+}
+
+/// A mail of ours that is to be sent to one address.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Letter {
+    pub(super) id: i64,
+    /// The rule that it is about.
+    pub rule: String,
+    /// To whom it goes.
+    pub recipient: String,
+    /// With its brackets; the same at every attempt.
+    pub message_id: String,
+    /// When it was written down.
+    pub created: Timestamp,
+    /// How often it was begun to be sent, this time included.
+    pub attempts: u32,
+    /// What it says.
+    pub content: Content,
+}
+
+/// What a mail of ours says.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Content {
+    /// What is known of one mail.
+    Mail(Box<Facts>),
+    /// How many more there were.
+    Digest {
+        /// That nobody was told of one by one.
+        count: u64,
+        /// How many alerts its rule may send in an hour.
+        per_hour: u32,
+    },
+}
+
+/// How a mail of ours has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LetterEnd {
+    /// The server has taken it.
+    Sent,
+    /// It was given up.
+    Failed,
+}
+
+impl LetterEnd {
+    /// The name in the database and in `history`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Sent => "sent",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// How the outbox stands.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Outbox {
+    /// Mails that are to be sent.
+    pub waiting: u64,
+    /// When the first of them is tried.
+    pub next_due: Option<Timestamp>,
+    /// Since when the oldest of them could have been sent.
+    pub oldest: Option<Timestamp>,
+    /// Mails of the last seven days that were given up.
+    pub failed: u64,
+    /// The rule of the last of these, and why.
+    pub last_failure: Option<(String, String)>,
 }
 
 /// What one head said about a message.
@@ -355,6 +425,8 @@ pub struct HistoryRow {
     pub effects: Vec<HistoryEffect>,
     /// The mailbox that it was to be moved to.
     pub moved_to: Option<String>,
+    /// The rules that had somebody told of it, each with the state of the mail, once an address.
+    pub alerts: Vec<(String, String)>,
     /// What was to be done.
     pub action: Action,
     /// What became of it.

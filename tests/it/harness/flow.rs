@@ -51,6 +51,7 @@ impl Flow {
             history_text: HistoryText::None,
             metrics: Metrics::new(Clock.now()).unwrap(),
             clock: Clock,
+            outbox: Arc::default(),
             turns: Arc::new(Semaphore::new(1)),
         };
         let endpoint = Endpoint {

@@ -42,9 +42,18 @@ pub(crate) struct Record {
     pub(crate) model: Option<String>,
     #[serde(default)]
     pub(crate) defects: Vec<String>,
+    #[serde(default)]
+    pub(crate) alerts: Vec<Alerted>,
     /// By what `triaged undo` knows the message.
     pub(crate) number: i64,
     pub(crate) effects: Vec<Done>,
+}
+
+/// A mail of an alert about a message, and how it stands.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub(crate) struct Alerted {
+    pub(crate) rule: String,
+    pub(crate) state: String,
 }
 
 /// Something that was decided to be done to a message.
@@ -222,6 +231,15 @@ impl Installation {
             let history = self.history();
             let settled = history.iter().filter(|record| record.outcome != "pending").count();
             (settled == messages).then_some(())
+        });
+    }
+
+    /// Waits until so many mails of alerts are recorded as sent.
+    pub(crate) fn wait_alerted(&self, mails: usize) {
+        until("all alerts are sent", || {
+            let history = self.history();
+            let sent = history.iter().flat_map(|record| &record.alerts);
+            (sent.filter(|alert| alert.state == "sent").count() == mails).then_some(())
         });
     }
 

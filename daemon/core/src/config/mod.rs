@@ -5,6 +5,7 @@
 //! uses them. What depends on a bundle's labels is checked by [`keyword_map`].
 
 mod account;
+mod alerts;
 mod connections;
 mod database;
 mod keywords;
@@ -18,6 +19,7 @@ mod retrain;
 mod rules;
 mod server;
 mod settings;
+mod smtp;
 #[cfg(test)]
 mod tests;
 mod values;
@@ -41,6 +43,7 @@ pub use server::{ServerConfig, UserConfig, UserSource};
 pub use settings::{
     HistoryText, HttpConfig, LogConfig, LogFormat, LogLevel, Mode, ModelConfig, Provider,
 };
+pub use smtp::{SmtpConfig, SmtpLogin};
 pub use without::WithoutKeywords;
 
 use account::Taken;
@@ -72,6 +75,8 @@ pub struct Config {
     pub log: LogConfig,
     /// How many connections may be open.
     pub connections: ConnectionsConfig,
+    /// The server that takes the mails of alerts; there where an alert is.
+    pub smtp: Option<SmtpConfig>,
     /// What follows from labels beside their keywords, in the order of the file.
     pub rules: Vec<RuleConfig>,
     /// The accounts that have a part of the file each, in its order.
@@ -91,6 +96,7 @@ impl Config {
         paths.extend(&mut self.model.library);
         paths.extend(&mut self.retrain.python);
         paths.extend(&mut self.retrain.training);
+        paths.extend(self.smtp.iter_mut().flat_map(SmtpConfig::paths));
         let mut accounts: Vec<&mut AccountConfig> = self.accounts.iter_mut().collect();
         for server in &mut self.servers {
             accounts.push(&mut server.every);
@@ -177,7 +183,11 @@ fn read(mut top: Section<'_>, problems: &mut Problems) -> Option<Config> {
     let http = settings::http(top.table("http", problems), problems);
     let log = settings::log(top.table("log", problems), problems);
     let connections = connections::read(top.table("connections", problems), problems);
-    let rules = rules::read_all(top.tables("rule", problems), problems);
+    let (has_smtp, smtp) = (top.has("smtp"), top.table("smtp", problems));
+    let smtp = has_smtp.then(|| smtp::read(smtp, problems));
+    let alerts = top.tables("alert", problems);
+    let alerts = alerts::read_all(alerts, smtp.as_ref().map(Option::as_ref), problems);
+    let rules = rules::read_all(top.tables("rule", problems), &alerts, problems);
     if !top.has("account") && !top.has("server") {
         let mend = "add an [[account]] with name, host, user and password_file, or a [[server]] \
                     whose users are watched";
@@ -200,6 +210,7 @@ fn read(mut top: Section<'_>, problems: &mut Problems) -> Option<Config> {
         http,
         log,
         connections,
+        smtp: smtp.flatten(),
         rules,
         accounts,
         servers,

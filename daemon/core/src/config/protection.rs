@@ -24,7 +24,7 @@ pub enum Tls {
 }
 
 impl Tls {
-    /// The port that servers use for it.
+    /// The port that IMAP servers use for it.
     pub(super) const fn port(self) -> u16 {
         match self {
             Self::Implicit => 993,

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::alerts::Alerts;
 use super::keywords::{names, no_such_label};
 use super::problem::{Fault, Place, Problems};
 use super::raw::{Placed, Section};
@@ -28,13 +29,18 @@ pub struct RuleConfig {
 const MOST_RULES: usize = 100;
 
 /// Reads all rules, in their order; those with a problem are reported and left out.
-pub(super) fn read_all(sections: Vec<Section<'_>>, problems: &mut Problems) -> Vec<RuleConfig> {
+pub(super) fn read_all(
+    sections: Vec<Section<'_>>,
+    alerts: &Alerts,
+    problems: &mut Problems,
+) -> Vec<RuleConfig> {
     if let Some(section) = sections.get(MOST_RULES) {
         let mend = "let one rule name several labels or senders";
         problems.add(&section.place, Fault::new(format!("more than {MOST_RULES} rules"), mend));
     }
     let mut taken = BTreeSet::new();
-    let read = sections.into_iter().filter_map(|section| read(section, &mut taken, problems));
+    let read =
+        sections.into_iter().filter_map(|section| read(section, &mut taken, alerts, problems));
     let read: Vec<(RuleConfig, Option<Place>)> = read.collect();
     circles(&read, problems);
     read.into_iter().map(|(rule, _)| rule).collect()
@@ -44,6 +50,7 @@ pub(super) fn read_all(sections: Vec<Section<'_>>, problems: &mut Problems) -> V
 fn read(
     mut section: Section<'_>,
     taken: &mut BTreeSet<String>,
+    alerts: &Alerts,
     problems: &mut Problems,
 ) -> Option<(RuleConfig, Option<Place>)> {
     let name = section.require::<String>(
@@ -65,9 +72,12 @@ fn read(
     });
     let (when, labels) = read_when(section.table("when", problems), problems);
     let place = section.place.key("then", section.place.line);
-    let (then, keyword, target) = read_then(section.table("then", problems), problems);
-    if then == Then::default() && target.is_none() && keyword.is_none() {
-        let mend = "write keyword = \"…\", flag = true or move = \"…\" below [rule.then]";
+    let then = section.table("then", problems);
+    let alerts_somebody = then.has("alert");
+    let (then, keyword, target) = read_then(then, alerts, problems);
+    if then == Then::default() && target.is_none() && keyword.is_none() && !alerts_somebody {
+        let mend =
+            "write keyword = \"…\", flag = true, move = \"…\" or alert = \"…\" below [rule.then]";
         problems.add(&place, Fault::new("does nothing", mend));
     }
     let stop = section.take::<bool>("stop", problems).is_some_and(|stop| stop.value);
@@ -144,6 +154,7 @@ fn texts(section: &mut Section<'_>, key: &'static str, problems: &mut Problems) 
 /// What is done; where its keyword stands, and where its mailbox does.
 fn read_then(
     mut section: Section<'_>,
+    alerts: &Alerts,
     problems: &mut Problems,
 ) -> (Then, Option<Place>, Option<Place>) {
     let keyword = section.take::<String>("keyword", problems);
@@ -168,8 +179,10 @@ fn read_then(
         Some(create) if create.value => move_to.map(Target::or_created),
         _ => move_to,
     };
+    let alert = section.take::<String>("alert", problems);
+    let alert = alert.and_then(|name| name.check(problems, |name| alerts.find(&name)));
     section.finish(problems);
-    (Then { keyword, flag, move_to }, keyword_place, target_place)
+    (Then { keyword, flag, move_to, alert: alert.flatten() }, keyword_place, target_place)
 }
 
 /// Reports rules that move mail round: from a mailbox that they name to one from which rules, this

@@ -1,5 +1,6 @@
 //! The configuration as an administrator meets it: what is accepted, and what is said of the rest.
 
+mod alerts;
 mod database;
 mod rules;
 mod sample;

@@ -79,3 +79,32 @@ pub(super) fn backfill_days(text: &str) -> Result<Backfill, Fault> {
         }
     }
 }
+
+/// An address to which mail is sent (RFC 5321 §4.1.2), in the form that every server takes: ASCII, no
+/// quotes, a domain or a machine's name.
+pub(super) fn mail_address(address: String) -> Result<String, Fault> {
+    let atom = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-/=?^_`{|}~.".contains(c);
+    let local_is_good = |local: &str| {
+        let dots = local.starts_with('.') || local.ends_with('.') || local.contains("..");
+        !local.is_empty() && local.len() <= 64 && local.chars().all(atom) && !dots
+    };
+    let label_is_good = |label: &str| {
+        let good = |c: char| c.is_ascii_alphanumeric() || c == '-';
+        let edges = label.starts_with('-') || label.ends_with('-');
+        !label.is_empty() && label.len() <= 63 && label.chars().all(good) && !edges
+    };
+    match address.rsplit_once('@') {
+        Some((local, domain))
+            if local_is_good(local)
+                && domain.len() <= 253
+                && domain.split('.').all(label_is_good) =>
+        {
+            Ok(address)
+        }
+        _ => {
+            let mend = "write one like \"oncall@example.org\": ASCII, without a name or quotes; a \
+                        domain of other letters in its xn-- form";
+            Err(Fault::new(format!("{address:?} is no mail address"), mend))
+        }
+    }
+}

@@ -37,7 +37,7 @@ impl WithoutKeywords {
             Self::Mailbox(labels, target) => (labels, Some(target)),
         };
         let is_keyword = |mark: &Mark| matches!(mark, Mark::Add(Flag::Keyword(_)));
-        let Decision { mut marks, mut move_to, rules } = decision;
+        let Decision { mut marks, mut move_to, alerts, withheld, rules } = decision;
         marks.retain(|mark| !is_keyword(&mark.what));
         let said = prediction.heads.iter().filter(|head| head.abstained.is_none());
         let meant = said.into_iter().any(|said| {
@@ -49,7 +49,7 @@ impl WithoutKeywords {
             None if flags.iter().any(|flag| Flag::Flagged.matches(flag)) => {}
             None => marks.push(Mark::Add(Flag::Flagged).into()),
         }
-        Decision { marks, move_to, rules }
+        Decision { marks, move_to, alerts, withheld, rules }
     }
 
     /// Whether messages may be moved for it.

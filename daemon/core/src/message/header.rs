@@ -15,6 +15,8 @@ const WANTED: [&str; 7] = [
     "content-transfer-encoding",
     "content-disposition",
 ];
+/// Fields that tell whether a program sent the mail; one that occurs twice is nothing odd.
+const GUARDS: [&str; 4] = ["auto-submitted", "precedence", "return-path", "x-triaged-alert"];
 /// Nobody writes longer fields by hand; whatever is beyond is not read.
 const LONGEST_FIELD: usize = 8 * 1024;
 
@@ -22,6 +24,8 @@ const LONGEST_FIELD: usize = 8 * 1024;
 #[derive(Debug, Default)]
 pub(super) struct Header<'a> {
     fields: Vec<(&'static str, &'a [u8])>,
+    guards: Vec<(&'static str, &'a [u8])>,
+    hops: usize,
 }
 
 impl<'a> Header<'a> {
@@ -33,6 +37,16 @@ impl<'a> Header<'a> {
     /// The first field of this name, which must be one of the wanted ones.
     pub(super) fn get(&self, name: &str) -> Option<&'a [u8]> {
         self.fields.iter().find(|(known, _)| *known == name).map(|(_, value)| *value)
+    }
+
+    /// The first field of this name that tells whether a program sent the mail.
+    pub(super) fn guard(&self, name: &str) -> Option<&'a [u8]> {
+        self.guards.iter().find(|(known, _)| *known == name).map(|(_, value)| *value)
+    }
+
+    /// How many servers say that they passed it on.
+    pub(super) fn hops(&self) -> usize {
+        self.hops
     }
 }
 
@@ -75,10 +89,15 @@ impl<'a> Header<'a> {
     fn keep(&mut self, field: &'a [u8], colon: usize, defects: &mut Defects) {
         let (name, value) = field.split_at_checked(colon).unwrap_or_default();
         let name = name.trim_ascii_end();
-        let Some(known) = WANTED.iter().find(|known| known.as_bytes().eq_ignore_ascii_case(name))
-        else {
-            return;
-        };
+        self.hops += usize::from(name.eq_ignore_ascii_case(b"received"));
+        let is_it = |known: &&&str| known.as_bytes().eq_ignore_ascii_case(name);
+        if let Some(known) = GUARDS.iter().find(is_it)
+            && self.guard(known).is_none()
+        {
+            let value = value.get(1..LONGEST_FIELD).or(value.get(1..)).unwrap_or_default();
+            self.guards.push((known, value));
+        }
+        let Some(known) = WANTED.iter().find(is_it) else { return };
         if self.get(known).is_some() {
             defects.add(Defect::BadHeader);
             return;

@@ -23,6 +23,7 @@ fn a_plain_mail_is_read() {
             body: "One\ntwo".into(),
             message_id: Some("1@engine.example".into()),
             defects: vec![],
+            automatic: None,
         }
     );
 }

@@ -1,5 +1,6 @@
 use super::*;
 use crate::label::KeywordMap;
+use crate::message::Automatic;
 use crate::score::Abstention;
 
 fn given(head: &str, label: &str, confidence: f32) -> HeadPrediction {
@@ -36,11 +37,22 @@ fn asked<T>(rule: &str, what: T) -> Asked<T> {
 }
 
 fn decide(rules: Vec<Rule>, prediction: &Prediction, flags: &[String]) -> Decision {
+    decide_of(rules, prediction, flags, None)
+}
+
+fn decide_of(
+    rules: Vec<Rule>,
+    prediction: &Prediction,
+    flags: &[String],
+    automatic: Option<Automatic>,
+) -> Decision {
     Rules::new(rules).judge(&Considered {
         mailbox: "Support",
         flags,
         from: "jo@shop.example",
         subject: "Where is my ORDER?",
+        message_id: "1@shop.example",
+        automatic,
         prediction,
         keywords: &KeywordMap::default(),
     })
@@ -96,6 +108,7 @@ fn rules_add_up_until_one_stops_and_the_first_move_counts() {
         keyword: Some(keyword(name)),
         flag: true,
         move_to: Some(Target::existing(mailbox)),
+        alert: None,
     };
     let mut rules = vec![
         rule("tried", When::default(), then("triaged-tried", "Nowhere")),
@@ -127,4 +140,53 @@ fn rules_that_are_tried_out_move_nothing() {
     let tried = Rule { dry_run: true, ..rule("a", When::default(), then()) };
     assert!(!Rules::new(vec![tried.clone()]).moves());
     assert!(Rules::new(vec![tried, rule("b", When::default(), then())]).moves());
+}
+
+fn tells(include: Include) -> Then {
+    let to = vec!["oncall@example.org".to_owned()];
+    let (name, domain) = ("oncall".into(), "example.org".into());
+    let alert = Alert { name, to, include, per_hour: 20, domain };
+    Then { alert: Some(Arc::new(alert)), ..Then::default() }
+}
+
+#[test]
+fn who_is_alerted_hears_the_labels_and_no_more_than_is_included() {
+    let mut prediction = angry_and_urgent();
+    let all = Include { subject: true, from: true, message_id: true };
+    let rules = vec![
+        rule("silent", When::default(), tells(Include::default())),
+        rule("telling", When::default(), tells(all)),
+    ];
+    prediction.heads[0].abstained = Some(Abstention::Unsure);
+    let decision = decide(rules, &prediction, &[]);
+    assert!(!decision.is_empty() && decision.withheld.is_empty());
+    let [silent, telling] = decision.alerts.as_slice() else { panic!("two: {decision:?}") };
+    assert_eq!((&*silent.rule, silent.facts.mailbox.as_str()), ("silent", "Support"));
+    let [said] = silent.facts.labels.as_slice() else { panic!("one is sure: {silent:?}") };
+    assert_eq!((said.head.as_str(), said.label.as_str()), ("urgency", "high"));
+    let words = |facts: &Facts| {
+        [facts.subject.clone(), facts.from.clone(), facts.message_id.clone()]
+            .map(Option::unwrap_or_default)
+    };
+    assert_eq!(words(&silent.facts), ["", "", ""]);
+    assert_eq!(words(&telling.facts), ["Where is my ORDER?", "jo@shop.example", "1@shop.example"]);
+}
+
+#[test]
+fn nobody_is_alerted_of_what_a_program_sent_nor_by_a_rule_that_is_tried_out() {
+    let then = || Then { flag: true, ..tells(Include::default()) };
+    let tried = Rule { dry_run: true, ..rule("tried", When::default(), then()) };
+    let rules = vec![tried, rule("real", When::default(), then())];
+    let alerts = |automatic| {
+        let decision = decide_of(rules.clone(), &angry_and_urgent(), &[], automatic);
+        let marks: Vec<_> = decision.marks.into_iter().map(|asked| asked.what).collect();
+        assert_eq!(marks, [Mark::Add(Flag::Flagged)], "all else is done");
+        let withheld: Vec<_> =
+            decision.withheld.iter().map(|(rule, why)| (rule.to_string(), *why)).collect();
+        (decision.alerts.len(), withheld)
+    };
+    assert_eq!(alerts(None), (1, vec![]));
+    for why in Automatic::ALL {
+        assert_eq!(alerts(Some(why)), (0, vec![("real".to_owned(), why)]));
+    }
 }

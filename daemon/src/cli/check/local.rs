@@ -38,7 +38,7 @@ pub(super) fn passwords<W: Write>(config: &Config, report: &mut Report<W>) {
     }
 }
 
-fn keeping(subject: &str, account: &str, kept: &Kept) -> Line {
+pub(super) fn keeping(subject: &str, account: &str, kept: &Kept) -> Line {
     let path = kept.path.display();
     if kept.group_can_read {
         let mend = "can be read by its group, too; chmod 600 it unless that is meant";

@@ -99,6 +99,39 @@ async fn flags_are_those_of_the_messages_that_were_asked_for() {
 }
 
 #[tokio::test]
+async fn a_large_mailbox_is_searched_in_parts_and_gmail_for_its_labels() {
+    let keyword = "triaged-urgent".parse().expect("valid");
+    let mut session = selected_with(
+        "",
+        120_000,
+        "C: UID SEARCH 1:50000 KEYWORD triaged-urgent
+         S: * SEARCH 9 6
+         S: %t OK done
+         C: UID SEARCH 50001:100000 KEYWORD triaged-urgent
+         S: * SEARCH
+         S: %t OK done
+         C: UID SEARCH 100001:* KEYWORD triaged-urgent
+         S: * SEARCH 200000
+         S: %t OK done
+         HANG",
+    )
+    .await;
+    let found = session.search_keyword(&keyword).await.expect("an answer");
+    assert_eq!(found.to_string(), "6,9,200000");
+    let mut session = selected_with(
+        "X-GM-EXT-1",
+        9,
+        "C: UID SEARCH X-GM-LABELS \"triaged-urgent\"
+         S: * SEARCH 5
+         S: %t OK done
+         HANG",
+    )
+    .await;
+    let found = session.search_keyword(&keyword).await.expect("an answer");
+    assert_eq!(found.to_string(), "5");
+}
+
+#[tokio::test]
 async fn the_moment_of_a_look_is_told_where_the_mailbox_counts_changes() {
     let mut session = selected_with(
         "CONDSTORE",

@@ -59,7 +59,7 @@ when.from = []
 when.sender = [\"x\"]
 [[rule]]
 name = \"A\"
-then = {{ keyword = \"$x\", create = true, alert = 1 }}
+then = {{ keyword = \"$x\", create = true, alert = 1, alerts = 1 }}
 [[rule]]
 name = \"round\"
 when.mailboxes = [\"A\"]
@@ -82,7 +82,8 @@ then.move = \"A*\""
         "rule[1].name: a rule before this one is called \"A\" too",
         "rule[1].then.keyword: \"$x\" belongs to the server",
         "rule[1].then.create: there is no mailbox to make",
-        "rule[1].then.alert: unknown key",
+        "rule[1].then.alert: expected a string, found a whole number",
+        "rule[1].then.alerts: unknown key (did you mean \"alert\"?)",
         "rule[3].then.move: moves mail of \"b\" to \"a\", from where it would come back",
         "rule[4].then.move: \"A*\" is no mailbox name",
     ] {

@@ -1,7 +1,9 @@
-//! Whom we trust: the certificates of the system, and one further file of authorities; or one
-//! pinned key alone (`pinned`).
+//! Whom we trust, of servers of mail: the certificates of the system, and one further file of
+//! authorities; or one pinned key alone (`pinned`). IMAP and SMTP have this in common.
 //!
 //! There is no switch that accepts a certificate which does not verify.
+
+mod pinned;
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt as _;
@@ -15,13 +17,22 @@ use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls_platform_verifier::Verifier;
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
+use triaged_core::config::KeyPin;
 
-use super::error::ImapError;
-use super::pinned::Pinned;
-use super::transport::Endpoint;
+use pinned::Pinned;
+
+/// No trust in a server, or in what we were to trust it by.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{place}: {reason}")]
+pub struct TrustError {
+    /// The server, or the file.
+    pub place: String,
+    /// What is wrong with it.
+    pub reason: String,
+}
 
 /// The configuration with the system's authorities alone is the same for all accounts; reading
 /// them costs milliseconds, and reconnecting accounts come in swarms.
@@ -36,57 +47,66 @@ static WITH_FILE: Mutex<BTreeMap<PathBuf, (Stamp, Arc<ClientConfig>)>> =
 /// Device, inode, second and nanosecond of the last change, and size of a file.
 type Stamp = (u64, u64, i64, i64, u64);
 
-/// A TLS client for one endpoint.
-pub(super) struct TlsClient {
+/// A TLS client for one connection to one server.
+pub struct TlsClient {
     config: Arc<ClientConfig>,
     name: ServerName<'static>,
     pinned: Option<Arc<Pinned>>,
-    endpoint: String,
+    server: String,
 }
 
 impl TlsClient {
-    /// Reads what the endpoint trusts; a file of authorities is read again when it has changed.
+    /// Reads by what the server of this name is trusted; a file of authorities is read again when it
+    /// has changed. `server` is what errors call it.
     ///
     /// # Errors
-    /// [`ImapError::Tls`] when the file or the system's store can not be used.
-    pub(super) fn of(endpoint: &Endpoint) -> Result<Self, ImapError> {
-        let name = ServerName::try_from(endpoint.host.clone())
-            .map_err(|_| failed(&endpoint, &"the host is neither a name nor an address"))?;
-        let pinned = endpoint.pinned_key.map(|pin| Arc::new(Pinned::new(pin, provider())));
+    /// The file or the system's store can not be used.
+    pub fn of(
+        server: &impl ToString,
+        host: &str,
+        ca_file: Option<&Path>,
+        pinned_key: Option<KeyPin>,
+    ) -> Result<Self, TrustError> {
+        let name = ServerName::try_from(host.to_owned())
+            .map_err(|_| failed(server, &"the host is neither a name nor an address"))?;
+        let pinned = pinned_key.map(|pin| Arc::new(Pinned::new(pin, provider())));
         let config = match &pinned {
             Some(pinned) => {
                 let verifier = Arc::clone(pinned) as Arc<dyn ServerCertVerifier>;
-                Arc::new(configure(verifier).map_err(|e| failed(&endpoint, &e))?)
+                Arc::new(configure(verifier).map_err(|e| failed(server, &e))?)
             }
-            None => trusting(endpoint.ca_file.as_deref())?,
+            None => trusting(ca_file)?,
         };
-        Ok(Self { config, name, pinned, endpoint: endpoint.to_string() })
+        Ok(Self { config, name, pinned, server: server.to_string() })
     }
 
     /// The handshake.
     ///
     /// # Errors
-    /// [`ImapError::Tls`], which names the key that was seen where another one is pinned.
-    pub(super) async fn secure(self, stream: TcpStream) -> Result<TlsStream<TcpStream>, ImapError> {
+    /// Names the key that was seen where another one is pinned.
+    pub async fn secure<S>(self, stream: S) -> Result<TlsStream<S>, TrustError>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
         let connector = TlsConnector::from(self.config);
         connector.connect(self.name, stream).await.map_err(|error| {
             let other_key = self.pinned.and_then(|pinned| pinned.other_key());
             match other_key {
                 Some(seen) => failed(
-                    &self.endpoint,
+                    &self.server,
                     &format!(
                         "its key is {seen}, not the pinned one: compare it with the server's, \
                          and correct `pinned_key` only if they are equal"
                     ),
                 ),
-                None => failed(&self.endpoint, &error),
+                None => failed(&self.server, &error),
             }
         })
     }
 }
 
 /// A configuration that trusts the system's authorities and those in `ca_file`.
-fn trusting(ca_file: Option<&Path>) -> Result<Arc<ClientConfig>, ImapError> {
+fn trusting(ca_file: Option<&Path>) -> Result<Arc<ClientConfig>, TrustError> {
     let build = |authorities| {
         let verifier = Verifier::new_with_extra_roots(authorities, provider())?;
         configure(Arc::new(verifier)).map(Arc::new)
@@ -139,6 +159,6 @@ fn configure(verifier: Arc<dyn ServerCertVerifier>) -> Result<ClientConfig, rust
     Ok(config)
 }
 
-fn failed(source: &impl ToString, reason: &impl ToString) -> ImapError {
-    ImapError::Tls { endpoint: source.to_string(), reason: reason.to_string() }
+fn failed(place: &impl ToString, reason: &impl ToString) -> TrustError {
+    TrustError { place: place.to_string(), reason: reason.to_string() }
 }

@@ -1,0 +1,189 @@
+//! The outbox: what is to be sent is written once, claimed by one, and kept until it has ended.
+
+use std::sync::Arc;
+
+use triaged::store::{
+    Action, Content, EffectState, History, Letter, LetterEnd, PlannedMessage, Store,
+};
+use triaged_core::alert::{Alert, Facts, Include, Raised};
+use triaged_core::outcome::Outcome;
+
+use super::{at, cursor, inbox, planned, uid_of};
+use crate::harness::{Database, on_each_database};
+
+on_each_database! {
+    a_mail_is_written_once_for_each_address_and_claimed_once,
+    what_was_being_sent_at_a_crash_is_sent_again_under_the_same_id,
+    a_mail_that_is_not_taken_now_waits_and_one_that_never_is_shows_why,
+    above_the_limit_alerts_are_counted_into_one_digest,
+    only_what_is_planned_to_be_written_alerts,
+    no_word_of_a_mail_outlives_its_alert,
+}
+
+const ADDRESSES: [&str; 2] = ["one@example.org", "two@example.org"];
+
+fn raised(per_hour: u32) -> Raised {
+    let to = ADDRESSES.map(str::to_owned).to_vec();
+    let (name, domain) = ("oncall".into(), "example.net".into());
+    let alert = Alert { name, to, include: Include::default(), per_hour, domain };
+    let facts = Facts {
+        mailbox: "INBOX".to_owned(),
+        subject: Some("Zebra\u{1b}fish".to_owned()),
+        ..Facts::default()
+    };
+    Raised { rule: "escalate".into(), alert: Arc::new(alert), facts }
+}
+
+fn alerting(n: u32, per_hour: u32) -> PlannedMessage {
+    let mut message = planned(n, Action::Label, &[]);
+    message.decision.alerts.push(raised(per_hour));
+    message
+}
+
+/// All that can be claimed at this second.
+async fn claimed(store: &Store, second: i64) -> Vec<Letter> {
+    let mut letters = Vec::new();
+    while let Some(letter) = store.claim_letter(None, at(second)).await.unwrap() {
+        letters.push(letter);
+    }
+    letters
+}
+
+async fn a_mail_is_written_once_for_each_address_and_claimed_once(database: Database) {
+    let store = database.open().await;
+    let mut mailbox = inbox(&store).await;
+    let identity = Some(store.identity(b"<one@host>", 1_000));
+    let message = PlannedMessage { identity, ..alerting(5, 20) };
+    let effects = store.plan(&mailbox, std::slice::from_ref(&message), at(1)).await.unwrap();
+    assert_eq!(effects.len(), 1, "an alert is an effect");
+    let outcomes: Vec<_> = effects.into_iter().map(|one| (one, EffectState::Done)).collect();
+    let outcomes = store.settle(&mut mailbox, uid_of(6), &outcomes, at(2)).await.unwrap();
+    assert_eq!(outcomes, [(uid_of(5), Outcome::Unlabelled)], "and leaves the mail as it is");
+    let letters = claimed(&store, 3).await;
+    let to: Vec<&str> = letters.iter().map(|letter| letter.recipient.as_str()).collect();
+    assert_eq!(to, ADDRESSES);
+    let Content::Mail(facts) = &letters[0].content else { panic!("{letters:?}") };
+    let told = (facts.account.as_str(), facts.mailbox.as_str(), facts.uid, facts.decided);
+    assert_eq!(told, ("alice", "INBOX", 5, at(1)));
+    let (one, two) = (&letters[0].message_id, &letters[1].message_id);
+    assert!(one.ends_with(".triaged@example.net>") && one != two, "{one} {two}");
+    for letter in &letters {
+        store.end_letter(letter, LetterEnd::Sent, None, at(4)).await.unwrap();
+    }
+    // The server has gone back: the mail is decided anew, and nobody is told again.
+    let mailbox = store.begin_mailbox(mailbox.account, "INBOX", cursor(1, 5)).await.unwrap();
+    assert_eq!(store.plan(&mailbox, &[message], at(5)).await.unwrap().len(), 1);
+    assert_eq!(claimed(&store, 6).await, []);
+    assert_eq!(store.outbox(at(6)).await.unwrap().waiting, 0);
+}
+
+async fn what_was_being_sent_at_a_crash_is_sent_again_under_the_same_id(database: Database) {
+    let store = database.open().await;
+    let mailbox = inbox(&store).await;
+    store.plan(&mailbox, &[alerting(5, 20)], at(1)).await.unwrap();
+    let before = claimed(&store, 2).await;
+    assert_eq!((before.len(), before[0].attempts), (2, 1));
+    store.end_letter(&before[0], LetterEnd::Sent, None, at(3)).await.unwrap();
+    store.close().await;
+    drop(store);
+    let store = database.open().await;
+    assert_eq!(claimed(&store, 4).await, [], "somebody may be sending it");
+    assert_eq!(store.retake_letters(None).await.unwrap(), 1);
+    let again = claimed(&store, 5).await;
+    let mut same = before[1].clone();
+    same.attempts = 2;
+    assert_eq!(again, [same]);
+    assert_eq!(store.retake_letters(Some("another")).await.unwrap(), 1, "it has no owner");
+    let mine = store.claim_letter(Some("here"), at(6)).await.unwrap();
+    assert!(mine.is_some());
+    assert_eq!(store.retake_letters(Some("another")).await.unwrap(), 0, "it is another's");
+    assert_eq!(store.retake_letters(Some("here")).await.unwrap(), 1);
+}
+
+async fn a_mail_that_is_not_taken_now_waits_and_one_that_never_is_shows_why(database: Database) {
+    let store = database.open().await;
+    let mailbox = inbox(&store).await;
+    store.plan(&mailbox, &[alerting(5, 20)], at(1)).await.unwrap();
+    let letters = claimed(&store, 2).await;
+    store.postpone_letter(&letters[0], at(100), "450 later").await.unwrap();
+    store.end_letter(&letters[1], LetterEnd::Failed, Some("550 no"), at(3)).await.unwrap();
+    let outbox = store.outbox(at(4)).await.unwrap();
+    assert_eq!((outbox.waiting, outbox.next_due, outbox.oldest), (1, Some(at(100)), Some(at(1))));
+    let failure = Some(("escalate".to_owned(), "550 no".to_owned()));
+    assert_eq!((outbox.failed, outbox.last_failure), (1, failure));
+    assert_eq!(claimed(&store, 99).await, []);
+    assert_eq!(claimed(&store, 100).await.len(), 1);
+    let week = 8 * 24 * 3_600;
+    assert_eq!(store.outbox(at(week)).await.unwrap().failed, 0, "not for ever");
+}
+
+async fn above_the_limit_alerts_are_counted_into_one_digest(database: Database) {
+    let store = database.open().await;
+    let mailbox = inbox(&store).await;
+    for n in 0..50 {
+        let second = i64::from(n);
+        store.plan(&mailbox, &[alerting(5 + n, 20)], at(second)).await.unwrap();
+    }
+    let alerts = claimed(&store, 60).await;
+    assert_eq!(alerts.len(), 2 * 20, "twenty to each address");
+    for letter in &alerts {
+        store.end_letter(letter, LetterEnd::Sent, None, at(61)).await.unwrap();
+    }
+    let outbox = store.outbox(at(62)).await.unwrap();
+    assert_eq!((outbox.waiting, outbox.next_due), (2, Some(at(3_600))));
+    assert_eq!(outbox.oldest, None, "a digest that is not due is not late");
+    assert_eq!(claimed(&store, 3_599).await, []);
+    store.plan(&mailbox, &[alerting(100, 20)], at(3_599)).await.unwrap();
+    let digests = claimed(&store, 3_600).await;
+    let said: Vec<_> = digests.iter().map(|letter| (&letter.content, letter.created)).collect();
+    let digest = Content::Digest { count: 31, per_hour: 20 };
+    assert_eq!(said, [(&digest, at(20)), (&digest, at(20))]);
+    // The hour is over: the first of the twenty makes room for one.
+    store.plan(&mailbox, &[alerting(101, 20)], at(3_600)).await.unwrap();
+    assert_eq!(claimed(&store, 3_601).await.len(), 2);
+    store.plan(&mailbox, &[alerting(102, 20)], at(3_600)).await.unwrap();
+    let outbox = store.outbox(at(3_601)).await.unwrap();
+    assert_eq!((outbox.waiting, outbox.next_due), (2 + 2 + 2, Some(at(3_600))));
+}
+
+async fn only_what_is_planned_to_be_written_alerts(database: Database) {
+    let store = database.open().await;
+    let mut mailbox = inbox(&store).await;
+    let shadow = PlannedMessage { action: Action::Shadow, ..alerting(5, 20) };
+    assert_eq!(store.plan(&mailbox, &[shadow], at(1)).await.unwrap(), []);
+    assert_eq!(claimed(&store, 2).await, []);
+    // Decided, and then the mode was changed before it was sent.
+    let effects = store.plan(&mailbox, &[alerting(6, 20)], at(3)).await.unwrap();
+    let ended: Vec<_> = effects.into_iter().map(|one| (one, EffectState::Shadow)).collect();
+    store.settle(&mut mailbox, uid_of(7), &ended, at(4)).await.unwrap();
+    assert_eq!(claimed(&store, 5).await, []);
+    let mut history = History::open(database.location(), at(0)).await.unwrap();
+    let states: Vec<Vec<String>> = history
+        .page()
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|row| row.alerts.into_iter().map(|(rule, state)| format!("{rule} {state}")).collect())
+        .collect();
+    let suppressed = "escalate suppressed".to_owned();
+    assert_eq!(states, [vec!["escalate shadow".to_owned()], vec![suppressed.clone(), suppressed]]);
+}
+
+async fn no_word_of_a_mail_outlives_its_alert(database: Database) {
+    let store = database.open().await;
+    let mailbox = inbox(&store).await;
+    store.plan(&mailbox, &[alerting(5, 1), alerting(6, 1)], at(1)).await.unwrap();
+    let letters = claimed(&store, 2).await;
+    let Content::Mail(facts) = &letters[0].content else { panic!("{letters:?}") };
+    assert_eq!(facts.subject.as_deref(), Some("Zebra\u{1b}fish"), "as it was written");
+    let ends = [(LetterEnd::Sent, None), (LetterEnd::Failed, Some("550 no"))];
+    for (letter, (end, reason)) in letters.iter().zip(ends) {
+        store.end_letter(letter, end, reason, at(3)).await.unwrap();
+    }
+    let mut client = database.connect().await;
+    let mut count = async |query: &'static str| -> i64 {
+        sqlx::query_scalar(query).fetch_one(&mut client).await.unwrap()
+    };
+    assert_eq!(count("SELECT count(*) FROM outbox WHERE facts IS NOT NULL").await, 0);
+    assert_eq!(count("SELECT count(*) FROM outbox").await, 4 + 2);
+}
