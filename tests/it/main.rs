@@ -64,6 +64,7 @@ mod same_state;
 mod secrets;
 mod server_database;
 mod service;
+mod sharing;
 mod silence;
 mod soak;
 mod status;

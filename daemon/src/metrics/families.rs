@@ -9,7 +9,7 @@ use prometheus::{
 use triaged_core::message::Automatic;
 use triaged_core::outcome::Outcome;
 
-use super::names::{ConnectionState, ModelReload, Stage, TAKEN_BACK};
+use super::names::{ConnectionState, Fence, ModelReload, Stage, TAKEN_BACK};
 
 /// From a render of some tens of microseconds to a command that meets its deadline of minutes.
 const STAGE_BUCKETS: [f64; 14] = [
@@ -30,6 +30,7 @@ pub(super) struct Families {
     pub(super) pipe: Pipe,
     pub(super) model: Model,
     pub(super) servers: Servers,
+    pub(super) sharing: Sharing,
     pub(super) outbox: Outbox,
 }
 
@@ -80,6 +81,15 @@ pub(super) struct Servers {
     pub(super) stale_lists: IntGauge,
 }
 
+/// Daemons that share the accounts; all zero where nobody does.
+#[derive(Debug)]
+pub(super) struct Sharing {
+    pub(super) instances: IntGauge,
+    pub(super) shards: IntGauge,
+    pub(super) takeovers: IntCounter,
+    pub(super) fenced: IntCounterVec,
+}
+
 /// Mails of ours.
 #[derive(Debug)]
 pub(super) struct Outbox {
@@ -99,6 +109,7 @@ impl Families {
             pipe: register.pipe()?,
             model: register.model()?,
             servers: register.servers()?,
+            sharing: register.sharing()?,
             outbox: register.outbox()?,
             registry: register.0,
         };
@@ -121,6 +132,9 @@ impl Families {
         }
         for state in ConnectionState::ALL {
             self.servers.connections.with_label_values(&[state.name()]);
+        }
+        for fence in Fence::ALL {
+            self.sharing.fenced.with_label_values(&[fence.name()]);
         }
         for reason in Automatic::ALL {
             self.outbox.withheld.with_label_values(&[reason.as_str()]);
@@ -278,6 +292,28 @@ impl Register {
             stale_lists: self.int_gauge(
                 "triaged_stale_user_lists",
                 "Lists of servers' users that could not be read the last time.",
+            )?,
+        })
+    }
+
+    fn sharing(&self) -> Result<Sharing, prometheus::Error> {
+        Ok(Sharing {
+            instances: self.int_gauge(
+                "triaged_instances",
+                "Daemons that share the accounts, as this one has seen last; 0 where it is alone.",
+            )?,
+            shards: self.int_gauge(
+                "triaged_shards_owned",
+                "Shards of accounts that this daemon has a lease for.",
+            )?,
+            takeovers: self.counter(
+                "triaged_takeovers_total",
+                "Daemons that were silent for too long, and whose lease this one has ended.",
+            )?,
+            fenced: self.counters(
+                "triaged_fenced_total",
+                "Times that this daemon was refused because it was not its own any more: its lease, or a write about an account.",
+                &["what"],
             )?,
         })
     }

@@ -8,6 +8,8 @@
 pub(super) type DbPool = sqlx::AnyPool;
 /// What is written together, or not at all.
 pub(super) type DbTransaction<'a> = sqlx::Transaction<'a, sqlx::Any>;
+/// A statement with its arguments.
+pub(super) type DbQuery<'a> = sqlx::query::Query<'a, sqlx::Any, sqlx::any::AnyArguments>;
 /// One row of an answer.
 pub(super) type DbRow = sqlx::any::AnyRow;
 

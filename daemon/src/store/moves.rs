@@ -43,8 +43,8 @@ impl Store {
         moves: &mut [PendingEffect],
         begun: Begun,
     ) -> Result<(), StoreError> {
-        let mut transaction = self.pool.begin().await?;
-        plan::tick_off(&mut transaction, marks, begun.at).await?;
+        let mut transaction = self.begin().await?;
+        plan::tick_off(&mut transaction, marks, begun.at, self.epoch()).await?;
         plan::settle_finished(&mut transaction, marks).await?;
         for effect in moves {
             let query = "UPDATE effect SET begun_at = $1, target_validity = $2, \
@@ -65,7 +65,7 @@ impl Store {
 
     /// Copies of these messages are where they were to go: what is left is to remove the originals.
     pub async fn copied(&self, moves: &mut [PendingEffect]) -> Result<(), StoreError> {
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = self.begin().await?;
         for effect in moves {
             sqlx::query("UPDATE effect SET copied = 1 WHERE id = $1")
                 .bind(effect.id)

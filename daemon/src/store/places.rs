@@ -30,13 +30,12 @@ impl Store {
 
     /// Keeps what the server says of a mailbox.
     pub async fn remark(&self, mailbox: MailboxId, remarks: &Remarks) -> Result<(), StoreError> {
-        sqlx::query("UPDATE mailbox SET object_id = $1, highest_mod_seq = $2 WHERE id = $3")
-            .bind(remarks.object_id.as_deref())
-            .bind(remarks.highest_mod_seq.map(u64::cast_signed))
-            .bind(mailbox.0)
-            .execute(&self.pool)
-            .await?;
-        Ok(())
+        let query =
+            sqlx::query("UPDATE mailbox SET object_id = $1, highest_mod_seq = $2 WHERE id = $3")
+                .bind(remarks.object_id.as_deref())
+                .bind(remarks.highest_mod_seq.map(u64::cast_signed))
+                .bind(mailbox.0);
+        self.run(query).await
     }
 
     /// The mailboxes of an account that had this UIDVALIDITY, with their names.
@@ -68,12 +67,9 @@ impl Store {
 
     /// A mailbox has another name now.
     pub async fn rename_mailbox(&self, mailbox: MailboxId, name: &str) -> Result<(), StoreError> {
-        sqlx::query("UPDATE mailbox SET name = $1 WHERE id = $2")
-            .bind(name)
-            .bind(mailbox.0)
-            .execute(&self.pool)
-            .await?;
-        Ok(())
+        let query =
+            sqlx::query("UPDATE mailbox SET name = $1 WHERE id = $2").bind(name).bind(mailbox.0);
+        self.run(query).await
     }
 
     /// The messages of a mailbox that were decided last, at most so many, by UID; those by which

@@ -26,7 +26,7 @@ impl Store {
         messages: &[PlannedMessage],
         now: Timestamp,
     ) -> Result<Vec<PendingEffect>, StoreError> {
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = self.begin().await?;
         let new = insert_messages(&mut transaction, mailbox, messages, now).await?;
         insert_predictions(&mut transaction, &new).await?;
         let pending = insert_effects(&mut transaction, mailbox, &new).await?;
@@ -47,8 +47,8 @@ impl Store {
         effects: &[(PendingEffect, EffectState)],
         now: Timestamp,
     ) -> Result<Vec<(Uid, Outcome)>, StoreError> {
-        let mut transaction = self.pool.begin().await?;
-        tick_off(&mut transaction, effects, now).await?;
+        let mut transaction = self.begin().await?;
+        tick_off(&mut transaction, effects, now, self.epoch()).await?;
         let outcomes = settle_messages(&mut transaction, messages_of(effects)).await?;
         sqlx::query("UPDATE mailbox SET next_uid = $1 WHERE id = $2 AND uid_validity = $3")
             .bind(i64::from(next.get()))
@@ -92,11 +92,12 @@ fn alert<'a>(
     Some((effect.id, planned, raised))
 }
 
-/// Writes down how effects ended, and where what was moved is now.
+/// Writes down how effects ended, under which epoch, and where what was moved is now.
 pub(super) async fn tick_off(
     transaction: &mut DbTransaction<'_>,
     effects: &[(PendingEffect, EffectState)],
     now: Timestamp,
+    epoch: Option<i64>,
 ) -> Result<(), StoreError> {
     let mut ended: BTreeMap<&str, Vec<i64>> = BTreeMap::new();
     for (effect, state) in effects {
@@ -108,12 +109,14 @@ pub(super) async fn tick_off(
     }
     for (state, effects) in ended {
         let effects = database::list(effects);
-        let query =
-            format!("UPDATE effect SET state = $1, settled_at = $2 WHERE id IN ({effects})");
+        let query = format!(
+            "UPDATE effect SET state = $1, settled_at = $2, epoch = $3 WHERE id IN ({effects})"
+        );
         sqlx::query(sqlx::AssertSqlSafe(query))
             .persistent(false)
             .bind(state)
             .bind(now.as_millisecond())
+            .bind(epoch)
             .execute(&mut **transaction)
             .await?;
     }

@@ -72,6 +72,16 @@ pub(super) async fn look_at_tables(server: &Server) -> Result<(), StoreError> {
     }
 }
 
+/// A session of its own, which is told these settings.
+pub(super) async fn session(
+    server: &Server,
+    settings: &'static str,
+) -> Result<AnyConnection, StoreError> {
+    let mut connection = look(server).await?;
+    sqlx::raw_sql(settings).execute(&mut connection).await?;
+    Ok(connection)
+}
+
 /// A connection of its own: the pool would try again whatever was wrong, and not say what.
 async fn look(server: &Server) -> Result<AnyConnection, StoreError> {
     install_drivers();
