@@ -37,6 +37,7 @@ use crate::readiness::{AccountState, Readiness};
 use crate::standing::Standings;
 use crate::storage::Storage;
 use crate::store::Account;
+use crate::trusted::Trust;
 
 pub use self::door::Door;
 pub use gate::Gate;
@@ -86,6 +87,8 @@ pub struct Watcher {
     pub listing: Caution,
     /// How much it may receive today.
     pub allowance: Allowance,
+    /// While it holds, the account is this daemon's.
+    pub trust: Trust,
 }
 
 /// Why a connection ended in order.
@@ -252,6 +255,7 @@ impl Watcher {
             () = stop.cancelled() => return Ok(Ended::Stopped),
             session = self.door.enter(&self.config, &self.heart, self.allowance.meter()) => session?,
         };
+        session.only_while(self.trust.clone());
         if self.gave_way {
             tracing::debug!(account = %self.config.name, "logged in for a turn");
         } else {

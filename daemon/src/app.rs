@@ -8,6 +8,7 @@
 mod alerts;
 mod database;
 mod fleet;
+mod sharing;
 
 use std::io;
 use std::net::SocketAddr;
@@ -125,8 +126,9 @@ pub async fn run(config: Config) -> Result<(), AppError> {
     tasks.spawn("database", storage.watch(stop()));
     tasks.spawn("http", http.serve(metrics, readiness.clone(), ground.standings.clone(), stop()));
     tasks.spawn("models", models.keep_up(hangup, stop()));
-    alerts::start(&config, &tasks, &ground, &store, outbox).await?;
-    fleet::start(config, &tasks, ground).await?;
+    let share = sharing::start(&config, &store, &ground, &tasks);
+    alerts::start(&config, &tasks, &ground, &store, outbox, share.word()).await?;
+    fleet::start(config, &tasks, ground, share).await?;
 
     let supervision = Supervision::from_environment();
     let ended = lifecycle::attend(signals, &tasks, &readiness, &pulse, &supervision).await;

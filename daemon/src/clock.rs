@@ -6,9 +6,10 @@
 
 mod jump;
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
+use rustix::time::{ClockId, clock_gettime};
 
 pub use jump::{JumpWatch, Jumps};
 
@@ -26,6 +27,14 @@ impl Clock {
     /// A moment that only grows: for how long something took. It means nothing after a restart.
     pub fn monotonic(self) -> Instant {
         Instant::now()
+    }
+
+    /// For how long this machine is up, its sleep included (`CLOCK_BOOTTIME`, see `clock_gettime(2)`): for
+    /// what others wait for meanwhile.
+    pub fn since_boot(self) -> Duration {
+        let now = clock_gettime(ClockId::Boottime);
+        let seconds = u64::try_from(now.tv_sec).unwrap_or_default();
+        Duration::new(seconds, u32::try_from(now.tv_nsec).unwrap_or_default())
     }
 }
 

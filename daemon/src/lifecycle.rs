@@ -7,6 +7,7 @@ mod notify;
 use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::system::uname;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{error, info, warn};
 
@@ -52,6 +53,11 @@ pub fn open_more_files() -> u64 {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     let raised = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
     raised.map_or(current, |()| maximum).unwrap_or(u64::MAX)
+}
+
+/// What this machine calls itself.
+pub fn machine_name() -> String {
+    uname().nodename().to_string_lossy().into_owned()
 }
 
 /// Attends to the running daemon until a signal or the end of a task, then drains it: the soft

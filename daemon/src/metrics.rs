@@ -19,7 +19,7 @@ use triaged_core::score::Abstention;
 
 use families::Families;
 pub use gauges::{Backlog, Connection};
-pub use names::{ConnectionState, LetterState, ModelReload, Stage};
+pub use names::{ConnectionState, Fence, LetterState, ModelReload, Stage};
 
 /// The counters of this process; clones share them.
 #[derive(Debug, Clone)]
@@ -148,6 +148,26 @@ impl Metrics {
     /// So many lists of users could not be read the last time.
     pub fn stale_lists(&self, count: usize) {
         self.families.servers.stale_lists.set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+
+    /// So many shards of accounts are this daemon's.
+    pub fn shards_owned(&self, count: usize) {
+        self.families.sharing.shards.set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+
+    /// So many daemons share the accounts, this one included.
+    pub fn instances(&self, count: usize) {
+        self.families.sharing.instances.set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+
+    /// The lease of another daemon was over, and this one has ended it.
+    pub fn took_over(&self) {
+        self.families.sharing.takeovers.inc();
+    }
+
+    /// Something was refused because it is not this daemon's any more.
+    pub fn fenced(&self, what: Fence) {
+        self.families.sharing.fenced.with_label_values(&[what.name()]).inc();
     }
 
     /// So many messages wait for the model, until the answer is there and the share is dropped.

@@ -16,9 +16,11 @@ use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 use triaged_core::alert::{self, Text};
 use triaged_core::config::SmtpConfig;
+use triaged_core::lease::InstanceId;
 
 use crate::clock::{self, Clock};
 use crate::metrics::{LetterState, Metrics};
+use crate::ownership::Word;
 use crate::pulse::Heart;
 use crate::readiness::{OutboxStanding, Readiness};
 use crate::secret::{CredentialError, Credentials};
@@ -32,7 +34,7 @@ const PATIENCE: SignedDuration = SignedDuration::from_hours(5 * 24);
 const ATTEMPTS: u32 = 100;
 /// Nothing was said for so long: somebody else may have put something there, or died.
 const LOOK: Duration = Duration::from_secs(15);
-/// Between two attempts to write down what became of a mail.
+/// Between two attempts to write down what became of a mail, and two looks at what is not ours to send.
 const AGAIN: Duration = Duration::from_secs(1);
 
 /// All that it needs.
@@ -48,10 +50,8 @@ pub struct Sender {
     /// SIGHUP ends the waiting.
     pub hangup: watch::Receiver<u32>,
     /// Whether this daemon may send now; asked before each text. With several daemons, no longer than
-    /// it is trusted to own what it does.
-    pub may_send: Arc<dyn Fn() -> bool + Send + Sync>,
-    /// This daemon's name among those that share the store.
-    pub owner: Option<String>,
+    /// its lease is trusted, and in its present life.
+    pub word: Word,
     /// What is counted.
     pub metrics: Metrics,
     /// Where it is said how the outbox stands.
@@ -90,12 +90,17 @@ impl Sender {
         while !stop.is_cancelled() {
             self.beat();
             let round = async {
-                if !retaken {
-                    let mails = self.store.retake_letters(self.owner.as_deref()).await?;
+                let owner = self.owner();
+                if !self.word.holds() {
+                    return Ok(());
+                }
+                // Others that share the outbox may end at any time.
+                if !retaken || owner.is_some() {
+                    let mails = self.store.retake_letters(owner.as_deref()).await?;
                     if mails > 0 {
                         tracing::info!(
                             mails,
-                            "mails that were being sent when the daemon ended are sent again"
+                            "mails that were being sent when a daemon ended are sent again"
                         );
                     }
                     retaken = true;
@@ -119,6 +124,11 @@ impl Sender {
         Ok(())
     }
 
+    /// By what the others that share the outbox know whose a mail is that is being sent.
+    fn owner(&self) -> Option<String> {
+        self.word.life().map(|InstanceId(id)| id.to_string())
+    }
+
     /// Sends all that is due, in one conversation.
     async fn send_due(&self, stop: &CancellationToken) -> Result<(), Trouble> {
         let due = self.store.outbox(self.clock.now()).await?.next_due;
@@ -129,8 +139,12 @@ impl Sender {
         while !stop.is_cancelled() {
             self.beat();
             let now = self.clock.now();
-            let owner = self.owner.as_deref();
-            let Some(letter) = self.store.claim_letter(owner, now).await? else { break };
+            if !self.word.holds() {
+                break;
+            }
+            let owner = self.owner();
+            let claimed = self.store.claim_letter(owner.as_deref(), now).await?;
+            let Some(letter) = claimed else { break };
             let open = match connection.take() {
                 Some(open) => Ok(open),
                 None => self.connect().await,
@@ -172,7 +186,7 @@ impl Sender {
             date: letter.created,
             rule: &letter.rule,
         };
-        match connection.send(&mail, &*self.may_send).await {
+        match connection.send(&mail, &|| self.word.holds()).await {
             Ok(()) => (Some(connection), Ok(())),
             Err(error) => {
                 let goes_on = error.is_about_the_mail() && connection.reset().await.is_ok();
@@ -249,7 +263,9 @@ impl Sender {
         } else {
             let rest = next.map(|due| due.duration_since(self.clock.now()));
             let rest = rest.map(|rest| Duration::try_from(rest).unwrap_or_default());
-            rest.unwrap_or(LOOK).min(LOOK)
+            // What is due and is not ours to send is looked at now and then.
+            let least = if self.word.holds() { Duration::ZERO } else { AGAIN };
+            rest.unwrap_or(LOOK).clamp(least, LOOK)
         };
         self.heart.beat(pause + LOOK);
         tokio::select! {

@@ -88,10 +88,13 @@ struct Board {
 const ENOUGH: usize = 20;
 
 impl Board {
-    /// Whether every account of every list is watched, and what is done can be written down.
+    /// Whether every account of every list is watched, by this daemon or another one, and what is done
+    /// can be written down.
     fn is_ready(&self) -> bool {
+        let is_well =
+            |one: &Standing| matches!(one.state, AccountState::Watching | AccountState::Elsewhere);
         self.database.is_none()
-            && self.accounts.values().all(|one| one.state == AccountState::Watching)
+            && self.accounts.values().all(is_well)
             && self.lists.values().all(|list| list.read.is_some())
     }
 
@@ -158,6 +161,11 @@ impl fmt::Display for Report {
         let watching =
             self.accounts.values().filter(|one| one.state == AccountState::Watching).count();
         write!(f, "watching {watching} of {} accounts", self.accounts.len())?;
+        let elsewhere =
+            self.accounts.values().filter(|one| one.state == AccountState::Elsewhere).count();
+        if elsewhere > 0 {
+            write!(f, ", {elsewhere} are with other daemons")?;
+        }
         let waiting =
             self.accounts.iter().find_map(|(name, one)| Some((name, one.state.reason()?)));
         let unread =

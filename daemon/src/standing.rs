@@ -29,6 +29,34 @@ pub struct Standing {
     /// The request for older mail that is worked on, or is next.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub backfill: Option<BackfillStanding>,
+    /// What the daemon is called that has the account; absent where nobody shares, or nobody has it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
+}
+
+/// How this daemon shares the accounts with others.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SharingStanding {
+    /// What this daemon is called.
+    pub instance: String,
+    /// All that share the database, by name.
+    pub instances: Vec<InstanceStanding>,
+    /// Why the lease can not be renewed now; what is above was so before.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub problem: Option<String>,
+}
+
+/// One of the daemons that share a database.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InstanceStanding {
+    /// What its configuration calls it.
+    pub name: String,
+    /// Whether it is the one that answers.
+    pub this: bool,
+    /// Of the shards in which there are accounts here, how many it has.
+    pub shards: usize,
+    /// For how long it was not seen to renew its lease.
+    pub silent_seconds: u64,
 }
 
 /// What came from an account's server.
@@ -116,6 +144,7 @@ fn is_zero(count: &u64) -> bool {
 #[derive(Debug, Clone, Default)]
 pub struct Standings {
     board: Arc<Mutex<BTreeMap<String, Entry>>>,
+    sharing: Arc<Mutex<Option<SharingStanding>>>,
 }
 
 #[derive(Debug, Default)]
@@ -140,6 +169,16 @@ impl Standings {
     /// Takes an account that is not watched any more off the board.
     pub fn forget(&self, account: &str) {
         self.board.lock().unwrap_or_else(PoisonError::into_inner).remove(account);
+    }
+
+    /// Changes what stands there of those who share the accounts.
+    pub fn share(&self, change: impl FnOnce(&mut Option<SharingStanding>)) {
+        change(&mut self.sharing.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// Who shares the accounts, if anybody does.
+    pub fn sharing(&self) -> Option<SharingStanding> {
+        self.sharing.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// What stands there of all accounts.

@@ -1,30 +1,37 @@
 //! The accounts that are watched: those of the configuration from the start, those of servers as
-//! their lists say, without a restart.
+//! their lists say, without a restart; of all these the ones that are this daemon's.
 //!
-//! Each is a tracked task that comes back from failures by itself. One whose user has left the list is
-//! asked to end: it finishes the chunk in hand, logs out, and is forgotten by everybody who showed it.
-//! What is in the store stays, for the user may come back.
+//! Each is a tracked task that comes back from failures by itself. One whose user has left the list, or
+//! that another daemon is to have, is asked to end: it finishes the chunk in hand and logs out. One that
+//! may be another daemon's already is dropped where it stands. What is in the store stays.
 
-use std::collections::BTreeMap;
+mod running;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
+use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use triaged_core::config::AccountConfig;
+use triaged_core::lease::LOOK;
 
-use crate::account::{self, Door, Gate, Master, Places, Watcher};
+use self::running::{Candidate, Leave, Running};
+use crate::account::{Gate, Master, Places};
 use crate::backfill::Requests;
 use crate::clock::Jumps;
-use crate::pipeline::{Allowance, Caution, Pipeline};
+use crate::ownership::{Demand, Estate, Share};
+use crate::pipeline::Pipeline;
 use crate::pulse::Pulse;
 use crate::readiness::{AccountState, Readiness};
 use crate::secret::Credentials;
 use crate::standing::Standings;
 use crate::storage::Storage;
-use crate::store::{Account, StoreError};
+use crate::store::{StoreError, shard_of};
 use crate::tasks::Tasks;
+use crate::trusted::Trust;
 
 /// What all accounts share.
 #[derive(Clone)]
@@ -74,25 +81,25 @@ pub struct Roll {
 pub struct Supervisor {
     tasks: Tasks,
     ground: Ground,
+    share: Share,
+    /// Everybody who is to be watched, by this daemon or another one, by name.
+    candidates: BTreeMap<String, Candidate>,
     /// Those that were started, by name, and not found ended.
     running: BTreeMap<String, Running>,
-}
-
-/// A task that watches an account.
-struct Running {
-    /// Of which server's list it is, if of any.
-    server: Option<String>,
-    asked: CancellationToken,
-    gone: CancellationToken,
+    /// Told when one has ended.
+    ended: Arc<Notify>,
 }
 
 /// The store can not be written to now; a disk has room again, or has not, for a while.
 const STORE_PAUSE: Duration = Duration::from_secs(10);
+/// Several daemons can go on as soon as their database does.
+const SHARED_STORE_PAUSE: Duration = Duration::from_secs(1);
 
 impl Supervisor {
     /// One that has started nothing.
-    pub fn new(tasks: Tasks, ground: Ground) -> Self {
-        Self { tasks, ground, running: BTreeMap::new() }
+    pub fn new(tasks: Tasks, ground: Ground, share: Share) -> Self {
+        let (candidates, running) = (BTreeMap::new(), BTreeMap::new());
+        Self { tasks, ground, share, candidates, running, ended: Arc::default() }
     }
 
     /// Starts accounts of the configuration.
@@ -103,16 +110,14 @@ impl Supervisor {
         &mut self,
         accounts: Vec<(AccountConfig, Entrance)>,
     ) -> Result<(), StoreError> {
-        let names: Vec<&str> = accounts.iter().map(|(config, _)| config.name.as_str()).collect();
-        let now = self.ground.pipeline.clock.now();
-        let rows = self.ground.pipeline.store.accounts(&names, now).await?;
-        for ((config, entrance), row) in accounts.into_iter().zip(rows) {
-            self.watch(config, &entrance, row, None);
+        for (config, entrance) in accounts {
+            self.candidates.insert(config.name.clone(), Candidate::new(config, entrance, None));
         }
-        Ok(())
+        self.follow_estate().await
     }
 
-    /// Follows the lists of servers until `stop`.
+    /// Follows the lists of servers, and what is this daemon's, until `stop`, and then until all
+    /// accounts have ended.
     ///
     /// # Errors
     /// Never: what can not be done now is tried again.
@@ -121,109 +126,178 @@ impl Supervisor {
         mut rolls: mpsc::Receiver<Roll>,
         stop: CancellationToken,
     ) -> Result<(), Infallible> {
-        loop {
-            let roll = tokio::select! {
-                () = stop.cancelled() => return Ok(()),
-                roll = rolls.recv() => roll,
-            };
-            let Some(roll) = roll else {
-                // No server has a list: the accounts are those of the configuration.
-                stop.cancelled().await;
-                return Ok(());
-            };
-            while let Err(error) = self.take(&roll).await {
-                tracing::error!(server = roll.server, %error, "new users can not be written down; this is tried again");
-                tokio::select! {
-                    () = stop.cancelled() => return Ok(()),
-                    () = tokio::time::sleep(STORE_PAUSE) => {}
-                }
+        let (mut news, ended) = (self.share.estate.clone(), Arc::clone(&self.ended));
+        while !stop.is_cancelled() {
+            // As it was before anything was looked at: what turns meanwhile is not missed.
+            let trust = trust_of(&news.borrow());
+            let turned = trust.map(|trust| (trust.holds(), trust));
+            let followed = self.follow_estate().await;
+            if let Err(error) = &followed {
+                tracing::error!(%error, "accounts can not be started; this is tried again");
+            }
+            tokio::select! {
+                () = stop.cancelled() => {}
+                // No server may have a list: the accounts are those of the configuration.
+                Some(roll) = rolls.recv() => self.take(roll),
+                () = word(&mut news, &ended, turned) => {}
+                () = tokio::time::sleep(pause(&self.share)), if followed.is_err() => {}
             }
         }
+        while self.forget_ended() {
+            self.demand();
+            self.ended.notified().await;
+        }
+        // Whatever is asked to be handed over from now on is not worked on.
+        let done = Demand { heard: u64::MAX, ..Demand::default() };
+        self.share.demand.send_replace(done);
+        Ok(())
     }
 
-    /// Asks those to end who are on a server's list no more, and starts those who are new on it.
-    async fn take(&mut self, roll: &Roll) -> Result<(), StoreError> {
-        self.running.retain(|_, one| !(one.asked.is_cancelled() && one.gone.is_cancelled()));
-        let listed: BTreeMap<&str, &AccountConfig> =
-            roll.accounts.iter().map(|account| (account.name.as_str(), account)).collect();
-        let of_list =
-            self.running.iter().filter(|(_, one)| one.server.as_ref() == Some(&roll.server));
-        let left = of_list
-            .filter(|(name, one)| !listed.contains_key(name.as_str()) && !one.asked.is_cancelled());
-        let left: Vec<CancellationToken> = left.map(|(_, one)| one.asked.clone()).collect();
-        left.iter().for_each(CancellationToken::cancel);
+    /// Takes over a server's list.
+    fn take(&mut self, roll: Roll) {
+        let Roll { server, entrance, accounts } = roll;
+        let listed: BTreeSet<&String> = accounts.iter().map(|account| &account.name).collect();
+        let before = self.candidates.len();
+        self.candidates
+            .retain(|name, one| one.server.as_ref() != Some(&server) || listed.contains(name));
+        let (left, before) = (before - self.candidates.len(), self.candidates.len());
+        for config in accounts {
+            let candidate =
+                || Candidate::new(config.clone(), entrance.clone(), Some(server.clone()));
+            self.candidates.entry(config.name.clone()).or_insert_with(candidate);
+        }
+        let new = self.candidates.len() - before;
+        tracing::info!(server, new, left, "the accounts follow the list of users");
+    }
+
+    /// Ends what is not to be worked on any more, and starts what is.
+    async fn follow_estate(&mut self) -> Result<(), StoreError> {
+        self.forget_ended();
+        let estate = self.share.estate.borrow().clone();
+        for (name, one) in &self.running {
+            let leave = self.candidates.get(name).map_or(Leave::Finish, |it| it.leave(&estate));
+            one.follow(leave);
+        }
+        self.demand();
+        self.show(&estate);
+        self.begin(&estate).await?;
+        self.demand();
+        Ok(())
+    }
+
+    /// Starts those that may be worked on, and are not.
+    async fn begin(&mut self, estate: &Estate) -> Result<(), StoreError> {
         let is_on =
             |name: &str| self.running.get(name).is_some_and(|one| !one.asked.is_cancelled());
-        let new: Vec<&str> = listed.keys().filter(|name| !is_on(name)).copied().collect();
+        let new = self.candidates.iter().filter(|(name, _)| !is_on(name));
+        let new: Vec<(String, Leave)> = new
+            .map(|(name, one)| (name.clone(), one.leave(estate)))
+            .filter(|(_, leave)| matches!(leave, Leave::Work(_)))
+            .collect();
+        let unknown = new.iter().map(|(name, _)| name.as_str());
+        let unknown: Vec<&str> = unknown.filter(|name| self.is_unknown(name)).collect();
         let now = self.ground.pipeline.clock.now();
-        let rows = self.ground.pipeline.store.accounts(&new, now).await?;
-        tracing::info!(
-            server = roll.server,
-            new = new.len(),
-            left = left.len(),
-            "the accounts follow the list of users"
-        );
-        for (name, row) in new.into_iter().zip(rows) {
-            let Some(config) = listed.get(name) else { continue };
-            self.watch((*config).clone(), &roll.entrance, row, Some(roll.server.clone()));
+        if !unknown.is_empty() {
+            let rows = self.ground.pipeline.store.accounts(&unknown, now).await?;
+            let known: Vec<(String, _)> = unknown.iter().map(|&n| n.to_owned()).zip(rows).collect();
+            for (name, row) in known {
+                self.candidates.entry(name).and_modify(|one| one.row = Some(row));
+            }
+        }
+        for (name, leave) in new {
+            let Leave::Work(work) = leave else { continue };
+            let Some(candidate) = self.candidates.get(&name) else { continue };
+            let before = self.running.remove(&name);
+            let running =
+                running::start(candidate, work, before, &self.tasks, &self.ground, &self.ended);
+            self.running.extend(running.map(|running| (name, running)));
         }
         Ok(())
     }
 
-    /// Starts a task for an account; it waits until an earlier one of the same name is gone.
-    fn watch(
-        &mut self,
-        config: AccountConfig,
-        entrance: &Entrance,
-        row: Account,
-        server: Option<String>,
-    ) {
-        let name = config.name.clone();
-        let asked = self.tasks.stop().soft.child_token();
-        let gone = CancellationToken::new();
-        let running = Running { server, asked: asked.clone(), gone: gone.clone() };
-        let before = self.running.insert(name.clone(), running);
-        let (ground, entrance) = (self.ground.clone(), entrance.clone());
-        let stop = self.tasks.stop().soft.clone();
-        self.tasks.spawn_until(&format!("account {name}"), asked.clone(), async move {
-            if let Some(before) = before {
-                before.gone.cancelled().await;
-            }
-            let _gone = gone.drop_guard();
-            let clock = ground.pipeline.clock;
-            ground.readiness.set(&name, AccountState::Starting, clock.now());
-            let (readiness, standings) = (ground.readiness.clone(), ground.standings.clone());
-            watcher(ground, entrance, config, row).run(asked).await;
-            // At the end of the daemon everybody shows as stopped; who left is shown no more.
-            if !stop.is_cancelled() {
-                readiness.forget(&name);
-                standings.forget(&name);
-            }
-            Ok::<_, Infallible>(())
+    fn is_unknown(&self, name: &str) -> bool {
+        self.candidates.get(name).is_some_and(|one| one.row.is_none())
+    }
+
+    /// Lets go of those that have ended; whether any has not.
+    fn forget_ended(&mut self) -> bool {
+        self.running.retain(|_, one| !one.gone.is_cancelled());
+        !self.running.is_empty()
+    }
+
+    /// Tells what is wanted and worked on.
+    fn demand(&self) {
+        let estate = self.share.estate.borrow();
+        let Estate::Held(held) = &*estate else { return };
+        let demand = Demand {
+            wanted: self.candidates.values().map(|one| one.shard).collect(),
+            busy: self.running.values().map(|one| one.shard).collect(),
+            heard: held.edition,
+        };
+        self.share.demand.send_if_modified(|before| {
+            let changed = *before != demand;
+            *before = demand;
+            changed
         });
+    }
+
+    /// Shows whose those are that are not worked on here.
+    fn show(&self, estate: &Estate) {
+        let Estate::Held(held) = estate else { return };
+        let now = self.ground.pipeline.clock.now();
+        let trusted = held.trust.holds();
+        for (name, one) in &self.candidates {
+            let owner = held.owners.get(&one.shard);
+            self.ground.standings.note(name, |standing| standing.owner = owner.cloned());
+            if self.running.contains_key(name) {
+                continue;
+            }
+            let state = match one.leave(estate) {
+                Leave::Work(_) => AccountState::Starting,
+                _ if held.edition == 0 => continue,
+                _ if trusted => AccountState::Elsewhere,
+                _ => AccountState::Waiting {
+                    reason: NOBODY_KNOWS.to_owned(),
+                    retry_at: now.checked_add(LOOK).unwrap_or(now),
+                },
+            };
+            self.ground.readiness.set(name, state, now);
+        }
     }
 }
 
-fn watcher(ground: Ground, entrance: Entrance, config: AccountConfig, account: Account) -> Watcher {
-    let door = Door::new(entrance.credentials, ground.hangup);
-    Watcher {
-        door: match entrance.master {
-            Some(master) => door.of_master(master),
-            None => door,
-        },
-        heart: ground.pulse.heart(&config.name, account::STEP),
-        asked: ground.requests.enter(account.id),
-        account,
-        allowance: Allowance::new(config.daily_mebibytes),
-        config,
-        pipeline: ground.pipeline,
-        readiness: ground.readiness,
-        standings: ground.standings,
-        gate: ground.gate,
-        places: entrance.places,
-        gave_way: false,
-        jumps: ground.jumps,
-        storage: ground.storage,
-        listing: Caution::default(),
+const NOBODY_KNOWS: &str = "the database does not confirm whose account this is: nothing is done to \
+                            it until it does";
+
+fn trust_of(estate: &Estate) -> Option<Trust> {
+    match estate {
+        Estate::Alone => None,
+        Estate::Held(held) => Some(held.trust.clone()),
     }
+}
+
+/// Waits until it may be others that are to be worked on, or one has ended; `trusted` says whether
+/// the trust has held.
+async fn word(
+    estate: &mut watch::Receiver<Estate>,
+    ended: &Notify,
+    trusted: Option<(bool, Trust)>,
+) {
+    let turned = async {
+        match &trusted {
+            Some((true, trust)) => trust.lapsed().await,
+            Some((false, trust)) => trust.given().await,
+            None => pending().await,
+        }
+    };
+    tokio::select! {
+        () = ended.notified() => {}
+        () = turned => {}
+        changed = estate.changed() => if changed.is_err() { pending().await },
+    }
+}
+
+fn pause(share: &Share) -> Duration {
+    let alone = matches!(*share.estate.borrow(), Estate::Alone);
+    if alone { STORE_PAUSE } else { SHARED_STORE_PAUSE }
 }

@@ -63,6 +63,7 @@ mod rules;
 mod secrets;
 mod server_database;
 mod service;
+mod sharing;
 mod silence;
 mod soak;
 mod status;

@@ -2,6 +2,7 @@
 //! on a PostgreSQL server.
 
 mod decisions;
+mod leases;
 mod moves;
 mod outbox;
 mod places;

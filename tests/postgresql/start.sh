@@ -1,7 +1,7 @@
 #!/bin/sh
 # Runs one throw-away PostgreSQL in the foreground, from the folder DIR alone.
 #
-#   start.sh DIR PORT PASSWORD
+#   [PRELOAD=LIBRARY] start.sh DIR PORT PASSWORD
 #
 # A folder in which one has run before keeps its databases.
 #
@@ -41,6 +41,6 @@ if [ ! -e "$dir/data/PG_VERSION" ]; then
 fi
 # Shared memory lies in the folder, so that nothing is left of one that was killed.
 # shellcheck disable=SC2086 # several options or none
-exec setpriv $become --pdeathsig QUIT "$bin/postgres" -D "$dir/data" -p "$port" \
+exec setpriv $become --pdeathsig QUIT env ${PRELOAD:+LD_PRELOAD="$PRELOAD"} "$bin/postgres" -D "$dir/data" -p "$port" \
     -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c dynamic_shared_memory_type=mmap \
     -c max_connections=50 -c shared_buffers=32MB -c jit=off -c logging_collector=off

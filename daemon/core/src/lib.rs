@@ -13,6 +13,7 @@ pub mod document;
 pub mod evaluation;
 pub mod jump;
 pub mod label;
+pub mod lease;
 pub mod mailbox;
 pub mod message;
 pub mod outcome;

@@ -41,6 +41,11 @@ pub(crate) fn place(seed: u64, text: &str) -> u64 {
     mixed(hash)
 }
 
+/// A number that depends on both alone.
+pub(crate) fn of_pair(one: u64, other: u64) -> u64 {
+    mixed(mixed(one.wrapping_add(0x9E37_79B9_7F4A_7C15)) ^ other)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

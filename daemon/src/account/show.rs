@@ -8,10 +8,11 @@ use jiff::Timestamp;
 
 use super::{Life, Watcher, door, pause};
 use crate::imap::{ImapError, Surveyed};
+use crate::metrics::Fence;
 use crate::pipeline::{Caught, FlowError, OpenMailbox, Traffic};
 use crate::readiness::AccountState;
 use crate::standing::{BackfillStanding, MailboxStanding, TrafficStanding, WatchMode, Watching};
-use crate::store::Backfill;
+use crate::store::{Backfill, StoreError};
 
 impl Watcher {
     /// A mailbox could not be read, and the others are. One that only a pattern had found is no
@@ -67,6 +68,9 @@ impl Watcher {
             FlowError::Imap(error) => self.pipeline.metrics.imap_error(error.kind()),
             FlowError::Credential(_) => self.pipeline.metrics.imap_error("credential"),
             _ => {}
+        }
+        if matches!(error, FlowError::Store(StoreError::Fenced)) {
+            self.pipeline.metrics.fenced(Fence::Write);
         }
         if door::is_refusal(error) {
             self.pipeline.metrics.login_refused();

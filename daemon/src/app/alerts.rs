@@ -8,6 +8,7 @@ use triaged_core::config::{Config, SmtpConfig};
 
 use super::AppError;
 use crate::outbox::Sender;
+use crate::ownership::Word;
 use crate::secret::Credentials;
 use crate::store::Store;
 use crate::supervisor::Ground;
@@ -35,6 +36,7 @@ pub(super) async fn start(
     ground: &Ground,
     store: &Store,
     wake: Arc<Notify>,
+    word: Word,
 ) -> Result<(), AppError> {
     let Some(smtp) = &config.smtp else {
         let waiting = store.outbox(ground.pipeline.clock.now()).await?.waiting;
@@ -51,8 +53,7 @@ pub(super) async fn start(
         credentials: credentials(smtp),
         wake,
         hangup: ground.hangup.clone(),
-        may_send: Arc::new(|| true),
-        owner: None,
+        word,
         metrics: ground.pipeline.metrics.clone(),
         readiness: ground.readiness.clone(),
         heart: ground.pulse.heart("outbox", FIRST),

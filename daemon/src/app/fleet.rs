@@ -12,6 +12,7 @@ use triaged_core::config::{AccountConfig, Config};
 
 use super::AppError;
 use crate::account::{Budget, Master, Places};
+use crate::ownership::Share;
 use crate::reload::{UserList, Whose, whose};
 use crate::secret::Credentials;
 use crate::supervisor::{Entrance, Ground, Roll, Supervisor};
@@ -23,10 +24,15 @@ const ROLLS: usize = 1;
 const FIRST: Duration = Duration::from_mins(5);
 
 /// Starts all accounts of the configuration, and follows the lists of its servers.
-pub(super) async fn start(config: Config, tasks: &Tasks, ground: Ground) -> Result<(), AppError> {
+pub(super) async fn start(
+    config: Config,
+    tasks: &Tasks,
+    ground: Ground,
+    share: Share,
+) -> Result<(), AppError> {
     let budgets = Budgets::of(&config);
     let own: BTreeSet<Whose> = config.accounts.iter().map(whose).collect();
-    let mut supervisor = Supervisor::new(tasks.clone(), ground.clone());
+    let mut supervisor = Supervisor::new(tasks.clone(), ground.clone(), share);
     let accounts = config.accounts.into_iter().map(|account| {
         let credentials = Credentials::of(&account, &config.state);
         let places = budgets.places(&account);

@@ -4,6 +4,7 @@
 //! It asks the daemon on loopback; the database and the servers are not touched.
 
 mod choice;
+mod sharing;
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -74,6 +75,7 @@ fn as_text(status: &Status, choice: Choice<'_>, zone: &TimeZone) -> String {
     if let Some(refused) = &status.model.refused {
         lines.push(format!("  another version of the model shall serve and does not: {refused}"));
     }
+    lines.extend(status.sharing.iter().flat_map(sharing::lines));
     if let Some(reason) = &status.database {
         lines.push(format!("  nothing is done to mail until the database does its work: {reason}"));
     }
@@ -112,6 +114,10 @@ fn account_lines(name: &str, account: &AccountStatus, zone: &TimeZone) -> Vec<St
         let next = account.state.retry_at();
         let next = next.map(|next| format!("; next attempt {}", at(next, zone)));
         lines.push(format!("  {reason}{}", next.unwrap_or_default()));
+    }
+    if account.state == AccountState::Elsewhere {
+        lines.push(sharing::whose(standing.owner.as_deref()));
+        return lines;
     }
     if let Some(watching) = &standing.watching {
         lines.push(format!("  {}", watched_how(watching, zone)));

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use tokio::net::TcpStream;
 
 use crate::readiness::{AccountState, ListStanding, ModelStanding, OutboxStanding, Readiness};
-use crate::standing::{Standing, Standings};
+use crate::standing::{SharingStanding, Standing, Standings};
 
 /// A daemon on this machine answers in milliseconds; one that hangs must not hang who asks.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -44,6 +44,9 @@ pub struct Status {
     /// Mails of alerts; absent where there are no alerts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outbox: Option<OutboxStanding>,
+    /// Who shares the accounts; absent where this daemon is alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sharing: Option<SharingStanding>,
 }
 
 /// How an account stands.
@@ -62,7 +65,8 @@ pub struct AccountStatus {
 impl Status {
     /// What the boards say now.
     pub(super) fn of(readiness: &Readiness, standings: &Standings) -> Self {
-        let (report, mut standings) = (readiness.report(), standings.all());
+        let (report, sharing) = (readiness.report(), standings.sharing());
+        let mut standings = standings.all();
         let accounts = report.accounts().map(|(name, state, since)| {
             let standing = standings.remove(name).unwrap_or_default();
             (name.to_owned(), AccountStatus { state: state.clone(), since, standing })
@@ -75,6 +79,7 @@ impl Status {
             accounts: accounts.collect(),
             lists: report.lists().clone(),
             outbox: readiness.outbox(),
+            sharing,
         }
     }
 }

@@ -56,6 +56,11 @@ impl Verb {
         }
     }
 
+    /// Whether it changes anything for others, so that only who owns the mailbox may send it.
+    pub(super) const fn changes(self) -> bool {
+        self.writes() || matches!(self, Self::Expunge)
+    }
+
     /// Whether it changes mail, so that what the server says of limits is about the change and not
     /// about us.
     pub(super) const fn writes(self) -> bool {

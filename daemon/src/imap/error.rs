@@ -127,6 +127,11 @@ pub enum ImapError {
         /// Why.
         reply: Reply,
     },
+    /// Another daemon may be about to take the mailbox over: nothing is changed in it.
+    #[error(
+        "nothing is changed: the database has not confirmed in time that this account is still ours"
+    )]
+    NotOurs,
     /// The server said goodbye.
     #[error("the server ended the connection{0}")]
     Bye(Reply),
@@ -190,6 +195,7 @@ impl ImapError {
             Self::BadName => "bad_name",
             Self::Refused { .. } => "refused",
             Self::Rejected { .. } => "rejected",
+            Self::NotOurs => "not_ours",
             Self::Bye(_) => "bye",
             Self::Closed => "closed",
             Self::Deadline(_) => "deadline",

@@ -13,6 +13,7 @@ use super::meter::Meter;
 use super::transport::{self, Endpoint, Line};
 use super::view::View;
 use super::wire::{self, Done, Heard, Wire};
+use crate::trusted::Trust;
 
 /// A logged-in connection. What it can do stands beside what it is about: `select`, `fetch`,
 /// `messages`, `change`, `idle`.
@@ -29,6 +30,8 @@ pub struct Session {
     pub(super) emails: Emails,
     /// An OK that asked for less, until somebody heeds it.
     slower: Option<Reply>,
+    /// While it holds, something may be changed on the server.
+    trust: Trust,
 }
 
 /// A name that a message keeps when it is moved or copied.
@@ -108,7 +111,16 @@ impl Session {
         let mechanism = login.way(&offered)?.as_str();
         let lists_states = capabilities.has("LIST-STATUS");
         let view = View::default();
-        Ok(Self { wire, view, capabilities, mechanism, lists_states, emails, slower: None })
+        Ok(Self {
+            wire,
+            view,
+            capabilities,
+            mechanism,
+            lists_states,
+            emails,
+            slower: None,
+            trust: Trust::default(),
+        })
     }
 
     /// What the server can do for this user.
@@ -119,6 +131,11 @@ impl Session {
     /// The way by which the login was made, for example `PLAIN`.
     pub fn mechanism(&self) -> &'static str {
         self.mechanism
+    }
+
+    /// From now on nothing is changed on the server unless `trust` holds.
+    pub fn only_while(&mut self, trust: Trust) {
+        self.trust = trust;
     }
 
     /// Whether commands can still be sent.
@@ -152,6 +169,10 @@ impl Session {
         command: &Command,
         mut hear: impl FnMut(&Response<'_>) -> Heard + Send,
     ) -> Result<Done, ImapError> {
+        if command.verb.changes() && !self.trust.holds() {
+            self.wire.close();
+            return Err(ImapError::NotOurs);
+        }
         let view = &mut self.view;
         let both = |response: &Response<'_>| {
             view.hear(response);
@@ -225,10 +246,11 @@ mod tests {
     use base64::Engine as _;
     use base64::engine::general_purpose::STANDARD;
     use secrecy::SecretString;
+    use triaged_core::mailbox::{Uid, UidSet};
 
     use super::super::login::Proof;
-    use super::super::scripted;
-    use super::Login;
+    use super::super::{ImapError, MoveWay, scripted};
+    use super::{Login, Trust};
 
     async fn kind_of_login(script: &str) -> &'static str {
         scripted::login(script, "pw").await.err().expect("no session").kind()
@@ -372,6 +394,24 @@ mod tests {
         assert_eq!((asked.kind(), session.is_open()), ("throttled", true));
         assert_eq!(session.noop().await, Ok(false));
         assert_eq!(session.heed(), Ok(()));
+    }
+
+    #[tokio::test]
+    async fn nothing_is_changed_when_the_trust_is_over() {
+        let uids = UidSet::from(Uid::FIRST);
+        for at in 0..4 {
+            // The script has no step for any of them: what was sent would end the server.
+            let mut session = scripted::selected(1, "C: NOOP\nS: %t OK done\nHANG").await;
+            session.only_while(Trust::none());
+            assert_eq!(session.noop().await, Ok(false));
+            let error = match at {
+                0 => session.remove(&uids).await.err(),
+                1 => session.create("Escalations").await.err(),
+                2 => session.take_to(MoveWay::Move, &uids, "Urgent").await.err(),
+                _ => session.take_to(MoveWay::CopyAndExpunge, &uids, "Urgent").await.err(),
+            };
+            assert_eq!((error, session.is_open()), (Some(ImapError::NotOurs), false), "{at}");
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -10,7 +10,7 @@ use triaged_core::message::Automatic;
 use triaged_core::outcome::Outcome;
 use triaged_core::rule::OLDER_MAIL;
 
-use super::names::{ConnectionState, ModelReload, Stage, TAKEN_BACK};
+use super::names::{ConnectionState, Fence, ModelReload, Stage, TAKEN_BACK};
 
 /// From a render of some tens of microseconds to a command that meets its deadline of minutes.
 const STAGE_BUCKETS: [f64; 14] = [
@@ -31,6 +31,7 @@ pub(super) struct Families {
     pub(super) pipe: Pipe,
     pub(super) model: Model,
     pub(super) servers: Servers,
+    pub(super) sharing: Sharing,
     pub(super) outbox: Outbox,
 }
 
@@ -81,6 +82,15 @@ pub(super) struct Servers {
     pub(super) stale_lists: IntGauge,
 }
 
+/// Daemons that share the accounts; all zero where nobody does.
+#[derive(Debug)]
+pub(super) struct Sharing {
+    pub(super) instances: IntGauge,
+    pub(super) shards: IntGauge,
+    pub(super) takeovers: IntCounter,
+    pub(super) fenced: IntCounterVec,
+}
+
 /// Mails of ours.
 #[derive(Debug)]
 pub(super) struct Outbox {
@@ -100,6 +110,7 @@ impl Families {
             pipe: register.pipe()?,
             model: register.model()?,
             servers: register.servers()?,
+            sharing: register.sharing()?,
             outbox: register.outbox()?,
             registry: register.0,
         };
@@ -122,6 +133,9 @@ impl Families {
         }
         for state in ConnectionState::ALL {
             self.servers.connections.with_label_values(&[state.name()]);
+        }
+        for fence in Fence::ALL {
+            self.sharing.fenced.with_label_values(&[fence.name()]);
         }
         for reason in Automatic::ALL {
             self.outbox.withheld.with_label_values(&[reason.as_str()]);
@@ -280,6 +294,28 @@ impl Register {
             stale_lists: self.int_gauge(
                 "triaged_stale_user_lists",
                 "Lists of servers' users that could not be read the last time.",
+            )?,
+        })
+    }
+
+    fn sharing(&self) -> Result<Sharing, prometheus::Error> {
+        Ok(Sharing {
+            instances: self.int_gauge(
+                "triaged_instances",
+                "Daemons that share the accounts, as this one has seen last; 0 where it is alone.",
+            )?,
+            shards: self.int_gauge(
+                "triaged_shards_owned",
+                "Shards of accounts that this daemon has a lease for.",
+            )?,
+            takeovers: self.counter(
+                "triaged_takeovers_total",
+                "Daemons that were silent for too long, and whose lease this one has ended.",
+            )?,
+            fenced: self.counters(
+                "triaged_fenced_total",
+                "Times that this daemon was refused because it was not its own any more: its lease, or a write about an account.",
+                &["what"],
             )?,
         })
     }

@@ -75,6 +75,27 @@ impl ConnectionState {
     }
 }
 
+/// What was refused because it is not this daemon's any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fence {
+    /// Its lease, and with it all accounts.
+    Lease,
+    /// A write about one account.
+    Write,
+}
+
+impl Fence {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Lease, Self::Write];
+
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Lease => "lease",
+            Self::Write => "write",
+        }
+    }
+}
+
 /// What became of a mail of ours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LetterState {

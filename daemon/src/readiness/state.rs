@@ -40,13 +40,15 @@ pub enum AccountState {
         /// What was refused, and what to do; never a secret.
         reason: String,
     },
+    /// Another daemon has it, or is about to.
+    Elsewhere,
     /// The daemon is ending and this account is done.
     Stopped,
 }
 
 impl AccountState {
     /// The names of all states, as they stand in /readyz and in metrics.
-    pub const NAMES: [&'static str; 8] = [
+    pub const NAMES: [&'static str; 9] = [
         "starting",
         "catching_up",
         "watching",
@@ -54,6 +56,7 @@ impl AccountState {
         "throttled",
         "over_budget",
         "refused",
+        "elsewhere",
         "stopped",
     ];
 
@@ -67,6 +70,7 @@ impl AccountState {
             Self::Throttled { .. } => "throttled",
             Self::OverBudget { .. } => "over_budget",
             Self::Refused { .. } => "refused",
+            Self::Elsewhere => "elsewhere",
             Self::Stopped => "stopped",
         }
     }
@@ -78,7 +82,11 @@ impl AccountState {
             | Self::Throttled { reason, .. }
             | Self::OverBudget { reason, .. }
             | Self::Refused { reason } => Some(reason),
-            Self::Starting | Self::CatchingUp | Self::Watching | Self::Stopped => None,
+            Self::Starting
+            | Self::CatchingUp
+            | Self::Watching
+            | Self::Elsewhere
+            | Self::Stopped => None,
         }
     }
 

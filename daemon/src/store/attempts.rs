@@ -27,13 +27,11 @@ impl Store {
              attempts = attempt.attempts + 1, asked = 0",
             rows.join(", ")
         );
-        sqlx::query(sqlx::AssertSqlSafe(query))
+        let query = sqlx::query(sqlx::AssertSqlSafe(query))
             .persistent(false)
             .bind(mailbox.id.0)
-            .bind(i64::from(mailbox.cursor.uid_validity.get()))
-            .execute(&self.pool)
-            .await?;
-        Ok(())
+            .bind(i64::from(mailbox.cursor.uid_validity.get()));
+        self.run(query).await
     }
 
     /// Takes back an attempt that came to nothing for reasons that are not the messages'.
@@ -42,7 +40,7 @@ impl Store {
         mailbox: &StoredMailbox,
         uids: &UidSet,
     ) -> Result<(), StoreError> {
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = self.begin().await?;
         let those = "mailbox = $1 AND uid_validity = $2 AND uid";
         let update = format!("UPDATE attempt SET attempts = attempts - 1 WHERE {those}");
         of_these(&mut transaction, &update, "", mailbox, uids.iter()).await?;
@@ -78,15 +76,13 @@ impl Store {
 
     /// A mailbox can not be looked into: what is asked for in it waits until it can.
     pub async fn not_now(&self, account: AccountId, mailbox: &str) -> Result<(), StoreError> {
-        sqlx::query(
+        let query = sqlx::query(
             "UPDATE attempt SET asked = 0 \
              WHERE mailbox = (SELECT id FROM mailbox WHERE account = $1 AND name = $2)",
         )
         .bind(account.0)
-        .bind(mailbox)
-        .execute(&self.pool)
-        .await?;
-        Ok(())
+        .bind(mailbox);
+        self.run(query).await
     }
 
     /// How many messages of a mailbox are in quarantine.
@@ -108,7 +104,7 @@ impl Store {
         mailbox: &StoredMailbox,
         uids: &UidSet,
     ) -> Result<(), StoreError> {
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = self.begin().await?;
         forget(&mut transaction, mailbox, uids.iter()).await?;
         Ok(transaction.commit().await?)
     }

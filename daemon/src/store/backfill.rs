@@ -51,14 +51,14 @@ impl Store {
         below: Uid,
         found: u64,
     ) -> Result<(), StoreError> {
-        sqlx::query("UPDATE backfill SET uid_validity = $1, below = $2, found = $3 WHERE id = $4")
-            .bind(i64::from(uid_validity.get()))
-            .bind(i64::from(below.get()))
-            .bind(i64::try_from(found).unwrap_or(i64::MAX))
-            .bind(id)
-            .execute(&self.pool)
-            .await?;
-        Ok(())
+        let query = sqlx::query(
+            "UPDATE backfill SET uid_validity = $1, below = $2, found = $3 WHERE id = $4",
+        )
+        .bind(i64::from(uid_validity.get()))
+        .bind(i64::from(below.get()))
+        .bind(i64::try_from(found).unwrap_or(i64::MAX))
+        .bind(id);
+        self.run(query).await
     }
 
     /// So many more messages were looked at, down to `below`.
@@ -68,25 +68,25 @@ impl Store {
         below: Uid,
         looked_at: u64,
     ) -> Result<(), StoreError> {
-        sqlx::query(
+        let query = sqlx::query(
             "UPDATE backfill SET below = $1, looked_at = looked_at + $2, attempts = 0 WHERE id = $3",
         )
         .bind(i64::from(below.get()))
         .bind(i64::try_from(looked_at).unwrap_or(i64::MAX))
-        .bind(id)
-        .execute(&self.pool)
-        .await?;
-        Ok(())
+        .bind(id);
+        self.run(query).await
     }
 
     /// A step of a request met an error that may pass; how many in a row did.
     pub async fn count_attempt(&self, id: i64) -> Result<u64, StoreError> {
+        let mut transaction = self.begin().await?;
         let attempts: i64 = sqlx::query_scalar(
             "UPDATE backfill SET attempts = attempts + 1 WHERE id = $1 RETURNING attempts",
         )
         .bind(id)
-        .fetch_one(&self.pool)
+        .fetch_one(&mut *transaction)
         .await?;
+        transaction.commit().await?;
         Ok(u64::try_from(attempts).unwrap_or(u64::MAX))
     }
 
@@ -97,13 +97,13 @@ impl Store {
         state: BackfillState,
         reason: Option<&str>,
     ) -> Result<(), StoreError> {
-        sqlx::query("UPDATE backfill SET state = $1, reason = $2 WHERE id = $3 AND state = 'open'")
-            .bind(state.as_str())
-            .bind(reason)
-            .bind(id)
-            .execute(&self.pool)
-            .await?;
-        Ok(())
+        let query = sqlx::query(
+            "UPDATE backfill SET state = $1, reason = $2 WHERE id = $3 AND state = 'open'",
+        )
+        .bind(state.as_str())
+        .bind(reason)
+        .bind(id);
+        self.run(query).await
     }
 
     /// Which UIDs of a range, both ends included, are decided already, here or where they were

@@ -8,6 +8,8 @@
 pub(super) type DbPool = sqlx::AnyPool;
 /// What is written together, or not at all.
 pub(super) type DbTransaction<'a> = sqlx::Transaction<'a, sqlx::Any>;
+/// A statement with its arguments.
+pub(super) type DbQuery<'a> = sqlx::query::Query<'a, sqlx::Any, sqlx::any::AnyArguments>;
 /// One row of an answer.
 pub(super) type DbRow = sqlx::any::AnyRow;
 
@@ -23,6 +25,15 @@ pub enum Kind {
 /// Lets `Any` find its drivers; as often as one likes.
 pub(super) fn install_drivers() {
     sqlx::any::install_default_drivers();
+}
+
+/// Rows in one statement: few enough for SQLite, which looks each argument up among those before it, and
+/// enough that a server is not asked for each message alone.
+pub(super) const ROWS: usize = 16;
+
+/// Whether a statement about so many rows comes again and again, and is worth being kept prepared.
+pub(super) fn is_usual<T>(rows: &[T]) -> bool {
+    matches!(rows.len(), 1 | ROWS)
 }
 
 /// `($1, $2), ($3, $4)`: the arguments of an INSERT of so many rows.

@@ -100,6 +100,9 @@ pub enum StoreError {
         /// What was read back.
         found: String,
     },
+    /// Another daemon has the account now, or nobody has: what was to be written was not.
+    #[error("the account is not this daemon's any more: nothing was written")]
+    Fenced,
     /// A row holds a value that this program never writes.
     #[error("the database holds {0}, which triaged never writes")]
     Row(String),

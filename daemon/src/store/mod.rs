@@ -9,6 +9,7 @@ mod check;
 mod database;
 mod error;
 mod history;
+mod lease;
 mod location;
 mod moves;
 mod open;
@@ -28,6 +29,7 @@ use std::sync::Arc;
 
 use database::DbPool;
 use jiff::Timestamp;
+use location::Server;
 use sqlx::Row;
 use triaged_core::mailbox::{AccountId, MailboxId, Uid, UidValidity};
 use triaged_core::sync::Cursor;
@@ -38,6 +40,7 @@ pub use check::Checked;
 pub use database::Kind;
 pub use error::StoreError;
 pub use history::{Facts, History};
+pub use lease::{Instance, Leases, Table, Tenure, shard_of};
 pub use location::Location;
 pub use rows::{
     Account, Action, Backfill, BackfillProgress, BackfillState, Begun, Content, Deed, Earlier,
@@ -55,6 +58,10 @@ pub struct Store {
     pool: DbPool,
     kind: Kind,
     identity_key: [u8; 32],
+    /// Where daemons share it.
+    server: Option<Arc<Server>>,
+    /// Under which what is written is written.
+    tenure: Option<Tenure>,
     _lock: Arc<File>,
 }
 
@@ -66,7 +73,9 @@ impl Store {
         let lock = open::lock(at.state()).await?;
         let pool = open::open(&at).await?;
         let identity_key = identity_key(&pool).await?;
-        Ok(Self { pool, kind: at.kind(), identity_key, _lock: Arc::new(lock) })
+        let server = at.on_server().cloned().map(Arc::new);
+        let kind = at.kind();
+        Ok(Self { pool, kind, identity_key, server, tenure: None, _lock: Arc::new(lock) })
     }
 
     /// Whether a daemon works in the folder `state` now.
@@ -108,7 +117,7 @@ impl Store {
         names: &[&str],
         now: Timestamp,
     ) -> Result<Vec<Account>, StoreError> {
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = self.begin().await?;
         let mut accounts = Vec::with_capacity(names.len());
         for name in names {
             sqlx::query(
@@ -161,7 +170,7 @@ impl Store {
         name: &str,
         cursor: Cursor,
     ) -> Result<StoredMailbox, StoreError> {
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = self.begin().await?;
         let row = sqlx::query(
             "INSERT INTO mailbox (account, name, uid_validity, next_uid, not_before) \
              VALUES ($1, $2, $3, $4, $5) ON CONFLICT (account, name) DO UPDATE SET \

@@ -12,7 +12,7 @@ use triaged_core::alert::Facts;
 
 use super::database::{DbRow, DbTransaction};
 use super::rows::{Content, Letter, LetterEnd, Outbox};
-use super::{Store, StoreError, moment};
+use super::{Kind, Store, StoreError, moment};
 
 /// Nothing is made to wait for longer: what seems to be due later was written by a clock that was wrong.
 const FARTHEST: SignedDuration = SignedDuration::from_hours(2);
@@ -20,7 +20,7 @@ const FARTHEST: SignedDuration = SignedDuration::from_hours(2);
 const SHOWN: SignedDuration = SignedDuration::from_hours(7 * 24);
 
 impl Store {
-    /// The mail that is due first, which is this daemon's from now on. `owner` is its name among those
+    /// The mail that is due first, which is this daemon's from now on. `owner` is its life among those
     /// that share the store.
     pub async fn claim_letter(
         &self,
@@ -91,16 +91,21 @@ impl Store {
         Ok(())
     }
 
-    /// At the start: mails that an earlier life of this daemon was sending wait again. Without a name
-    /// it is the only one, and nobody else can be sending.
+    /// Mails that nobody is sending any more wait again: those of this daemon, while it sends none, and
+    /// those of daemons whose lease is over. Without a name it is the only one.
     pub async fn retake_letters(&self, owner: Option<&str>) -> Result<u64, StoreError> {
-        let retaken = sqlx::query(
+        let over = match self.kind {
+            Kind::Postgresql => {
+                "OR NOT EXISTS (SELECT 1 FROM instance WHERE CAST(id AS TEXT) = outbox.owner)"
+            }
+            Kind::Sqlite => "",
+        };
+        let query = format!(
             "UPDATE outbox SET state = 'waiting', owner = NULL \
-             WHERE state = 'sending' AND (owner IS NULL OR owner = CAST($1 AS TEXT))",
-        )
-        .bind(owner)
-        .execute(&self.pool)
-        .await?;
+             WHERE state = 'sending' AND (owner IS NULL OR owner = CAST($1 AS TEXT) {over})"
+        );
+        let retaken =
+            sqlx::query(sqlx::AssertSqlSafe(query)).bind(owner).execute(&self.pool).await?;
         Ok(retaken.rows_affected())
     }
 

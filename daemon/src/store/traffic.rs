@@ -24,15 +24,13 @@ impl Store {
         day: i64,
         received: u64,
     ) -> Result<(), StoreError> {
-        sqlx::query(
+        let query = sqlx::query(
             "INSERT INTO traffic (account, day, received) VALUES ($1, $2, $3) \
              ON CONFLICT (account) DO UPDATE SET day = excluded.day, received = excluded.received",
         )
         .bind(account.0)
         .bind(day)
-        .bind(i64::try_from(received).unwrap_or(i64::MAX))
-        .execute(&self.pool)
-        .await?;
-        Ok(())
+        .bind(i64::try_from(received).unwrap_or(i64::MAX));
+        self.run(query).await
     }
 }

@@ -116,6 +116,16 @@ impl Daemon {
         self.process.signal(Signal::HUP);
     }
 
+    /// Stops it where it is, until [`Self::thaw`].
+    pub(crate) fn freeze(&mut self) {
+        self.process.signal(Signal::STOP);
+    }
+
+    /// Lets it go on.
+    pub(crate) fn thaw(&mut self) {
+        self.process.signal(Signal::CONT);
+    }
+
     /// Ends it without a warning, like a loss of power.
     pub(crate) fn kill(mut self) {
         self.process.signal(Signal::KILL);

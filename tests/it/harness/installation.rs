@@ -13,6 +13,7 @@ use tempfile::TempDir;
 use triaged::http::{AccountStatus, Status};
 
 use super::daemon::Daemon;
+use super::faketime;
 use super::mail::Mail;
 use super::mailserver::User;
 use super::ports::free_port;
@@ -123,13 +124,8 @@ impl Installation {
     /// Starts the daemon with a calendar that is off by what the file says, in seconds like `+3600`;
     /// its monotonic clock goes on as it should (libfaketime).
     pub(crate) fn start_with_calendar(&self, off_by: &Path) -> Daemon {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-        let library = root.join(".tools/libfaketimeMT.so.1");
-        assert!(library.exists(), "libfaketime is missing. Run `make deps`.");
         let mut command = self.run_command();
-        command.env("LD_PRELOAD", library).env("FAKETIME_TIMESTAMP_FILE", off_by);
-        command.env("FAKETIME_DONT_FAKE_MONOTONIC", "1").env("FAKETIME_CACHE_DURATION", "1");
-        command.env("NO_FAKE_STAT", "1");
+        command.envs(faketime::faketime(&faketime::library(), off_by));
         Daemon::start(command, &self.folder.path().join("triaged.log"), self.http)
     }
 

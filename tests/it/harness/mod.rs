@@ -11,6 +11,7 @@ mod cyrus;
 mod daemon;
 mod database;
 mod dump;
+mod faketime;
 mod flow;
 mod http;
 mod impostor;

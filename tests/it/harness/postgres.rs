@@ -1,5 +1,6 @@
 //! A real PostgreSQL of the test's own.
 
+use std::ffi::OsString;
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
@@ -9,6 +10,7 @@ use std::process::{Child, Command, Stdio};
 use rustix::process::Signal;
 use tempfile::TempDir;
 
+use super::faketime;
 use super::ports::free_port;
 use super::process::Process;
 use super::wait::until;
@@ -42,12 +44,39 @@ pub(crate) struct Postgres {
     frozen: Option<Child>,
     folder: TempDir,
     port: u16,
+    environment: Vec<(&'static str, OsString)>,
 }
 
 impl Postgres {
     /// Starts one, and waits until it answers; there is a database `triaged` in it. `None` where
     /// PostgreSQL is missing, which is said aloud, and is a failure where `CI` is set.
     pub(crate) fn start() -> Option<Postgres> {
+        Self::start_by(|_| Vec::new())
+    }
+
+    /// The same with a calendar that is off by what a file says, in seconds like `+3600`
+    /// (libfaketime); and the file, in which there is nothing off yet.
+    pub(crate) fn start_with_calendar() -> Option<(Postgres, PathBuf)> {
+        let server = Self::start_by(|folder| {
+            let calendar = calendar(folder);
+            fs::write(&calendar, "+0\n").unwrap();
+            // A checkout may not be for its user's eyes.
+            let library = folder.join("libfaketime.so");
+            fs::copy(faketime::library(), &library).unwrap();
+            // Only the server itself may have it: its semaphore belongs to the user who comes first.
+            let mut environment = faketime::faketime(&library, &calendar);
+            environment.retain(|(name, _)| *name != "LD_PRELOAD");
+            environment.push(("PRELOAD", library.into()));
+            environment
+        })?;
+        let calendar = calendar(server.folder.path());
+        Some((server, calendar))
+    }
+
+    /// Starts one in a folder with what this says about its environment.
+    fn start_by(
+        environment: impl FnOnce(&Path) -> Vec<(&'static str, OsString)>,
+    ) -> Option<Postgres> {
         if let Err(why) = programs() {
             assert!(std::env::var_os("CI").is_none(), "{why}");
             eprintln!("SKIPPED, and nothing was tested: {why}");
@@ -57,8 +86,9 @@ impl Postgres {
         // Root's servers run as `nobody`, who must get in.
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
         let port = free_port();
-        let process = launch(folder.path(), port);
-        let mut server = Postgres { process, frozen: None, folder, port };
+        let environment = environment(folder.path());
+        let process = launch(folder.path(), port, &environment);
+        let mut server = Postgres { process, frozen: None, folder, port, environment };
         server.wait();
         server.create(FIRST);
         Some(server)
@@ -131,7 +161,7 @@ impl Postgres {
 
     /// Starts it again after its end, with all that it had.
     pub(crate) fn start_again(&mut self) {
-        self.process = launch(self.folder.path(), self.port);
+        self.process = launch(self.folder.path(), self.port, &self.environment);
         self.wait();
     }
 
@@ -186,9 +216,14 @@ fn programs() -> Result<PathBuf, String> {
     Ok(PathBuf::from(String::from_utf8(found.stdout).unwrap().trim_end()))
 }
 
-fn launch(folder: &Path, port: u16) -> Process {
+fn calendar(folder: &Path) -> PathBuf {
+    folder.join("calendar")
+}
+
+fn launch(folder: &Path, port: u16, environment: &[(&str, OsString)]) -> Process {
     let mut command = Command::new(script("start.sh"));
     command.arg(folder).arg(port.to_string()).arg(DATABASE_PASSWORD);
+    command.envs(environment.iter().cloned());
     Process::start(&mut command, &folder.join("postgresql.log"))
 }
 

@@ -42,6 +42,8 @@ struct Line {
     spoilt: Mutex<Option<(&'static str, &'static str)>>,
     /// What clients said, where it is in clear.
     said: Mutex<Vec<u8>>,
+    /// How much of that had been said when.
+    when: Mutex<Vec<(usize, Instant)>>,
     /// What a client says for the last time.
     last_words: Mutex<Option<&'static str>>,
     /// Capabilities and permanent flags that are left out; for connections in clear.
@@ -138,6 +140,7 @@ impl Proxy {
             hushed: AtomicBool::new(false),
             spoilt: Mutex::default(),
             said: Mutex::default(),
+            when: Mutex::default(),
             last_words: Mutex::default(),
             hidden: Mutex::default(),
             scissors: Mutex::default(),
@@ -187,6 +190,14 @@ impl Proxy {
         let said = self.line.said.lock().unwrap();
         let lines = String::from_utf8_lossy(&said);
         lines.lines().filter(|line| line.contains(text)).map(str::to_owned).collect()
+    }
+
+    /// When clients said this, each time, in clear.
+    pub(crate) fn said_when(&self, text: &str) -> Vec<Instant> {
+        let said = self.line.said.lock().unwrap();
+        let when = self.line.when.lock().unwrap();
+        let ends = (text.len()..=said.len()).filter(|end| said[..*end].ends_with(text.as_bytes()));
+        ends.map(|end| when[when.partition_point(|(until, _)| *until < end)].1).collect()
     }
 
     /// Leads new connections to another port of this machine.
@@ -503,7 +514,10 @@ fn connect(client: TcpStream, line: &Arc<Line>) -> io::Result<()> {
                 up.conduct.store(SWALLOW, Ordering::SeqCst);
             }
             up.commands.fetch_add(1, Ordering::SeqCst);
-            up.said.lock().unwrap().extend_from_slice(bytes);
+            let mut said = up.said.lock().unwrap();
+            said.extend_from_slice(bytes);
+            up.when.lock().unwrap().push((said.len(), Instant::now()));
+            drop(said);
             (Cow::Borrowed(bytes), false)
         });
         // The client has closed it.

@@ -16,6 +16,7 @@ pub(crate) struct Settings {
     accounts: Vec<Account>,
     servers: Vec<Server>,
     database: Option<String>,
+    instance: Option<String>,
     more: String,
 }
 
@@ -31,6 +32,7 @@ impl Settings {
             accounts: Vec::new(),
             servers: Vec::new(),
             database: None,
+            instance: None,
             more: String::new(),
         }
     }
@@ -60,6 +62,11 @@ impl Settings {
     /// The database of a server, by its URL.
     pub(crate) fn database(self, url: &str) -> Settings {
         Settings { database: Some(url.to_owned()), ..self }
+    }
+
+    /// The name of this daemon among those that share its database.
+    pub(crate) fn instance(self, name: &str) -> Settings {
+        Settings { instance: Some(name.to_owned()), ..self }
     }
 
     /// Another folder for the model bundle.
@@ -122,6 +129,8 @@ impl Settings {
             let file = url_file(secrets);
             let kind = "[database]\nkind = \"postgresql\"";
             writeln!(toml, "\n{kind}\nurl_file = {}", quoted(&file)).unwrap();
+            let name = self.instance.iter();
+            toml.extend(name.map(|name| format!("instance = {name:?}\n")));
         }
         for account in &self.accounts {
             write!(toml, "\n{}", account.toml(secrets)).unwrap();

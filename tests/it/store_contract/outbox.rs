@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use triaged::store::{
-    Action, Content, EffectState, History, Letter, LetterEnd, PlannedMessage, Store,
+    Action, Content, EffectState, History, Kind, Letter, LetterEnd, PlannedMessage, Store,
 };
 use triaged_core::alert::{Alert, Facts, Include, Raised};
 use triaged_core::outcome::Outcome;
@@ -95,12 +95,23 @@ async fn what_was_being_sent_at_a_crash_is_sent_again_under_the_same_id(database
     same.attempts = 2;
     assert_eq!(again, [same]);
     assert_eq!(store.retake_letters(Some("another")).await.unwrap(), 1, "it has no owner");
-    let mine = store.claim_letter(Some("here"), at(6)).await.unwrap();
+    let shared = store.kind() == Kind::Postgresql;
+    if shared {
+        let register = "INSERT INTO instance (id, name, registered_at, shards) \
+                        VALUES (7, 'here', 0, '')";
+        database.change(register).await;
+    }
+    let mine = store.claim_letter(Some("7"), at(6)).await.unwrap();
     assert!(mine.is_some());
     let outbox = store.outbox(at(6)).await.unwrap();
     assert_eq!((outbox.waiting, outbox.next_due), (1, None), "nobody else has to look for it");
-    assert_eq!(store.retake_letters(Some("another")).await.unwrap(), 0, "it is another's");
-    assert_eq!(store.retake_letters(Some("here")).await.unwrap(), 1);
+    assert_eq!(store.retake_letters(Some("8")).await.unwrap(), 0, "it is another's");
+    assert_eq!(store.retake_letters(Some("7")).await.unwrap(), 1);
+    if shared {
+        store.claim_letter(Some("7"), at(7)).await.unwrap();
+        database.change("DELETE FROM instance").await;
+        assert_eq!(store.retake_letters(Some("8")).await.unwrap(), 1, "its lease is over");
+    }
 }
 
 async fn a_mail_that_is_not_taken_now_waits_and_one_that_never_is_shows_why(database: Database) {

@@ -153,7 +153,7 @@ impl Store {
 
     /// These are the mailboxes of a request.
     pub async fn begin_removal(&self, id: i64, mailboxes: &[String]) -> Result<(), StoreError> {
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = self.begin().await?;
         for mailbox in mailboxes {
             sqlx::query(
                 "INSERT INTO removal_mailbox (removal, mailbox, state) VALUES ($1, $2, 'open') \
@@ -182,7 +182,7 @@ impl Store {
         id: i64,
         mailbox: &RemovalMailbox,
     ) -> Result<(), StoreError> {
-        sqlx::query(
+        let query = sqlx::query(
             "UPDATE removal_mailbox SET removed = removed + $1, state = $2, reason = $3 \
              WHERE removal = $4 AND mailbox = $5",
         )
@@ -190,23 +190,25 @@ impl Store {
         .bind(mailbox.state.as_str())
         .bind(mailbox.reason.as_deref())
         .bind(id)
-        .bind(&mailbox.name)
-        .execute(&self.pool)
-        .await?;
-        Ok(())
+        .bind(&mailbox.name);
+        self.run(query).await
     }
 
     /// An error came in between in a mailbox; how many have by now.
     pub async fn count_removal_attempt(&self, id: i64, mailbox: &str) -> Result<i64, StoreError> {
         let query = "UPDATE removal_mailbox SET attempts = attempts + 1 \
                      WHERE removal = $1 AND mailbox = $2 RETURNING attempts";
-        Ok(sqlx::query_scalar(query).bind(id).bind(mailbox).fetch_one(&self.pool).await?)
+        let mut transaction = self.begin().await?;
+        let query = sqlx::query_scalar(query).bind(id).bind(mailbox);
+        let attempts = query.fetch_one(&mut *transaction).await?;
+        transaction.commit().await?;
+        Ok(attempts)
     }
 
     /// All mailboxes of a request are gone through. Where none failed, no keyword that was written
     /// before it is anywhere any more.
     pub async fn end_removal(&self, id: i64, account: AccountId) -> Result<(), StoreError> {
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = self.begin().await?;
         let failed: i64 = sqlx::query_scalar(
             "SELECT count(*) FROM removal_mailbox WHERE removal = $1 AND state = 'failed'",
         )

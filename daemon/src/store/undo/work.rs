@@ -211,7 +211,7 @@ impl Store {
     /// Before the server is told: these messages are about to be taken back. Those that are to be
     /// moved come with their move.
     pub async fn begin_undo(&self, request: i64, items: &mut [UndoItem]) -> Result<(), StoreError> {
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = self.begin().await?;
         for item in items.iter_mut().filter(|item| !item.begun) {
             set_item(&mut transaction, request, item, UndoState::Begun, None).await?;
             for effect in item.effects.iter().chain(&item.moved) {
@@ -235,8 +235,8 @@ impl Store {
         moves: &[(PendingEffect, EffectState)],
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let mut transaction = self.pool.begin().await?;
-        plan::tick_off(&mut transaction, moves, now).await?;
+        let mut transaction = self.begin().await?;
+        plan::tick_off(&mut transaction, moves, now, self.epoch()).await?;
         for TakenBack { item, state, reason, flags_off } in taken {
             set_item(&mut transaction, request, item, *state, reason.as_deref()).await?;
             let ended = match state {
@@ -267,6 +267,7 @@ impl Store {
         now: Timestamp,
     ) -> Result<u64, StoreError> {
         let mut tired = Vec::new();
+        let mut transaction = self.begin().await?;
         for item in &batch.items {
             let attempts: i64 = sqlx::query_scalar(
                 "UPDATE undo_item SET attempts = attempts + 1 \
@@ -274,7 +275,7 @@ impl Store {
             )
             .bind(batch.request)
             .bind(item.message)
-            .fetch_one(&self.pool)
+            .fetch_one(&mut *transaction)
             .await?;
             if attempts >= i64::from(most) {
                 let (item, reason) = (item.clone(), Some(reason.to_owned()));
@@ -282,6 +283,7 @@ impl Store {
                 tired.push(TakenBack { item, state, reason, flags_off: false });
             }
         }
+        transaction.commit().await?;
         self.settle_undo(batch.request, &tired, &[], now).await?;
         Ok(tired.len() as u64)
     }
