@@ -20,10 +20,10 @@ export ORT_TELEMETRY_DISABLED = 1
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help setup deps build test lint test-python test-rust test-training demo bench soak clean \
-	train-env train train-smoke bench-retrain bench-idle bench-latency
+	train-env train train-smoke bench-retrain bench-idle bench-latency bench-throughput
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## Fetch the ONNX Runtime library that the daemon loads, out of its pinned wheel
 	@sh daemon/onnxruntime/fetch.sh
@@ -109,6 +109,10 @@ bench-idle: setup ## The memory of 2,000 accounts that are watched and get no ma
 bench-latency: setup ## From delivery to keyword with 200 watched mailboxes and 20 mails a second
 	$(CARGO) build --locked --release
 	$(PYTHON) tests/bench/latency.py
+
+bench-throughput: setup ## Messages a second end to end, and the store's share of the time, on each database
+	$(CARGO) build --locked --release
+	$(PYTHON) tests/bench/throughput.py
 
 clean: ## Remove everything that was built or fetched here
 	$(CARGO) clean

@@ -105,7 +105,16 @@ class Mailserver:
 class Daemon:
     """A triaged in `folder` that watches the users of a list."""
 
-    def __init__(self, folder: Path, triaged: Path, bundle: Path, mail: Mailserver, mode: str) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        triaged: Path,
+        bundle: Path,
+        mail: Mailserver,
+        mode: str,
+        more: str = "",
+    ) -> None:
+        """`more`: lines that end the configuration, first of the server's."""
         folder.mkdir()
         self.users = folder / "users"
         self.http = free_ports(1)[0]
@@ -117,6 +126,7 @@ class Daemon:
                 imaps=mail.imaps,
                 ca_file=json.dumps(str(mail.ca_file)),
             )
+            + more
         )
         (folder / "password").touch(mode=0o600)
         (folder / "password").write_text(MASTER_PASSWORD + "\n")

@@ -1,6 +1,8 @@
 //! What takes minutes and gives figures: `make soak`. Run it with a release build; the figures mean
 //! nothing on a machine that does something else.
 
+mod kills;
+
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -201,4 +203,10 @@ fn catching_up_takes_a_tenth_of_what_single_commands_take() {
     );
     assert!(commands * 10 <= 2 * BEHIND as u64, "{commands} commands");
     assert!(took * 10 <= alone, "{took:?} against {alone:?}");
+}
+
+#[test]
+#[ignore = "it takes minutes: make soak"]
+fn two_thousand_messages_end_the_same_on_each_database_whatever_dies() {
+    crate::same_state::play(200);
 }

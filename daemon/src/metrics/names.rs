@@ -3,12 +3,16 @@
 /// A step of the pipe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
+    /// That messages are about to be read is stored.
+    Attempt,
     /// Messages come from the server.
     Fetch,
     /// Bytes become a message.
     Parse,
     /// A message becomes the text that the model reads.
     Render,
+    /// Where messages were decided before is looked up in the store.
+    Recall,
     /// The model reads it.
     Classify,
     /// Decisions and what shall follow from them are stored.
@@ -23,10 +27,12 @@ pub enum Stage {
 
 impl Stage {
     /// All stages, in the order of the pipe.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
+        Self::Attempt,
         Self::Fetch,
         Self::Parse,
         Self::Render,
+        Self::Recall,
         Self::Classify,
         Self::Plan,
         Self::Apply,
@@ -36,9 +42,11 @@ impl Stage {
 
     pub(super) fn name(self) -> &'static str {
         match self {
+            Self::Attempt => "attempt",
             Self::Fetch => "fetch",
             Self::Parse => "parse",
             Self::Render => "render",
+            Self::Recall => "recall",
             Self::Classify => "classify",
             Self::Plan => "plan",
             Self::Apply => "apply",

@@ -5,6 +5,7 @@ use triaged_core::mailbox::UidSet;
 use super::read::Draft;
 use super::{FlowError, OpenMailbox, Pipeline};
 use crate::imap::Session;
+use crate::metrics::Stage;
 use crate::store::{Earlier, Identity};
 
 impl Pipeline {
@@ -20,7 +21,9 @@ impl Pipeline {
     ) -> Result<UidSet, FlowError> {
         let marks = |draft: &Draft| draft.email.into_iter().chain(draft.identity);
         let identities: Vec<Identity> = drafts.iter().flat_map(marks).collect();
+        let timer = self.metrics.stage(Stage::Recall);
         let earlier = self.store.earlier(mailbox.stored.account, &identities).await?;
+        timer.done(drafts.len());
         if earlier.is_empty() {
             return Ok(UidSet::default());
         }

@@ -270,7 +270,9 @@ impl Pipeline {
     ) -> Result<bool, FlowError> {
         let Some(turn) = self.turn(pace).await else { return Ok(false) };
         if group.manner != Manner::GiveUp {
+            let timer = self.metrics.stage(Stage::Attempt);
             self.store.begin_reading(&mailbox.stored, &group.uids).await?;
+            timer.done(group.uids.len());
         }
         let listed = match listed {
             Some(listed) => listed.to_vec(),

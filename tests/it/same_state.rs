@@ -1,0 +1,107 @@
+//! The same mail ends in the same state, whatever the store is kept in and whatever dies on the way: an
+//! independent client compares all that each user has with what users have for whom nothing went wrong.
+
+use std::time::{Duration, Instant};
+
+use crate::harness::{
+    Daemon, Dump, Format, Installation, Mailserver, Postgres, Settings, until_within,
+};
+use crate::workload::{Run, Workload, counts};
+
+/// Accounts, each with its own connection.
+const USERS: usize = 10;
+
+/// How long a run may take; it is over when it is done.
+const PATIENCE: Duration = Duration::from_mins(10);
+
+/// Plays the workload on each kind of database, and says what came of it.
+pub(crate) fn play(mails: usize) {
+    let mail = Mailserver::start(Format::Sdbox);
+    let workload = Workload::new(USERS, mails);
+    let expected = undisturbed(&mail, &workload);
+    eprintln!("{} messages, in the end: {:?}", workload.messages(), counts(&expected));
+    killed(&mail, &workload, "sqlite", &expected, |settings| settings);
+    let Some(server) = Postgres::start() else { return };
+    killed(&mail, &workload, "postgresql", &expected, |settings| settings.database(&server.url()));
+}
+
+/// What users have for whom nothing goes wrong.
+pub(crate) fn undisturbed(mail: &Mailserver, workload: &Workload) -> Vec<Dump> {
+    let run = workload.run(mail, "undisturbed");
+    workload.arrive(&run, 0..workload.each());
+    let installation = Installation::new(&run.settings());
+    let mut daemon = installation.start();
+    wait_ready(&mut daemon);
+    daemon.stop();
+    let history = installation.history();
+    assert!(history.iter().all(|one| one.outcome != "pending"), "all is settled");
+    let dumps = run.dumps();
+    for dump in &dumps {
+        dump.assert_once();
+    }
+    let counts = counts(&dumps);
+    assert_eq!(counts.values().sum::<usize>(), workload.messages(), "{counts:?}");
+    for mailbox in ["INBOX", "Work", "Escalations", "Invoices"] {
+        assert!(counts[mailbox] >= workload.messages() / 20, "{counts:?}");
+    }
+    dumps
+}
+
+/// A single daemon that is killed when a third and when two thirds are labelled, while mail comes in.
+fn killed(
+    mail: &Mailserver,
+    workload: &Workload,
+    kind: &str,
+    expected: &[Dump],
+    with: impl Fn(Settings) -> Settings,
+) {
+    let (run, began) = (workload.run(mail, kind), Instant::now());
+    let each = workload.each();
+    workload.arrive(&run, 0..each / 2);
+    let installation = Installation::new(&with(run.settings()));
+    let mut daemon = installation.start();
+    for (part, arriving) in [(1, each / 2..each), (2, 0..0)] {
+        workload.arrive(&run, arriving);
+        wait_labelled(&run, workload.messages() * part / 3);
+        daemon.kill();
+        daemon = installation.start();
+    }
+    wait_equal(&run, expected, kind);
+    daemon.kill();
+    assert_idle(&run, &installation);
+    run.assert_equals(expected, kind);
+    eprintln!("{kind}: a daemon killed twice, the same in {:.0?}", began.elapsed());
+}
+
+/// A daemon that comes to all of it being done writes nothing.
+pub(crate) fn assert_idle(run: &Run, installation: &Installation) {
+    run.proxy.forget_said();
+    let mut daemon = installation.start();
+    wait_ready(&mut daemon);
+    assert_eq!(run.writes(), Vec::<String>::new());
+    daemon.stop();
+}
+
+fn wait_ready(daemon: &mut Daemon) {
+    until_within(PATIENCE, "all is done", || {
+        assert!(daemon.is_running());
+        daemon.ready().then_some(())
+    });
+}
+
+fn wait_labelled(run: &Run, messages: usize) {
+    until_within(PATIENCE, "a part is labelled", || (run.labelled() >= messages).then_some(()));
+}
+
+fn wait_equal(run: &Run, expected: &[Dump], what: &str) {
+    let began = Instant::now();
+    while !run.equals(expected) && began.elapsed() < PATIENCE {
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    run.assert_equals(expected, what);
+}
+
+#[test]
+fn the_same_mail_ends_the_same_on_each_database_whatever_dies() {
+    play(20);
+}

@@ -1,0 +1,81 @@
+//! R1 and R4 of the reliability bars, at random: 200 kills while a thousand messages come in.
+
+use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::harness::{Dump, Format, Installation, Mailserver};
+use crate::same_state;
+use crate::workload::{Run, Workload, counts};
+
+const KILLS: usize = 200;
+const USERS: usize = 2;
+/// Of each user.
+const MAILS: usize = 500;
+/// A life lasts at most so long: from before its database is open to when all that came is done.
+const LIFE: Duration = Duration::from_millis(1_500);
+/// After the last kill all is done in so long.
+const AFTER: Duration = Duration::from_secs(30);
+
+/// How long the next life is.
+fn lifetime(state: &mut u64) -> Duration {
+    // A linear congruential generator (Knuth, MMIX): the same lives on every run.
+    *state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+    let millis = u64::try_from(LIFE.as_millis()).unwrap();
+    Duration::from_millis((*state >> 33) % millis)
+}
+
+#[test]
+#[ignore = "it takes minutes: make soak"]
+fn two_hundred_kills_at_random_lose_and_double_nothing() {
+    let mail = Mailserver::start(Format::Sdbox);
+    let workload = Workload::new(USERS, MAILS);
+    let expected = same_state::undisturbed(&mail, &workload);
+    let run = workload.run(&mail, "killed");
+    let installation = Installation::new(&run.settings());
+    let (mut chance, began) = (42, Instant::now());
+    for kill in 0..KILLS {
+        let daemon = installation.start();
+        workload.arrive(&run, kill * MAILS / KILLS..(kill + 1) * MAILS / KILLS);
+        thread::sleep(lifetime(&mut chance));
+        daemon.kill();
+    }
+    let (killing, last) = (began.elapsed(), Instant::now());
+    let before = done(&run, &expected);
+    let daemon = installation.start();
+    while !run.equals(&expected) && last.elapsed() < AFTER {
+        thread::sleep(Duration::from_millis(200));
+    }
+    run.assert_equals(&expected, "after the last kill");
+    let took = last.elapsed();
+    daemon.kill();
+    assert_sound(&installation);
+    same_state::assert_idle(&run, &installation);
+    run.assert_equals(&expected, "later");
+    eprintln!(
+        "R1: {KILLS} kills in {killing:.0?} while {} messages came ({:?} in the end): {before} of them done at \
+         the last one, all of them {took:.1?} after it; 0 lost, 0 doubled, 0 unlabelled, the database is sound",
+        workload.messages(),
+        counts(&expected),
+    );
+}
+
+/// How many messages are as they will be.
+fn done(run: &Run, expected: &[Dump]) -> usize {
+    let same = |(is, will): (Dump, &Dump)| {
+        let rows = |mailbox: &String| {
+            let there = is.mailboxes.get(mailbox).map_or(&[][..], Vec::as_slice);
+            will.mailboxes[mailbox].iter().filter(|one| there.contains(one)).count()
+        };
+        will.mailboxes.keys().map(rows).sum::<usize>()
+    };
+    run.dumps().into_iter().zip(expected).map(same).sum()
+}
+
+/// Asks SQLite through Python, which has its own.
+fn assert_sound(installation: &Installation) {
+    let ask = "import sqlite3, sys; print(sqlite3.connect(sys.argv[1]).execute('PRAGMA integrity_check').fetchall())";
+    let file = installation.state().join("triaged.sqlite");
+    let said = Command::new("python3").args(["-c", ask]).arg(file).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&said.stdout).trim(), "[('ok',)]", "{said:?}");
+}
