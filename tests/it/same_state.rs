@@ -80,10 +80,14 @@ fn killed(
 /// the third takes care. The frozen one comes back when all is done, and does nothing more.
 fn shared(mail: &Mailserver, workload: &Workload, expected: &[Dump], url: &str) {
     let (run, began, each) = (workload.run(mail, "three"), Instant::now(), workload.each());
-    workload.arrive(&run, 0..each / 2);
     let install = |name: &str| Installation::new(&run.settings().database(url).instance(name));
     let installations = ["one", "two", "three"].map(install);
-    let [mut frozen, killed, survivor] = installations.each_ref().map(Installation::start);
+    let [mut frozen, killed, survivor] = installations.each_ref().map(Installation::start_ready);
+    until_within(PATIENCE, "each of them watches some", || {
+        let watched = installations.each_ref().map(watched);
+        (watched.iter().sum::<usize>() == USERS && !watched.contains(&0)).then_some(())
+    });
+    workload.arrive(&run, 0..each / 2);
     wait_labelled(&run, workload.messages() / 4);
     frozen.freeze();
     workload.arrive(&run, each / 2..each);
@@ -98,6 +102,12 @@ fn shared(mail: &Mailserver, workload: &Workload, expected: &[Dump], url: &str) 
     assert_idle(&run, &installations[1]);
     run.assert_equals(expected, "three daemons, later");
     eprintln!("postgresql: three daemons, one frozen and one killed, the same in {took:.0?}");
+}
+
+/// How many accounts this daemon watches itself.
+fn watched(installation: &Installation) -> usize {
+    let accounts = installation.status().accounts;
+    accounts.values().filter(|account| account.state.name() == "watching").count()
 }
 
 /// A daemon that comes to all of it being done writes nothing.
