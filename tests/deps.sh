@@ -2,17 +2,17 @@
 # Installs what the tests need beside Rust, python3, git, make and a C compiler, and nothing that
 # is there already. As root and with apt-get; otherwise it says the line to run.
 #
-#   deps.sh [PART…]   parts: python, dovecot, cyrus, postgresql, systemd, promtool, faketime, strace; all
-#                     when none is named
+#   deps.sh [PART…]   parts: python, dovecot, submission, cyrus, postgresql, systemd, promtool, faketime,
+#                     strace; all when none is named
 #
 # No service is started or enabled by it: dovecot/install.sh sees to that for Dovecot, systemd is
 # installed for its systemd-analyze alone where no systemd runs. Cyrus, PostgreSQL where there is none,
-# of the package prometheus the program promtool, and libfaketime are not installed at all but unpacked
-# into .tools.
+# of the package prometheus the program promtool, Dovecot's submission service and libfaketime are not
+# installed at all but unpacked into .tools.
 # Exit codes: 0 all is there, 69 something is missing and could not be installed.
 set -eu
 cd "$(dirname "$0")/.."
-[ $# -gt 0 ] || set -- python dovecot cyrus postgresql systemd promtool faketime strace
+[ $# -gt 0 ] || set -- python dovecot submission cyrus postgresql systemd promtool faketime strace
 
 give_up() {
     echo "deps: $1" >&2
@@ -70,6 +70,11 @@ for part in "$@"; do
     promtool)
         [ -x .tools/promtool ] || command -v promtool >/dev/null ||
             take prometheus usr/bin/promtool ;;
+    submission)
+        [ -x .tools/submission-login ] || {
+            take dovecot-submissiond usr/lib/dovecot/submission
+            take dovecot-submissiond usr/lib/dovecot/submission-login
+        } ;;
     faketime)
         [ -e .tools/libfaketimeMT.so.1 ] ||
             take libfaketime 'usr/lib/*/faketime/libfaketimeMT.so.1' ;;

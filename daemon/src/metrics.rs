@@ -200,7 +200,8 @@ impl Metrics {
         self.families.outbox.alerts.with_label_values(&[rule, state.name()]).inc();
     }
 
-    /// Nobody was alerted of a mail that a program had sent; `reason` is the name of an `Automatic`.
+    /// Nobody was alerted of a mail because of what it is; `reason` is the name of an `Automatic`, or
+    /// `OLDER_MAIL`.
     pub fn alert_withheld(&self, reason: &'static str) {
         self.families.outbox.withheld.with_label_values(&[reason]).inc();
     }

@@ -30,6 +30,8 @@ use pace::{Pace, letter_delay};
 
 /// How long a mail is tried for (RFC 5321 §4.5.4.1: four to five days).
 const PATIENCE: SignedDuration = SignedDuration::from_hours(5 * 24);
+/// And how often at least: a calendar that jumps by years must not end it.
+const ATTEMPTS: u32 = 100;
 /// Nothing was said for so long: somebody else may have put something there, or died.
 const LOOK: Duration = Duration::from_secs(15);
 /// Between two attempts to write down what became of a mail.
@@ -106,6 +108,8 @@ impl Sender {
                 self.send_due(&stop).await
             };
             let problem = round.await.err();
+            // What became of a mail may not be written down: it waits again when the database is back.
+            retaken &= !matches!(problem, Some(Trouble::Store(_)));
             if let Some(error) = &problem
                 && pace.is_news(error)
             {
@@ -204,7 +208,8 @@ impl Sender {
         let refused = matches!(&error, Trouble::Smtp(error) if error.is_final());
         let now = self.clock.now();
         let reason = error.to_string();
-        if refused || now.duration_since(letter.created) > PATIENCE {
+        let old = now.duration_since(letter.created) > PATIENCE && letter.attempts >= ATTEMPTS;
+        if refused || old {
             tracing::warn!(rule = %letter.rule, attempts = letter.attempts, reason, "an alert is given up");
             self.end(letter, LetterEnd::Failed, Some(&reason)).await;
         } else {

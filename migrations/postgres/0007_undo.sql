@@ -28,6 +28,7 @@ CREATE TABLE undo_item (
     attempts     BIGINT NOT NULL DEFAULT 0,  -- how often an error came in between
     PRIMARY KEY (request, message)
 );
+CREATE INDEX undo_item_message ON undo_item (message);
 CREATE INDEX undo_item_open ON undo_item (account, request) WHERE state IN ('open', 'begun');
 
 -- A request to take every keyword of ours off an account.

@@ -1,10 +1,14 @@
 //! Alerts: somebody is told of a mail by mail, and of nothing that a program sent.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use tempfile::TempDir;
 
 use crate::harness::{
-    Fault, Format, Guard, Installation, Mail, Mailserver, Moment, Proxy, SMTP_PASSWORD, Settings,
-    Sink, Taken, User, until,
+    Fault, Format, Guard, Installation, Mail, Mailserver, Moment, PASSWORD, Proxy, SMTP_PASSWORD,
+    Settings, Sink, Taken, User, free_port, until,
 };
 
 /// Somebody is angry and it is urgent, in a mailbox that many share.
@@ -109,6 +113,12 @@ fn what_is_included_is_told_and_nothing_is_told_in_shadow_or_by_a_rule_that_is_t
     let states: Vec<_> = states.iter().map(|one| (one.rule.as_str(), one.state.as_str())).collect();
     assert_eq!(states, [("Real", "shadow"), ("Real", "sent")]);
     daemon.stop();
+    let file = fs::read(installation.state().join("triaged.sqlite")).unwrap();
+    assert!(file.windows(4).any(|some| some == b"Real"), "it is the file");
+    for words in ["A zebra ü", "jo@b.example", id] {
+        let words = words.as_bytes();
+        assert!(!file.windows(words.len()).any(|some| some == words), "no word outlives its alert");
+    }
 }
 
 #[test]
@@ -347,4 +357,80 @@ fn the_smtp_password_is_nowhere_but_in_its_file_and_on_its_way() {
             }
         }
     }
+}
+
+/// Dovecot's submission service, out of its Debian package, where its own user can run it.
+fn submission() -> TempDir {
+    let tools = Path::new(env!("CARGO_MANIFEST_DIR")).join("../.tools");
+    let folder = TempDir::with_prefix("triaged-it-submission-").unwrap();
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    for program in ["submission", "submission-login"] {
+        let there = tools.join(program);
+        assert!(there.exists(), "{program} is missing. Run `make deps`.");
+        fs::copy(there, folder.path().join(program)).unwrap();
+    }
+    folder
+}
+
+#[test]
+fn dovecots_submission_server_takes_alerts_with_either_tls_and_either_login() {
+    let (programs, sink) = (submission(), Sink::start(Guard::Clear));
+    let (starttls, implicit) = (free_port(), free_port());
+    let folder = programs.path().display();
+    let configuration = format!(
+        "protocols = $protocols submission\nhostname = mail.example\n\
+         service submission {{\n  executable = {folder}/submission\n}}\n\
+         service submission-login {{\n  executable = {folder}/submission-login\n  chroot =\n\
+         inet_listener submission {{\n    port = {starttls}\n  }}\n\
+         inet_listener submissions {{\n    port = {implicit}\n    ssl = yes\n  }}\n}}\n\
+         submission_relay_host = 127.0.0.1\nsubmission_relay_port = {}\n",
+        sink.port()
+    );
+    let mail = Mailserver::start_with(Format::Sdbox, &configuration);
+    let anna = mail.user("anna");
+    let password = programs.path().join("password");
+    fs::write(&password, format!("{PASSWORD}\n")).unwrap();
+    fs::set_permissions(&password, fs::Permissions::from_mode(0o600)).unwrap();
+    let ways = [("starttls", starttls, "plain"), ("implicit", implicit, "login")];
+    for (count, (tls, port, auth)) in ways.into_iter().enumerate() {
+        let section = format!(
+            "[smtp]\nhost = \"127.0.0.1\"\nport = {port}\ntls = {tls:?}\nauth = {auth:?}\n\
+             user = \"anna\"\npassword_file = {password:?}\nca_file = {:?}\n\
+             from = \"triaged@example.org\"\n\
+             [[alert]]\nname = \"oncall\"\nto = [\"oncall@example.org\"]\ninclude = [\"subject\"]\n",
+            anna.ca_file()
+        );
+        let settings = Settings::label().with(anna.account()).and(EVERY).and(&section);
+        let installation = Installation::new(&settings);
+        let daemon = installation.start_ready();
+        // Text that a server would trip over if it came as it is.
+        let body = "The parcel has come.\n.\n..\nFrom here on, all is well. Thanks.\n.\n";
+        let from = "Jo <jo@b.example>";
+        anna.deliver(&Mail::new(from, "=?utf-8?b?w7xiZXIgwq4gLgouCg==?=", body));
+        installation.wait_alerted(1);
+        let taken = sink.taken();
+        assert_eq!(taken.len(), count + 1, "{tls}");
+        let text = taken[count].text();
+        assert!(text.contains("  subject     über ® . ."), "{text}");
+        assert_eq!(taken[count].field("X-Triaged-Alert").as_deref(), Some("every"));
+        daemon.stop();
+    }
+}
+
+#[test]
+fn nobody_is_alerted_of_mail_that_lay_there_before_the_first_start() {
+    let mail = Mailserver::start(Format::Sdbox);
+    let (anna, sink) = (mail.user("anna"), Sink::start(Guard::Clear));
+    let yesterday = jiff::Timestamp::now() - jiff::SignedDuration::from_hours(24);
+    let old = note(1);
+    anna.append("INBOX", &old, "", Some(yesterday));
+    let settings = Settings::label().with(anna.account().backfill("7d"));
+    let installation = Installation::new(&settings.and(EVERY).and(&sink.section("")));
+    let mut daemon = installation.start_ready();
+    installation.wait_settled(1);
+    daemon.wait_counted("triaged_alerts_withheld_total", &[("reason", "older-mail")], 1);
+    anna.deliver(&note(2));
+    installation.wait_alerted(1);
+    assert_eq!(sink.taken().len(), 1);
+    daemon.stop();
 }

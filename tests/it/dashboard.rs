@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 
 use jiff::Timestamp;
 use regex::Regex;
-use triaged::metrics::{ConnectionState, Metrics, ModelReload, Stage};
+use triaged::metrics::{ConnectionState, LetterState, Metrics, ModelReload, Stage};
 use triaged_core::outcome::Outcome;
 use triaged_core::score::Abstention;
 
@@ -56,6 +56,10 @@ fn exported() -> String {
     let _waiting = metrics.waiting_for_model(1);
     metrics.model("default", "1", "cpu");
     metrics.model_reload(ModelReload::Taken);
+    metrics.alert("escalate", LetterState::Sent);
+    metrics.alert_withheld("bulk");
+    metrics.outbox(1, 1, Some(Timestamp::UNIX_EPOCH));
+    metrics.smtp_error("lost");
     metrics.encode().unwrap()
 }
 
@@ -117,4 +121,21 @@ fn every_query_of_the_dashboard_is_one_that_prometheus_reads() {
     std::fs::write(file.path(), rules).unwrap();
     let (content, said) = promtool(&["check", "rules", file.path().to_str().unwrap()], "");
     assert!(content, "{said}");
+}
+
+#[test]
+fn each_rule_about_alerts_that_do_not_get_out_fires_and_is_quiet_as_it_should() {
+    let path = |name: &str| root().join("grafana").join(name).to_str().unwrap().to_owned();
+    for arguments in
+        [["check", "rules", &path("alerts.yml")], ["test", "rules", &path("alerts.test.yml")]]
+    {
+        let (content, said) = promtool(&arguments, "");
+        assert!(content && said.contains("SUCCESS"), "{said}");
+    }
+    let rules = std::fs::read_to_string(path("alerts.yml")).unwrap();
+    let exported = exported();
+    for metric in Regex::new(r"\btriaged_[a-z_]+").unwrap().find_iter(&rules) {
+        let family = format!("# TYPE {} ", metric.as_str());
+        assert!(exported.contains(&family), "nobody exports {}", metric.as_str());
+    }
 }

@@ -25,6 +25,7 @@ const FLOORS: [(&str, Neighbours, &[&str]); 5] = [
             "tasks",
             "telemetry",
             "trust",
+            "trusted",
         ],
     ),
     (

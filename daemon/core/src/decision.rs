@@ -130,7 +130,7 @@ pub struct Decision {
     /// Who is told of it.
     pub alerts: Vec<Raised>,
     /// The rules that would have somebody told of it, and why nobody is.
-    pub withheld: Vec<(Arc<str>, Automatic)>,
+    pub withheld: Vec<(Arc<str>, &'static str)>,
     /// The rules that are for the message, in their order.
     pub rules: Vec<Applied>,
 }
@@ -168,8 +168,10 @@ pub struct Considered<'a> {
     pub subject: &'a str,
     /// Its Message-ID without brackets; empty where there is none.
     pub message_id: &'a str,
-    /// Why nobody may be alerted of it.
+    /// That a program sent it, of which nobody is alerted.
     pub automatic: Option<Automatic>,
+    /// Whether it was there before triaged first ran: nobody is alerted of what lies there for long.
+    pub is_older: bool,
     /// Flags and keywords that it has already.
     pub flags: &'a [String],
     /// The model's answers.

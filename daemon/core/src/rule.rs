@@ -9,8 +9,12 @@ use std::sync::Arc;
 use crate::alert::{self, Alert, Facts, Include, Raised};
 use crate::decision::{Applied, Asked, Considered, Decision, Flag, Judge, Labels, Mark, Target};
 use crate::label::Keyword;
+use crate::message::Automatic;
 use crate::roster::Pattern;
 use crate::score::{HeadPrediction, Prediction};
+
+/// The word for mail that was there before triaged first ran.
+pub const OLDER_MAIL: &str = "older-mail";
 
 /// One rule.
 #[derive(Debug, Clone, PartialEq)]
@@ -114,6 +118,12 @@ fn raise(rule: &Rule, alert: &Arc<Alert>, mail: &Considered<'_>) -> Raised {
     Raised { rule: Arc::clone(&rule.name), alert: Arc::clone(alert), facts }
 }
 
+/// Why nobody is alerted of a mail, in a word for metrics and logs.
+fn silence(mail: &Considered<'_>) -> Option<&'static str> {
+    let automatic = mail.automatic.map(Automatic::as_str);
+    automatic.or_else(|| mail.is_older.then_some(OLDER_MAIL))
+}
+
 impl Rule {
     fn asks<T>(&self, what: T) -> Asked<T> {
         Asked { what, rule: Some(Arc::clone(&self.name)) }
@@ -148,7 +158,7 @@ impl Judge for Rules {
             decision.move_to =
                 decision.move_to.or_else(|| target.map(|target| rule.asks(target.clone())));
             if let Some(alert) = &rule.then.alert {
-                match mail.automatic {
+                match silence(mail) {
                     Some(reason) => decision.withheld.push((Arc::clone(&rule.name), reason)),
                     None => decision.alerts.push(raise(rule, alert, mail)),
                 }

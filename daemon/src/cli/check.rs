@@ -19,7 +19,8 @@ use report::{Line, Report};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Also log in to each account's server, open its mailboxes, and see whether they take keywords
+    /// Also log in to each account's server, open its mailboxes, and see whether they take keywords; and
+    /// to the server that takes alerts
     #[arg(long)]
     online: bool,
 }

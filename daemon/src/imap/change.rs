@@ -1,4 +1,4 @@
-//! Changes to flags: our own keywords are added and removed, and `\Flagged` is added.
+//! Changes to flags: our own keywords are added and removed, and so is `\Flagged` where we put it.
 //!
 //! An OK to a STORE is not proof (read-only mailboxes, missing rights and vanished messages say
 //! OK too): the caller verifies with [`Session::look`]. On Gmail keywords are labels: `X-GM-LABELS`

@@ -8,6 +8,7 @@ use prometheus::{
 };
 use triaged_core::message::Automatic;
 use triaged_core::outcome::Outcome;
+use triaged_core::rule::OLDER_MAIL;
 
 use super::names::{ConnectionState, Fence, ModelReload, Stage, TAKEN_BACK};
 
@@ -139,6 +140,7 @@ impl Families {
         for reason in Automatic::ALL {
             self.outbox.withheld.with_label_values(&[reason.as_str()]);
         }
+        self.outbox.withheld.with_label_values(&[OLDER_MAIL]);
         for reload in ModelReload::ALL {
             self.model.reloads.with_label_values(&[reload.name()]);
         }
@@ -327,7 +329,7 @@ impl Register {
             )?,
             withheld: self.counters(
                 "triaged_alerts_withheld_total",
-                "Alerts that nobody got because a program had sent the mail, by what told so.",
+                "Alerts that nobody got because of what the mail is: sent by a program, or older.",
                 &["reason"],
             )?,
             letters: self.gauges(

@@ -109,6 +109,7 @@ impl Pipeline {
                 subject: &draft.subject,
                 message_id: &draft.id,
                 automatic: draft.automatic,
+                is_older: mailbox.is_older(draft.received),
                 flags: &draft.flags,
                 prediction,
                 keywords: &model.keywords,
@@ -161,10 +162,9 @@ impl Pipeline {
 
     fn count_withheld(&self, mailbox: &OpenMailbox, uid: Uid, decision: &Decision) {
         for (rule, reason) in &decision.withheld {
-            let reason = reason.as_str();
             self.metrics.alert_withheld(reason);
             let (mailbox, uid) = (&mailbox.source.name, uid.get());
-            tracing::info!(%rule, mailbox, uid, reason, "nobody is alerted of mail that a program sent");
+            tracing::info!(%rule, mailbox, uid, reason, "nobody is alerted of mail like this");
         }
     }
 

@@ -27,7 +27,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 use triaged_core::budget::Mail;
@@ -88,6 +88,8 @@ pub struct OpenMailbox {
     refused: Refused,
     /// Messages in it that can not be read.
     quarantined: u64,
+    /// When triaged first ran with its account.
+    first_start: Timestamp,
 }
 
 /// What is to be done in a mailbox.
@@ -127,7 +129,16 @@ pub struct Pace<'a> {
 /// How long one chunk may take: its commands at their deadlines, and the model on a busy machine.
 const CHUNK_TIME: Duration = Duration::from_mins(15);
 
+/// Mail that came so shortly before the first start is no older mail, whatever the server's clock says.
+const SHORTLY: SignedDuration = SignedDuration::from_mins(10);
+
 impl OpenMailbox {
+    /// Whether a message was there for some time when triaged first ran. What the server does not date
+    /// may have come now.
+    fn is_older(&self, received: Option<Timestamp>) -> bool {
+        received.is_some_and(|received| self.first_start.duration_since(received) > SHORTLY)
+    }
+
     /// Whether the server lets us change nothing in it.
     pub fn read_only(&self) -> bool {
         self.source.selected.read_only

@@ -60,6 +60,7 @@ impl Pipeline {
             without_keywords: terms.without_keywords.clone(),
             refused: Refused::default(),
             quarantined: 0,
+            first_start: account.first_start,
         };
         self.finish_pending(session, &mut mailbox).await?;
         Ok(mailbox)

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use jiff::Timestamp;
 use triaged_core::document;
 use triaged_core::mailbox::{Uid, UidSet};
 use triaged_core::message::{self, Automatic, Message};
@@ -23,6 +24,8 @@ pub(super) struct Draft {
     pub(super) id: String,
     /// Why nobody may be alerted of it.
     pub(super) automatic: Option<Automatic>,
+    /// When the server received it, where it says so.
+    pub(super) received: Option<Timestamp>,
     pub(super) identity: Option<Identity>,
     /// The server's own word for it, wherever it is.
     pub(super) email: Option<Identity>,
@@ -85,6 +88,7 @@ impl Pipeline {
             from: from.address,
             id: message_id.clone().unwrap_or_default(),
             automatic,
+            received: listed.received,
             identity,
             email: listed.email.as_deref().map(|email| self.store.email(email)),
             message_id: message_id.as_deref().map(|id| self.store.message_id(id)),
@@ -130,6 +134,7 @@ impl Pipeline {
             from: String::new(),
             id: String::new(),
             automatic: None,
+            received: listed.received,
             identity: None,
             email: listed.email.as_deref().map(|email| self.store.email(email)),
             message_id: None,

@@ -27,6 +27,15 @@ pub(super) fn install_drivers() {
     sqlx::any::install_default_drivers();
 }
 
+/// Rows in one statement: few enough for SQLite, which looks each argument up among those before it, and
+/// enough that a server is not asked for each message alone.
+pub(super) const ROWS: usize = 16;
+
+/// Whether a statement about so many rows comes again and again, and is worth being kept prepared.
+pub(super) fn is_usual<T>(rows: &[T]) -> bool {
+    matches!(rows.len(), 1 | ROWS)
+}
+
 /// `($1, $2), ($3, $4)`: the arguments of an INSERT of so many rows.
 pub(super) fn rows_of_arguments(rows: usize, columns: usize) -> String {
     let row = |row: usize| {

@@ -8,7 +8,7 @@ use triaged_core::decision::{Flag, Mark, Target};
 use triaged_core::label::Keyword;
 use triaged_core::mailbox::{AccountId, Uid};
 
-use super::database::{DbRow, DbTransaction};
+use super::database::{self, DbRow, DbTransaction};
 use super::rows::{Begun, Deed, EffectState, Identity, Move, PendingEffect, StoredMailbox};
 use super::{Store, StoreError, moment, plan, uid, uid_validity};
 
@@ -46,16 +46,21 @@ impl Store {
         let mut transaction = self.begin().await?;
         plan::tick_off(&mut transaction, marks, begun.at, self.epoch()).await?;
         plan::settle_finished(&mut transaction, marks).await?;
-        for effect in moves {
-            let query = "UPDATE effect SET begun_at = $1, target_validity = $2, \
-                         target_next = $3 WHERE id = $4";
-            sqlx::query(query)
+        if !moves.is_empty() {
+            let those = database::list(moves.iter().map(|effect| effect.id));
+            let query = format!(
+                "UPDATE effect SET begun_at = $1, target_validity = $2, target_next = $3 \
+                 WHERE id IN ({those})"
+            );
+            sqlx::query(sqlx::AssertSqlSafe(query))
+                .persistent(false)
                 .bind(begun.at.as_millisecond())
                 .bind(i64::from(begun.uid_validity.get()))
                 .bind(i64::from(begun.next.get()))
-                .bind(effect.id)
                 .execute(&mut *transaction)
                 .await?;
+        }
+        for effect in moves {
             if let Deed::Move(one) = &mut effect.deed {
                 one.begun = Some(begun);
             }

@@ -6,6 +6,7 @@ use sqlx::Row;
 use triaged_core::mailbox::{AccountId, MailboxId, Uid, UidValidity};
 use triaged_core::sync::Cursor;
 
+use super::database;
 use super::rows::{Earlier, Identity, Marks, Remarks, StoredMailbox};
 use super::{Store, StoreError, moment, uid, uid_validity};
 
@@ -106,30 +107,30 @@ impl Store {
         identities: &[Identity],
     ) -> Result<HashMap<Identity, Vec<Earlier>>, StoreError> {
         let mut found = HashMap::new();
-        for identity in identities {
+        for some in identities.chunks(database::ROWS) {
+            let those: Vec<String> = (2..some.len() + 2).map(|n| format!("${n}")).collect();
+            let those = those.join(", ");
             let query = format!(
-                "SELECT mailbox, uid_validity, uid FROM message \
-                 WHERE account = $1 AND identity = $2 AND {SETTLED} \
-                 UNION SELECT mailbox, uid_validity, uid FROM message \
-                 WHERE account = $1 AND email = $2 AND {SETTLED}"
+                "SELECT identity, mailbox, uid_validity, uid FROM message \
+                 WHERE account = $1 AND identity IN ({those}) AND {SETTLED} \
+                 UNION SELECT email, mailbox, uid_validity, uid FROM message \
+                 WHERE account = $1 AND email IN ({those}) AND {SETTLED}"
             );
-            let rows = sqlx::query(sqlx::AssertSqlSafe(query))
-                .bind(account.0)
-                .bind(identity.0.as_slice())
-                .fetch_all(&self.pool)
-                .await?;
-            let earlier = rows
-                .into_iter()
-                .map(|row| {
-                    Ok(Earlier {
-                        mailbox: MailboxId(row.try_get(0)?),
-                        uid_validity: uid_validity(row.try_get(1)?)?,
-                        uid: uid(row.try_get(2)?)?,
-                    })
-                })
-                .collect::<Result<Vec<_>, StoreError>>()?;
-            if !earlier.is_empty() {
-                found.insert(*identity, earlier);
+            let mut query = sqlx::query(sqlx::AssertSqlSafe(query))
+                .persistent(database::is_usual(some))
+                .bind(account.0);
+            for identity in some {
+                query = query.bind(identity.0.to_vec());
+            }
+            for row in query.fetch_all(&self.pool).await? {
+                let earlier = Earlier {
+                    mailbox: MailboxId(row.try_get(1)?),
+                    uid_validity: uid_validity(row.try_get(2)?)?,
+                    uid: uid(row.try_get(3)?)?,
+                };
+                if let Some(identity) = mark(row.try_get(0)?)? {
+                    found.entry(identity).or_insert_with(Vec::new).push(earlier);
+                }
             }
         }
         Ok(found)

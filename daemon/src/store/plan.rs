@@ -150,15 +150,6 @@ fn messages_of(effects: &[(PendingEffect, EffectState)]) -> BTreeSet<(i64, Uid)>
     effects.iter().map(|(effect, _)| (effect.message, effect.uid)).collect()
 }
 
-/// Rows in one INSERT: few enough for SQLite, which looks each argument up among those before it, and
-/// enough that a server is not asked for each message alone.
-const ROWS: usize = 16;
-
-/// Whether a statement of so many rows comes again and again, and is worth being kept prepared.
-fn is_usual<T>(rows: &[T]) -> bool {
-    matches!(rows.len(), 1 | ROWS)
-}
-
 /// A new message: its row, and what is decided about it.
 type Planned<'a> = (i64, &'a PlannedMessage);
 
@@ -170,14 +161,15 @@ async fn insert_messages<'a>(
     now: Timestamp,
 ) -> Result<Vec<Planned<'a>>, StoreError> {
     let mut ids = BTreeMap::new();
-    for rows in messages.chunks(ROWS) {
+    for rows in messages.chunks(database::ROWS) {
         let query = format!(
             "INSERT INTO message (account, mailbox, uid_validity, uid, identity, email, message_id, \
              subject, decided_at, action, outcome, model, defects) VALUES {} \
              ON CONFLICT (mailbox, uid_validity, uid) DO NOTHING RETURNING id, uid",
             database::rows_of_arguments(rows.len(), 13)
         );
-        let mut query = sqlx::query(sqlx::AssertSqlSafe(query)).persistent(is_usual(rows));
+        let mut query =
+            sqlx::query(sqlx::AssertSqlSafe(query)).persistent(database::is_usual(rows));
         for planned in rows {
             query = query
                 .bind(mailbox.account.0)
@@ -209,13 +201,14 @@ async fn insert_predictions(
         let heads = planned.prediction.iter().flat_map(|prediction| &prediction.heads);
         (0i64..).zip(heads).map(move |(position, head)| (*message, position, head))
     });
-    for rows in heads.collect::<Vec<_>>().chunks(ROWS) {
+    for rows in heads.collect::<Vec<_>>().chunks(database::ROWS) {
         let query = format!(
             "INSERT INTO prediction \
              (message, position, head, label, confidence, abstained, abstention) VALUES {}",
             database::rows_of_arguments(rows.len(), 7)
         );
-        let mut query = sqlx::query(sqlx::AssertSqlSafe(query)).persistent(is_usual(rows));
+        let mut query =
+            sqlx::query(sqlx::AssertSqlSafe(query)).persistent(database::is_usual(rows));
         for (message, position, head) in rows {
             query = query
                 .bind(*message)
@@ -248,13 +241,14 @@ async fn insert_effects(
         })
         .collect();
     let mut ids = HashMap::new();
-    for rows in effects.chunks(ROWS) {
+    for rows in effects.chunks(database::ROWS) {
         let query = format!(
             "INSERT INTO effect (message, kind, argument, may_create, state, idempotency_key, rule) \
              VALUES {} RETURNING id, idempotency_key",
             database::rows_of_arguments(rows.len(), 7)
         );
-        let mut query = sqlx::query(sqlx::AssertSqlSafe(query)).persistent(is_usual(rows));
+        let mut query =
+            sqlx::query(sqlx::AssertSqlSafe(query)).persistent(database::is_usual(rows));
         for (message, planned, asked, key) in rows {
             let (kind, argument, may_create) = moves::columns(&asked.what);
             query = query

@@ -364,9 +364,9 @@ impl LetterEnd {
 /// How the outbox stands.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Outbox {
-    /// Mails that are to be sent.
+    /// Mails that are to be sent, those included that somebody is sending.
     pub waiting: u64,
-    /// When the first of them is tried.
+    /// When the first of them that nobody is sending is tried.
     pub next_due: Option<Timestamp>,
     /// Since when the oldest of them could have been sent.
     pub oldest: Option<Timestamp>,

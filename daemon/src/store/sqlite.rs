@@ -28,8 +28,9 @@ const QUEUE: Duration = Duration::from_mins(10);
 const OLDEST: [u32; 3] = [3, 51, 3];
 
 /// What a connection keeps for itself; the journal's mode is kept by the file, and foreign keys are on
-/// from the start.
-const SETTINGS: &str = "PRAGMA synchronous = FULL; PRAGMA busy_timeout = 10000";
+/// from the start. What is erased is overwritten: the outbox may know words of a mail until it is sent.
+const SETTINGS: &str =
+    "PRAGMA synchronous = FULL; PRAGMA busy_timeout = 10000; PRAGMA secure_delete = ON";
 
 /// Opens for writing; makes the database if there is none, never instead of a damaged one.
 pub(super) async fn open(path: &Path) -> Result<DbPool, StoreError> {

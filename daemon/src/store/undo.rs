@@ -2,6 +2,7 @@
 //! request means what was done when it was made, whatever the daemon does meanwhile.
 
 mod removal;
+mod settle;
 mod work;
 
 use jiff::Timestamp;
@@ -9,7 +10,7 @@ use sqlx::Row;
 use triaged_core::label::Keyword;
 use triaged_core::mailbox::AccountId;
 
-use super::database::{DbPool, DbTransaction};
+use super::database::{self, DbPool, DbTransaction};
 use super::{Location, StoreError, hashed_message_id, known_key, open};
 
 pub use removal::{Removal, RemovalMailbox, RemovalState, Removed, Written};
@@ -244,11 +245,10 @@ impl Filter {
 
 /// The condition that a column is one of these.
 fn among(column: &str, ids: &[i64]) -> String {
-    if ids.is_empty() {
-        return "1 = 0".to_owned();
+    match ids {
+        [] => "1 = 0".to_owned(),
+        ids => format!("{column} IN ({})", database::list(ids.iter().copied())),
     }
-    let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
-    format!("{column} IN ({})", ids.join(", "))
 }
 
 fn keyword(text: &str) -> Result<Keyword, StoreError> {

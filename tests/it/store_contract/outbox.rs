@@ -17,6 +17,7 @@ on_each_database! {
     a_mail_that_is_not_taken_now_waits_and_one_that_never_is_shows_why,
     above_the_limit_alerts_are_counted_into_one_digest,
     only_what_is_planned_to_be_written_alerts,
+    a_calendar_that_was_years_ahead_holds_nothing_up,
     no_word_of_a_mail_outlives_its_alert,
 }
 
@@ -102,6 +103,8 @@ async fn what_was_being_sent_at_a_crash_is_sent_again_under_the_same_id(database
     }
     let mine = store.claim_letter(Some("7"), at(6)).await.unwrap();
     assert!(mine.is_some());
+    let outbox = store.outbox(at(6)).await.unwrap();
+    assert_eq!((outbox.waiting, outbox.next_due), (1, None), "nobody else has to look for it");
     assert_eq!(store.retake_letters(Some("8")).await.unwrap(), 0, "it is another's");
     assert_eq!(store.retake_letters(Some("7")).await.unwrap(), 1);
     if shared {
@@ -154,7 +157,7 @@ async fn above_the_limit_alerts_are_counted_into_one_digest(database: Database) 
     assert_eq!(claimed(&store, 3_601).await.len(), 2);
     store.plan(&mailbox, &[alerting(102, 20)], at(3_600)).await.unwrap();
     let outbox = store.outbox(at(3_601)).await.unwrap();
-    assert_eq!((outbox.waiting, outbox.next_due), (2 + 2 + 2, Some(at(3_600))));
+    assert_eq!((outbox.waiting, outbox.next_due), (2 + 2 + 2, Some(at(3_601))));
 }
 
 async fn only_what_is_planned_to_be_written_alerts(database: Database) {
@@ -178,6 +181,25 @@ async fn only_what_is_planned_to_be_written_alerts(database: Database) {
         .collect();
     let suppressed = "escalate suppressed".to_owned();
     assert_eq!(states, [vec!["escalate shadow".to_owned()], vec![suppressed.clone(), suppressed]]);
+}
+
+async fn a_calendar_that_was_years_ahead_holds_nothing_up(database: Database) {
+    let store = database.open().await;
+    let mailbox = inbox(&store).await;
+    let years = 10 * 365 * 86_400;
+    for n in 0..30 {
+        store.plan(&mailbox, &[alerting(5 + n, 20)], at(years)).await.unwrap();
+    }
+    let first = store.claim_letter(None, at(years)).await.unwrap().unwrap();
+    store.postpone_letter(&first, at(years + 60), "450 later").await.unwrap();
+    // Then it is put right.
+    let due = store.outbox(at(0)).await.unwrap().next_due.unwrap();
+    assert!(due <= at(0), "{due}");
+    assert_eq!(claimed(&store, 0).await.len(), 2 * (20 + 1), "alerts and digests");
+    store.plan(&mailbox, &[alerting(50, 20)], at(1)).await.unwrap();
+    let letters = claimed(&store, 1).await;
+    let alerts = letters.iter().filter(|letter| matches!(letter.content, Content::Mail(_)));
+    assert_eq!(alerts.count(), 2, "what seems to come later has no place in this hour");
 }
 
 async fn no_word_of_a_mail_outlives_its_alert(database: Database) {

@@ -1,6 +1,5 @@
 use super::*;
 use crate::label::KeywordMap;
-use crate::message::Automatic;
 use crate::score::Abstention;
 
 fn given(head: &str, label: &str, confidence: f32) -> HeadPrediction {
@@ -53,6 +52,7 @@ fn decide_of(
         subject: "Where is my ORDER?",
         message_id: "1@shop.example",
         automatic,
+        is_older: false,
         prediction,
         keywords: &KeywordMap::default(),
     })
@@ -187,6 +187,6 @@ fn nobody_is_alerted_of_what_a_program_sent_nor_by_a_rule_that_is_tried_out() {
     };
     assert_eq!(alerts(None), (1, vec![]));
     for why in Automatic::ALL {
-        assert_eq!(alerts(Some(why)), (0, vec![("real".to_owned(), why)]));
+        assert_eq!(alerts(Some(why)), (0, vec![("real".to_owned(), why.as_str())]));
     }
 }
