@@ -95,7 +95,7 @@ bench: setup ## Compare the release build with Python's onnxruntime over the tra
 	$(CARGO) build --locked --release
 	$(PYTHON) tests/bench/classify.py
 
-soak: setup ## Minutes-long tests with figures: a backfill that is killed, 5,000 messages behind at 40 ms
+soak: setup ## Minutes-long tests with figures: 200 kills, 2,000 messages on each database, a backfill, a backlog
 	$(CARGO) test --locked --release --test it -- --ignored --nocapture --test-threads 1 soak:: sharing::
 
 bench-retrain: $(TRAIN_VENV)/ready setup ## The long honest run of `triaged retrain`: one set accepted, one refused

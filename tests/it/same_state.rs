@@ -23,6 +23,9 @@ pub(crate) fn play(mails: usize) {
     killed(&mail, &workload, "sqlite", &expected, |settings| settings);
     let Some(server) = Postgres::start() else { return };
     killed(&mail, &workload, "postgresql", &expected, |settings| settings.database(&server.url()));
+    server.create("three");
+    let url = Postgres::url_at(server.port(), "three");
+    shared(&mail, &workload, &expected, &url);
 }
 
 /// What users have for whom nothing goes wrong.
@@ -71,6 +74,40 @@ fn killed(
     assert_idle(&run, &installation);
     run.assert_equals(expected, kind);
     eprintln!("{kind}: a daemon killed twice, the same in {:.0?}", began.elapsed());
+}
+
+/// Three daemons that share the users: of those of one that is frozen, and of another one that is killed,
+/// the third takes care. The frozen one comes back when all is done, and does nothing more.
+fn shared(mail: &Mailserver, workload: &Workload, expected: &[Dump], url: &str) {
+    let (run, began, each) = (workload.run(mail, "three"), Instant::now(), workload.each());
+    let install = |name: &str| Installation::new(&run.settings().database(url).instance(name));
+    let installations = ["one", "two", "three"].map(install);
+    let [mut frozen, killed, survivor] = installations.each_ref().map(Installation::start_ready);
+    until_within(PATIENCE, "each of them watches some", || {
+        let watched = installations.each_ref().map(watched);
+        (watched.iter().sum::<usize>() == USERS && !watched.contains(&0)).then_some(())
+    });
+    workload.arrive(&run, 0..each / 2);
+    wait_labelled(&run, workload.messages() / 4);
+    frozen.freeze();
+    workload.arrive(&run, each / 2..each);
+    killed.kill();
+    wait_equal(&run, expected, "three daemons");
+    let took = began.elapsed();
+    run.proxy.forget_said();
+    frozen.thaw();
+    wait_ready(&mut frozen);
+    survivor.stop();
+    frozen.stop();
+    assert_idle(&run, &installations[1]);
+    run.assert_equals(expected, "three daemons, later");
+    eprintln!("postgresql: three daemons, one frozen and one killed, the same in {took:.0?}");
+}
+
+/// How many accounts this daemon watches itself.
+fn watched(installation: &Installation) -> usize {
+    let accounts = installation.status().accounts;
+    accounts.values().filter(|account| account.state.name() == "watching").count()
 }
 
 /// A daemon that comes to all of it being done writes nothing.
