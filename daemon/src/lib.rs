@@ -31,5 +31,5 @@ pub mod store;
 pub mod supervisor;
 pub mod tasks;
 pub mod telemetry;
-pub mod trust;
+pub mod tls;
 pub mod trusted;

@@ -34,7 +34,7 @@ const PATIENCE: SignedDuration = SignedDuration::from_hours(5 * 24);
 const ATTEMPTS: u32 = 100;
 /// Nothing was said for so long: somebody else may have put something there, or died.
 const LOOK: Duration = Duration::from_secs(15);
-/// Between two attempts to write down what became of a mail.
+/// Between two attempts to write down what became of a mail, and two looks at what is not ours to send.
 const AGAIN: Duration = Duration::from_secs(1);
 
 /// All that it needs.
@@ -263,7 +263,9 @@ impl Sender {
         } else {
             let rest = next.map(|due| due.duration_since(self.clock.now()));
             let rest = rest.map(|rest| Duration::try_from(rest).unwrap_or_default());
-            rest.unwrap_or(LOOK).min(LOOK)
+            // What is due and is not ours to send is looked at now and then.
+            let least = if self.word.holds() { Duration::ZERO } else { AGAIN };
+            rest.unwrap_or(LOOK).clamp(least, LOOK)
         };
         self.heart.beat(pause + LOOK);
         tokio::select! {

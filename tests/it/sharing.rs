@@ -118,6 +118,7 @@ fn frozen_at_work(rounds: usize, messages: usize) {
     assert!(longest <= TAKE_OVER, "{longest:?}");
     office.nothing_was_written_by_others();
     office.each_message_is_labelled_once("anna", rounds);
+    office.each_alert_came_once();
 }
 
 #[test]
@@ -198,6 +199,7 @@ fn no_lease_is_lost_by_clocks_that_jump() {
     for account in ["anna", "bert"] {
         office.each_message_is_labelled_once(account, 0);
     }
+    office.each_alert_came_once();
     office.nothing_was_written_by_others();
 }
 

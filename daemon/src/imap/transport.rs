@@ -16,7 +16,7 @@ use triaged_core::config::{AccountConfig, KeyPin, Tls};
 use super::error::ImapError;
 use super::guard::Stream;
 use super::starttls;
-use crate::trust::{TlsClient, TrustError};
+use crate::tls::{TlsClient, TrustError};
 
 /// An address that does not answer must not use up the time of the next one.
 const ONE_ADDRESS: Duration = Duration::from_secs(10);

@@ -18,7 +18,7 @@ use tokio::time::timeout;
 use triaged_core::config::{SmtpConfig, Tls};
 
 use super::error::{SmtpError, Step, Why, plain};
-use crate::trust::{TlsClient, TrustError};
+use crate::tls::{TlsClient, TrustError};
 
 /// An address that does not answer must not use up the time of the next one.
 const ONE_ADDRESS: Duration = Duration::from_secs(10);

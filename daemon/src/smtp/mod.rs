@@ -1,5 +1,5 @@
 //! Handing a mail of ours to the server that sends it. The only user of lettre, which writes messages
-//! and speaks SMTP's commands; TLS is ours, and the same as for IMAP (`trust`).
+//! and speaks SMTP's commands; TLS is ours, and the same as for IMAP (`tls`).
 //!
 //! One connection is one conversation, and each step of it has a deadline. Nothing is tried twice here:
 //! whoever keeps the mail decides that.

@@ -2,7 +2,7 @@
 //! Dovecot, so that it is seen who says what; and triggers in the database that write down who had
 //! what when.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::PathBuf;
 use std::process::Output;
@@ -11,7 +11,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use triaged_core::lease::Shard;
 
 use crate::harness::{
-    Daemon, Format, Installation, Mail, Mailserver, Postgres, Proxy, Settings, User, until,
+    Daemon, Format, Guard, Installation, Mail, Mailserver, Postgres, Proxy, Settings, Sink, User,
+    until,
 };
 
 /// What the database notes beside what the daemons do: each change of an owner, and each effect that
@@ -36,6 +37,12 @@ CREATE TRIGGER note_effect AFTER UPDATE OF state ON effect
     FOR EACH ROW EXECUTE FUNCTION note_effect();
 ";
 
+/// Each urgent mail alerts somebody.
+const ALERT: &str = "rule = [{ name = \"alert\", when = { labels = [\"urgency.high\"] }, \
+                     then = { alert = \"oncall\" } }]";
+/// As many an hour as may be.
+const ALERTS: usize = 1000;
+
 /// See the module.
 pub(super) struct Office {
     members: BTreeMap<String, Member>,
@@ -43,6 +50,7 @@ pub(super) struct Office {
     mails: BTreeMap<String, usize>,
     database: Postgres,
     calendar: Option<PathBuf>,
+    sink: Sink,
     /// The same moment by two clocks.
     moment: (Instant, Duration),
     _mail: Mailserver,
@@ -72,7 +80,8 @@ impl Office {
         let calendar_now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
         let moment = (Instant::now(), calendar_now);
         let (members, mails) = (BTreeMap::new(), BTreeMap::new());
-        Office { members, users, mails, database, calendar, moment, _mail: mail }
+        let sink = Sink::start(Guard::Clear);
+        Office { members, users, mails, database, calendar, sink, moment, _mail: mail }
     }
 
     /// Starts a daemon, for the first time or again.
@@ -100,6 +109,8 @@ impl Office {
         if !self.members.contains_key(name) {
             let proxy = Proxy::to(self.users[0].plain_port());
             let settings = Settings::label().database(&self.database.url()).instance(name);
+            let section = self.sink.section(&format!("per_hour = {ALERTS}"));
+            let settings = settings.and(ALERT).and(&section);
             let accounts = self.users.iter().map(|user| user.account().in_clear(proxy.port()));
             let settings = accounts.fold(settings, Settings::with);
             let installation = Installation::new(&settings);
@@ -325,6 +336,15 @@ impl Office {
             assert_eq!(stores.len(), count);
             assert!(again <= 100 * frozen, "{again}");
         }
+    }
+
+    /// Nobody was alerted twice of a mail, and, up to the limit, of each mail once.
+    pub(super) fn each_alert_came_once(&self) {
+        let mails: usize = self.mails.values().sum();
+        let taken = self.sink.wait_taken(mails.min(ALERTS));
+        let ids: BTreeSet<_> = taken.iter().map(|one| one.field("Message-ID")).collect();
+        eprintln!("{mails} urgent mails, {} alerts, of {} mails", taken.len(), ids.len());
+        assert_eq!(ids.len(), taken.len(), "none came twice");
     }
 
     /// How many effects were written under another epoch than their account's shard had.

@@ -85,11 +85,13 @@ impl Store {
              RETURNING message, attempts",
             database::list(batch.items.iter().map(|item| item.message))
         );
+        let mut transaction = self.begin().await?;
         let attempts: Vec<(i64, i64)> = sqlx::query_as(sqlx::AssertSqlSafe(query))
             .persistent(false)
             .bind(batch.request)
-            .fetch_all(&self.pool)
+            .fetch_all(&mut *transaction)
             .await?;
+        transaction.commit().await?;
         let tired = attempts.into_iter().filter(|(_, attempts)| *attempts >= i64::from(most));
         let tired: BTreeSet<i64> = tired.map(|(message, _)| message).collect();
         let tired = batch.items.iter().filter(|item| tired.contains(&item.message));
