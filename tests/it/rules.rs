@@ -1,7 +1,7 @@
 //! Rules: what follows from labels beside their keywords, on real servers.
 
 use crate::harness::{
-    Done, Format, Installation, Mail, Mailserver, Settings, on_each_server, until,
+    Done, Format, Installation, Mail, Mailserver, Proxy, Settings, on_each_server, until,
 };
 
 on_each_server!(
@@ -227,4 +227,31 @@ fn rules_that_do_not_fit_the_model_end_with_78_path_and_line() {
     ] {
         assert!(said.contains(part), "{part} in {said}");
     }
+}
+
+#[test]
+fn a_mailbox_into_which_only_we_move_mail_is_not_listed_from_its_beginning_each_time() {
+    let mail = Mailserver::start(Format::Sdbox);
+    let anna = mail.user("anna");
+    anna.client().command("CREATE Escalations");
+    let proxy = Proxy::to(anna.plain_port());
+    let account = anna.account().in_clear(proxy.port()).mailboxes(&["INBOX", "Escalations"]);
+    let rules = format!("rule = [{{ {ESCALATE} }}]");
+    let installation = Installation::new(&Settings::label().with(account).and(&rules));
+    let daemon = installation.start_ready();
+    anna.deliver(&Mail::outage());
+    installation.wait_settled(1);
+    // The look that finds it also finds what was moved before.
+    anna.deliver(&Mail::newsletter());
+    installation.wait_settled(2);
+    daemon.stop();
+    proxy.forget_said();
+    let daemon = installation.start_ready();
+    anna.deliver(&Mail::invoice_question());
+    installation.wait_settled(3);
+    let listings = proxy.said("UID FETCH");
+    assert!(!listings.is_empty());
+    let from_the_beginning = listings.iter().filter(|said| said.contains(" 1:")).count();
+    assert_eq!(from_the_beginning, 0, "{listings:?}");
+    daemon.stop();
 }

@@ -15,12 +15,12 @@ pub(super) const WINDOW: u32 = 1_000;
 pub(super) struct Page {
     /// The messages that concern us, in the order of their UIDs.
     pub(super) listed: Vec<Listed>,
-    /// Whether nothing at all is there, whoever it concerns.
-    empty: bool,
     /// A message that can not even be listed.
     pub(super) given_up: Option<Listed>,
     /// Where the next range begins; `None` where this one reached the newest message.
     pub(super) next: Option<Uid>,
+    /// Behind the last message that is there, whoever it concerns; `None` where nothing is.
+    pub(super) end: Option<Uid>,
 }
 
 impl Pipeline {
@@ -59,9 +59,9 @@ impl Pipeline {
         pace.listing.came_through();
         // A listing that was cut ends where the next one goes on.
         let cut = (listed.len() >= MAX_LISTED).then(|| listed.last().map(|last| last.uid));
-        let empty = listed.is_empty();
+        let end = listed.iter().map(|listed| listed.uid.next()).max();
         listed.retain(|listed| !decided.contains(&listed.uid) && concerns_us(listed, mailbox));
-        Ok(Page { listed, empty, given_up: None, next: cut.flatten().or(to).map(Uid::next) })
+        Ok(Page { listed, given_up: None, next: cut.flatten().or(to).map(Uid::next), end })
     }
 }
 
@@ -69,12 +69,12 @@ impl Page {
     /// How many UIDs the next range has: more and more where there is nothing, so that a few
     /// messages between thousands of millions of UIDs are found with a few commands.
     pub(super) fn window_after(&self, window: u32) -> u32 {
-        if self.empty { window.saturating_mul(2) } else { WINDOW }
+        if self.end.is_none() { window.saturating_mul(2) } else { WINDOW }
     }
 
     fn without(uid: Uid) -> Self {
         let given_up = Some(Listed::unseen(uid));
-        Self { listed: Vec::new(), empty: false, given_up, next: Some(uid.next()) }
+        Self { listed: Vec::new(), given_up, next: Some(uid.next()), end: Some(uid.next()) }
     }
 }
 

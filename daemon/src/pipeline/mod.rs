@@ -34,7 +34,7 @@ use triaged_core::budget::Mail;
 use triaged_core::config::{HistoryText, Mode, WithoutKeywords};
 use triaged_core::decision::{Flag, Judge};
 use triaged_core::label::Keyword;
-use triaged_core::mailbox::UidSet;
+use triaged_core::mailbox::{Uid, UidSet};
 use triaged_core::sync::Backfill;
 
 use crate::clock::Clock;
@@ -196,6 +196,7 @@ impl Pipeline {
                 return Ok(caught);
             }
             let Some(next) = range.next else {
+                self.pass_over(mailbox, range.end).await?;
                 mailbox.quarantined = self.store.quarantined(&mailbox.stored).await?;
                 return Ok(caught);
             };
@@ -204,6 +205,19 @@ impl Pipeline {
             }
             self.store.settle(&mut mailbox.stored, next, &[], self.clock.now()).await?;
         }
+    }
+
+    /// What was listed and does not concern us, behind the last chunk, is not listed again: in a mailbox
+    /// that only we move mail to there is never a chunk.
+    async fn pass_over(
+        &self,
+        mailbox: &mut OpenMailbox,
+        end: Option<Uid>,
+    ) -> Result<(), FlowError> {
+        if let Some(end) = end.filter(|end| *end > mailbox.stored.cursor.next) {
+            self.store.settle(&mut mailbox.stored, end, &[], self.clock.now()).await?;
+        }
+        Ok(())
     }
 
     /// Takes the listed messages through the pipe, chunk by chunk; `false` when a stop was heard, or
