@@ -24,7 +24,7 @@ use std::time::Duration;
 use clap::{Parser, Subcommand};
 use triaged::app;
 use triaged::configuration;
-use triaged::store::{Location, StoreError};
+use triaged::store::{Location, StoreError, Workers};
 use triaged_core::config::Config;
 
 /// Where the configuration is when nobody says otherwise.
@@ -166,6 +166,21 @@ fn database(config: &Config) -> Result<Location, Failure> {
 fn unserved(error: StoreError) -> Failure {
     let exit = if error.may_pass() { Exit::Unavailable } else { Exit::Config };
     Failure { exit, error: error.into() }
+}
+
+/// The daemons that do what is asked for.
+///
+/// # Errors
+/// There is none.
+async fn workers(at: &Location) -> Result<Workers, Failure> {
+    let mut workers = Workers::at(at);
+    if workers.is_any().await.map_err(unserved)? {
+        return Ok(workers);
+    }
+    let error = anyhow::anyhow!(
+        "no daemon works on {at}: start it (triaged run), it is the one that does this"
+    );
+    Err(Failure { exit: Exit::Unavailable, error })
 }
 
 /// The stack of a thread that may parse hostile mail: nested structures are bounded, and this is

@@ -187,7 +187,7 @@ fn what_can_not_be_asked_for_is_refused(mail: &Mailserver) {
         let (found, said) = backfill(&installation, more);
         assert!(found == Some(code) && said.contains(why), "{found:?} {said}");
     };
-    refused(&["--since", "7d"], 69, "no daemon works in");
+    refused(&["--since", "7d"], 69, "no daemon works on");
     refused(&["--since", "yesterday"], 64, "is no time");
     refused(&["--since", "7d", "--mailbox", "Nowhere"], 64, "account \"anna\" watches INBOX");
     let (code, said) = {

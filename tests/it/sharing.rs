@@ -220,4 +220,9 @@ fn a_request_for_older_mail_reaches_the_daemon_that_has_the_account() {
     let mail = Mail::outage();
     office.user("anna").deliver(&mail);
     office.wait_labelled("anna", 4);
+    // Nor does one have to run where it is asked for.
+    office.stop(other);
+    let asked = office.triaged(other, &["undo", "--account", "anna", "--since", "7d"]);
+    let said = String::from_utf8_lossy(&asked.stderr) + String::from_utf8_lossy(&asked.stdout);
+    assert!(asked.status.success() && said.contains("undone, 0 kept"), "{asked:?}");
 }

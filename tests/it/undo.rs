@@ -354,6 +354,6 @@ fn what_can_not_be_taken_back_is_refused_or_said() {
     refused(&["undo", "--since", "1d", "--account", "bert"], 64, "been watched are anna");
     refused(&["remove-labels"], 64, "--all");
     daemon.stop();
-    refused(&["undo", "--since", "1d"], 69, "no daemon works in");
-    refused(&["remove-labels", "--all"], 69, "no daemon works in");
+    refused(&["undo", "--since", "1d"], 69, "no daemon works on");
+    refused(&["remove-labels", "--all"], 69, "no daemon works on");
 }

@@ -11,7 +11,7 @@ use std::path::Path;
 
 use jiff::Timestamp;
 use triaged::clock::Clock;
-use triaged::store::{Backfills, History, Location, Store};
+use triaged::store::{Backfills, History, Location};
 use triaged_core::config::{AccountConfig, Config};
 
 use super::{Exit, Failure, OrExit, moment};
@@ -113,15 +113,7 @@ async fn ask(
     since: Timestamp,
     args: &Args,
 ) -> Result<Exit, Failure> {
-    if !Store::is_in_use(at.state()) {
-        return Err(Failure {
-            exit: Exit::Unavailable,
-            error: anyhow::anyhow!(
-                "no daemon works in {}: start it (triaged run), it is the one that does this",
-                at.state().display()
-            ),
-        });
-    }
+    let mut workers = super::workers(at).await?;
     let requests = Backfills::open(at.clone()).await.map_err(super::unserved)?;
     let mut ids = Vec::with_capacity(mailboxes.len());
     for mailbox in mailboxes {
@@ -132,7 +124,7 @@ async fn ask(
         say("asked for; the daemon begins within seconds");
         return Ok(Exit::Ok);
     }
-    follow::run(&requests, &ids, at).await
+    follow::run(&requests, &ids, &mut workers).await
 }
 
 async fn cancel(at: &Location, account: &AccountConfig) -> Result<Exit, Failure> {

@@ -9,7 +9,7 @@ use triaged::store::{Location, Undos};
 use triaged_core::config::{Config, Mode};
 use triaged_core::mailbox::AccountId;
 
-use super::undo::{accounts, follow_removal, must_run, say};
+use super::undo::{accounts, follow_removal, say};
 use super::{Exit, Failure};
 
 #[derive(Debug, clap::Args)]
@@ -52,7 +52,7 @@ async fn remove(config: &Config, at: &Location, args: &Args) -> Result<Exit, Fai
     if args.dry_run {
         return tell(&undos, &accounts).await;
     }
-    must_run(at)?;
+    let mut workers = super::workers(at).await?;
     let mut asked = Vec::with_capacity(accounts.len());
     for (id, name) in &accounts {
         let numbers = undos.ask_removal(*id, Clock.now()).await.map_err(super::unserved)?;
@@ -60,7 +60,7 @@ async fn remove(config: &Config, at: &Location, args: &Args) -> Result<Exit, Fai
     }
     let mut exit = Exit::Ok;
     for (name, numbers) in asked {
-        match follow_removal(&undos, name, numbers, at).await? {
+        match follow_removal(&undos, name, numbers, &mut workers).await? {
             Exit::Ok => {}
             Exit::Unavailable => return Ok(Exit::Unavailable),
             other => exit = other,

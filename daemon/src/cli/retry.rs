@@ -5,7 +5,7 @@
 use std::io::{self, Write};
 use std::path::Path;
 
-use triaged::store::{Quarantine, Store};
+use triaged::store::{Quarantine, Workers};
 
 use super::{Exit, Failure};
 
@@ -33,12 +33,13 @@ pub(super) fn run(config: &Path, args: &Args) -> Result<Exit, Failure> {
         return Err(Failure { exit: Exit::Usage, error });
     }
     let at = super::database(&config)?;
-    let released = super::block_on(async {
-        let quarantine = Quarantine::open(at).await?;
-        quarantine.release(args.account.as_deref()).await
+    let (released, is_worked_on) = super::block_on(async {
+        let quarantine = Quarantine::open(at.clone()).await?;
+        let released = quarantine.release(args.account.as_deref()).await?;
+        Ok((released, Workers::at(&at).is_any().await?))
     })?
     .map_err(super::unserved)?;
-    let when = if Store::is_in_use(&config.state) {
+    let when = if is_worked_on {
         "the daemon tries them within seconds"
     } else {
         "the daemon tries them when it is started"

@@ -9,7 +9,7 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use triaged::clock::Clock;
-use triaged::store::{Expected, Location, MessageName, Selection, Store, Undos};
+use triaged::store::{Expected, Location, MessageName, Selection, Undos};
 use triaged_core::config::Config;
 use triaged_core::mailbox::AccountId;
 
@@ -92,7 +92,7 @@ async fn ask(
         tell(&expected, messages);
         return Ok(Exit::Ok);
     }
-    must_run(at)?;
+    let mut workers = super::workers(at).await?;
     let asked = undos.ask(&selection, Clock.now()).await;
     let (request, messages) = asked.map_err(super::unserved)?;
     if messages == 0 {
@@ -103,7 +103,7 @@ async fn ask(
         say(&format!("asked for: {messages} messages; the daemon begins within seconds"));
         return Ok(Exit::Ok);
     }
-    follow::undo(&undos, request, at).await
+    follow::undo(&undos, request, &mut workers).await
 }
 
 const NOTHING: &str = "nothing of that is on a server: `triaged history` has the numbers of messages, and the rules and the model of each";
@@ -127,18 +127,6 @@ pub(super) async fn accounts(
         return Err(Failure { exit: Exit::Usage, error });
     }
     Ok(known)
-}
-
-/// A daemon has to be there to do it.
-pub(super) fn must_run(at: &Location) -> Result<(), Failure> {
-    if Store::is_in_use(at.state()) {
-        return Ok(());
-    }
-    let error = anyhow::anyhow!(
-        "no daemon works in {}: start it (triaged run), it is the one that does this",
-        at.state().display()
-    );
-    Err(Failure { exit: Exit::Unavailable, error })
 }
 
 /// A number is one of the history's; anything else is a Message-ID, in angle brackets or not.

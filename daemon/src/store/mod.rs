@@ -21,6 +21,7 @@ mod rows;
 mod sqlite;
 mod traffic;
 mod undo;
+mod workers;
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -51,6 +52,7 @@ pub use undo::{
     Expected, MessageName, Removal, RemovalMailbox, RemovalState, Removed, Selection, TakenBack,
     UndoBatch, UndoItem, UndoPlace, UndoProgress, UndoState, Undos, Written,
 };
+pub use workers::Workers;
 
 /// The store of one daemon. Clones share its connections.
 #[derive(Debug, Clone)]

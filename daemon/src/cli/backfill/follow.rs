@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
-use triaged::store::{Backfill, BackfillState, Backfills, Location, Store};
+use triaged::store::{Backfill, BackfillState, Backfills, Workers};
 
 use super::say;
 use crate::cli::{Exit, Failure};
@@ -15,10 +15,14 @@ const LOOKS_A_LINE: u32 = 20;
 const BAR: &str = "{msg} [{bar:40}] {pos} of {len}, {eta} to go";
 
 /// Shows one request after the other until its end; 0 where all were done.
-pub(super) async fn run(requests: &Backfills, ids: &[i64], at: &Location) -> Result<Exit, Failure> {
+pub(super) async fn run(
+    requests: &Backfills,
+    ids: &[i64],
+    workers: &mut Workers,
+) -> Result<Exit, Failure> {
     let mut exit = Exit::Ok;
     for &id in ids {
-        if let Some(reason) = one(requests, id, at).await? {
+        if let Some(reason) = one(requests, id, workers).await? {
             say(&reason);
             exit = Exit::Software;
         }
@@ -27,7 +31,11 @@ pub(super) async fn run(requests: &Backfills, ids: &[i64], at: &Location) -> Res
 }
 
 /// Follows a request; why it was not done, where it was not.
-async fn one(requests: &Backfills, id: i64, at: &Location) -> Result<Option<String>, Failure> {
+async fn one(
+    requests: &Backfills,
+    id: i64,
+    workers: &mut Workers,
+) -> Result<Option<String>, Failure> {
     let bar = bar();
     let mut looks = 0;
     loop {
@@ -48,7 +56,7 @@ async fn one(requests: &Backfills, id: i64, at: &Location) -> Result<Option<Stri
             }
             BackfillState::Cancelled => return Ok(Some(format!("{mailbox}: cancelled"))),
         }
-        if !Store::is_in_use(at.state()) {
+        if !workers.is_any().await.map_err(crate::cli::unserved)? {
             return Ok(Some(format!(
                 "{mailbox}: the daemon has ended; it goes on when it runs again"
             )));

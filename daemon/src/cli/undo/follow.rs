@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use triaged::store::{
-    Location, RemovalMailbox, RemovalState, Removed, Store, UndoProgress, UndoState, Undos,
+    RemovalMailbox, RemovalState, Removed, UndoProgress, UndoState, Undos, Workers,
 };
 
 use super::say;
@@ -18,7 +18,11 @@ const LOOKS_A_LINE: u32 = 20;
 const BAR: &str = "{msg} [{bar:40}] {pos} of {len}, {eta} to go";
 
 /// Shows a request until its end.
-pub(super) async fn undo(undos: &Undos, request: i64, at: &Location) -> Result<Exit, Failure> {
+pub(super) async fn undo(
+    undos: &Undos,
+    request: i64,
+    workers: &mut Workers,
+) -> Result<Exit, Failure> {
     let shown = Shown::new("messages");
     let mut looks = 0;
     loop {
@@ -28,7 +32,7 @@ pub(super) async fn undo(undos: &Undos, request: i64, at: &Location) -> Result<E
             shown.end();
             return Ok(result("", &progress));
         }
-        if !Store::is_in_use(at.state()) {
+        if !workers.is_any().await.map_err(unserved)? {
             shown.end();
             return Ok(ended(left));
         }
@@ -43,7 +47,7 @@ pub(in crate::cli) async fn removal(
     undos: &Undos,
     account: &str,
     (removal, stars): (i64, i64),
-    at: &Location,
+    workers: &mut Workers,
 ) -> Result<Exit, Failure> {
     let shown = Shown::new(&format!("{account}: mailboxes"));
     let mut looks = 0;
@@ -61,7 +65,7 @@ pub(in crate::cli) async fn removal(
             };
             return Ok(if keywords(account, &removed) { exit } else { Exit::Software });
         }
-        if !Store::is_in_use(at.state()) {
+        if !workers.is_any().await.map_err(unserved)? {
             shown.end();
             return Ok(ended(left));
         }
