@@ -15,6 +15,7 @@ umask 022
 
 mkdir -p "$dir/db" "$dir/socket" "$dir/proc" "$dir/log" "$dir/spool" "$dir/sieve"
 sh "$here/../certificate.sh" "$dir"
+cp "$here/tied.sh" "$dir"
 
 user=$(id -un) group=$(id -gn) become=
 tree=$here/../../.tools/cyrus
@@ -31,7 +32,7 @@ if [ "$(id -u)" = 0 ]; then
 fi
 for file in imapd.conf cyrus.conf; do
     sed -e "s|@DIR@|$dir|g" -e "s|@BIN@|$tree/bin|g" \
-        -e "s|@TIED@|$(command -v setpriv) --pdeathsig KILL $tree/bin|g" -e "s|@USER@|$user|g" \
+        -e "s|@TIED@|$(command -v setpriv) --pdeathsig KILL $dir/tied.sh $tree/bin|g" -e "s|@USER@|$user|g" \
         -e "s|@GROUP@|$group|g" -e "s|@IMAP@|$imap|g" -e "s|@IMAPS@|$imaps|g" \
         -e "s|@LMTP@|$lmtp|g" "$here/$file.in" >"$dir/$file"
 done
