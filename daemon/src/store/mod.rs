@@ -18,6 +18,7 @@ mod places;
 mod plan;
 mod postgresql;
 mod rows;
+mod settle;
 mod sqlite;
 mod traffic;
 mod undo;

@@ -10,7 +10,7 @@ use triaged_core::mailbox::{AccountId, Uid};
 
 use super::database::{self, DbRow, DbTransaction};
 use super::rows::{Begun, Deed, EffectState, Identity, Move, PendingEffect, StoredMailbox};
-use super::{Store, StoreError, moment, plan, uid, uid_validity};
+use super::{Store, StoreError, moment, settle, uid, uid_validity};
 
 /// The kind of a move in the table of effects.
 pub(super) const MOVE: &str = "move";
@@ -44,8 +44,8 @@ impl Store {
         begun: Begun,
     ) -> Result<(), StoreError> {
         let mut transaction = self.begin().await?;
-        plan::tick_off(&mut transaction, marks, begun.at, self.epoch()).await?;
-        plan::settle_finished(&mut transaction, marks).await?;
+        settle::tick_off(&mut transaction, marks, begun.at, self.epoch()).await?;
+        settle::settle_finished(&mut transaction, marks).await?;
         if !moves.is_empty() {
             let those = database::list(moves.iter().map(|effect| effect.id));
             let query = format!(

@@ -1,12 +1,16 @@
 //! What goes into the store and comes out of it, in words of the domain.
 
+mod effect;
+
 use jiff::Timestamp;
 use triaged_core::alert::Facts;
-use triaged_core::decision::{Decision, Mark, Target};
+use triaged_core::decision::Decision;
 use triaged_core::mailbox::{AccountId, MailboxId, Uid, UidValidity};
 use triaged_core::outcome::Outcome;
 use triaged_core::score::{Abstention, Prediction};
 use triaged_core::sync::Cursor;
+
+pub use effect::{Begun, Deed, EffectState, Landed, Move, PendingEffect};
 
 use super::StoreError;
 
@@ -75,7 +79,7 @@ macro_rules! named {
                 match self { $(Self::$variant => $text,)+ }
             }
 
-            pub(super) fn parse(text: &str) -> Result<Self, StoreError> {
+            pub(in crate::store) fn parse(text: &str) -> Result<Self, StoreError> {
                 match text {
                     $($text => Ok(Self::$variant),)+
                     other => Err(StoreError::Row(format!("{} {other:?}", stringify!($name)))),
@@ -145,50 +149,6 @@ pub struct BackfillProgress {
     pub found: u64,
 }
 
-named! {
-    /// How far one effect is.
-    EffectState {
-        /// Decided, not confirmed.
-        Pending = "pending",
-        /// Never to be applied.
-        Shadow = "shadow",
-        /// Read back from the server.
-        Done = "done",
-        /// Somebody else answered the same question first.
-        Yielded = "yielded",
-        /// The message left before.
-        Gone = "gone",
-        /// The mailbox is read-only for us.
-        ReadOnly = "read-only",
-        /// The mailbox does not take this keyword, or lets nobody take a message out.
-        NotPermitted = "not-permitted",
-        /// Refused, or not stored although the server said OK.
-        Rejected = "rejected",
-        /// About to be taken back, because somebody asked for that.
-        Undoing = "undoing",
-        /// Taken back.
-        Undone = "undone",
-        /// To be taken back, and left as it is: somebody has changed the message since.
-        Kept = "kept",
-    }
-}
-
-impl EffectState {
-    /// What a message becomes whose effect ended so.
-    pub(super) fn outcome(self) -> Outcome {
-        match self {
-            Self::Pending => Outcome::Pending,
-            Self::Shadow => Outcome::Shadow,
-            Self::Done | Self::Yielded | Self::Kept => Outcome::Labelled,
-            Self::Undoing | Self::Undone => Outcome::Undone,
-            Self::Gone => Outcome::Gone,
-            Self::ReadOnly => Outcome::ReadOnly,
-            Self::NotPermitted => Outcome::NotPermitted,
-            Self::Rejected => Outcome::Rejected,
-        }
-    }
-}
-
 /// A message with what was decided about it, before anything is done.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PlannedMessage {
@@ -226,86 +186,6 @@ impl PlannedMessage {
             _ if self.decision.is_empty() => Outcome::Unlabelled,
             Action::Shadow => Outcome::Shadow,
             Action::Label => Outcome::Pending,
-        }
-    }
-}
-
-/// Something that shall be done to a message and is not confirmed yet.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PendingEffect {
-    pub(super) id: i64,
-    pub(super) message: i64,
-    /// Which message.
-    pub uid: Uid,
-    /// How it is recognised elsewhere.
-    pub identity: Option<Identity>,
-    /// What is done.
-    pub deed: Deed,
-}
-
-/// What is done to a message.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Deed {
-    /// A change to its flags.
-    Mark(Mark),
-    /// To another mailbox.
-    Move(Move),
-    /// Somebody is told of it for the rule of this name. What is to be sent lies in the outbox since
-    /// the plan.
-    Alert(String),
-}
-
-/// A move, and how far it is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Move {
-    /// Where to.
-    pub target: Target,
-    /// The server was told of it, and may have done it.
-    pub begun: Option<Begun>,
-    /// A copy is there, and the original is to be removed.
-    pub copied: bool,
-    /// Where it is now, as far as the server says.
-    pub landed: Option<Landed>,
-}
-
-impl Move {
-    /// One of which nothing is done yet.
-    pub(super) fn to(target: Target) -> Self {
-        Self { target, begun: None, copied: false, landed: None }
-    }
-}
-
-/// How the target of a move was when the server was told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Begun {
-    /// When that was.
-    pub at: Timestamp,
-    /// The generation of its UIDs.
-    pub uid_validity: UidValidity,
-    /// What comes from then on has this UID or a higher one.
-    pub next: Uid,
-}
-
-/// Where a moved message is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Landed {
-    /// The generation of the target's UIDs.
-    pub uid_validity: UidValidity,
-    /// Its UID there.
-    pub uid: Uid,
-}
-
-impl PendingEffect {
-    /// Whether it is a move of which the server was told.
-    pub fn is_begun(&self) -> bool {
-        matches!(self.deed, Deed::Move(Move { begun: Some(_), .. }))
-    }
-
-    /// The change to flags that it is.
-    pub fn mark(&self) -> Option<&Mark> {
-        match &self.deed {
-            Deed::Mark(mark) => Some(mark),
-            Deed::Move(_) | Deed::Alert(_) => None,
         }
     }
 }

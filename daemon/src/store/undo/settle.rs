@@ -11,7 +11,7 @@ use triaged_core::decision::Target;
 use super::work::{MOVE_BACK, TakenBack, UndoBatch, UndoItem, UndoState};
 use crate::store::database::{self, DbTransaction};
 use crate::store::rows::{EffectState, Move, PendingEffect};
-use crate::store::{Store, StoreError, plan};
+use crate::store::{Store, StoreError, settle};
 
 impl Store {
     /// Before the server is told: these messages are about to be taken back. Those that are to be
@@ -43,7 +43,7 @@ impl Store {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let mut transaction = self.begin().await?;
-        plan::tick_off(&mut transaction, moves, now, self.epoch()).await?;
+        settle::tick_off(&mut transaction, moves, now, self.epoch()).await?;
         let mut items: BTreeMap<(&str, Option<&str>), Vec<i64>> = BTreeMap::new();
         let mut effects: BTreeMap<&str, Vec<i64>> = BTreeMap::new();
         let mut undone = BTreeSet::new();
