@@ -59,6 +59,8 @@ struct Life {
     trust: Trust,
     lives: Lives,
     held: BTreeMap<Shard, Tenure>,
+    /// Whether the lease of another one could not be ended.
+    is_held_up: bool,
     /// What is to be handed over, with the edition of the estate that said so first.
     leaving: BTreeMap<Shard, u64>,
 }
@@ -139,6 +141,7 @@ impl Ownership {
             trust,
             lives: Lives::default(),
             held: BTreeMap::new(),
+            is_held_up: false,
             leaving: BTreeMap::new(),
         })
     }
@@ -162,8 +165,15 @@ impl Ownership {
             life.told = wanted.clone();
         }
         let mut table = self.look(life, wanted).await?;
-        if self.remove_silent(life).await? {
-            table = self.look(life, wanted).await?;
+        // Somebody's long work may keep a silent one's rows locked for seconds: all else goes on.
+        match self.remove_silent(life).await {
+            Ok(false) => life.is_held_up = false,
+            Ok(true) => table = self.look(life, wanted).await?,
+            Err(error) if life.is_held_up => tracing::debug!(%error, "it is still so"),
+            Err(error) => {
+                life.is_held_up = true;
+                tracing::warn!(%error, "the lease of a silent daemon can not be ended now; this is tried again every second");
+            }
         }
         if table.instances.iter().all(|one| one.id != life.id) {
             return Ok(Course::Fenced);
@@ -295,10 +305,10 @@ impl Ownership {
             tracing::error!(
                 error,
                 trusted_for_seconds = lease::trusted_until(Duration::ZERO).as_secs(),
-                "the lease of this daemon can not be renewed: it is tried again every second, and no account is worked on when the last renewal is too long ago"
+                "the leases in the database can not be kept up: this is tried again every second, and no account is worked on when the last renewal is too long ago"
             );
         } else {
-            tracing::info!("the lease of this daemon is renewed again");
+            tracing::info!("the leases in the database are kept up again");
         }
         self.standings.share(|standing| {
             let shown = standing.get_or_insert_default();

@@ -144,7 +144,8 @@ impl Supervisor {
             }
         }
         while self.forget_ended() {
-            self.demand();
+            let estate = self.share.estate.borrow().clone();
+            self.demand(&estate);
             self.ended.notified().await;
         }
         // Whatever is asked to be handed over from now on is not worked on.
@@ -178,10 +179,10 @@ impl Supervisor {
             let leave = self.candidates.get(name).map_or(Leave::Finish, |it| it.leave(&estate));
             one.follow(leave);
         }
-        self.demand();
+        self.demand(&estate);
         self.show(&estate);
         self.begin(&estate).await?;
-        self.demand();
+        self.demand(&estate);
         Ok(())
     }
 
@@ -225,10 +226,10 @@ impl Supervisor {
         !self.running.is_empty()
     }
 
-    /// Tells what is wanted and worked on.
-    fn demand(&self) {
-        let estate = self.share.estate.borrow();
-        let Estate::Held(held) = &*estate else { return };
+    /// Tells what is wanted and worked on, as it follows from what was told last: of an edition that
+    /// has come since nothing was heard yet.
+    fn demand(&self, estate: &Estate) {
+        let Estate::Held(held) = estate else { return };
         let demand = Demand {
             wanted: self.candidates.values().map(|one| one.shard).collect(),
             busy: self.running.values().map(|one| one.shard).collect(),

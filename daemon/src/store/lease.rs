@@ -4,6 +4,7 @@
 //! that is not answered in time ends that connection. Deliberately absent: who shall have what (the
 //! core's), when anything is asked (the flow's), and any moment of the database's.
 
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +15,7 @@ use triaged_core::lease::{Holding, InstanceId, Shard, Shards};
 
 use super::database::{self, DbQuery, DbTransaction};
 use super::location::Server;
-use super::{Store, StoreError, postgresql};
+use super::{Store, StoreError, open, postgresql};
 
 /// How long a question may take: two that fail leave time for a third before a lease is over.
 const ANSWER: Duration = Duration::from_secs(4);
@@ -126,7 +127,7 @@ pub fn shard_of(account: &str) -> Shard {
 
 impl Leases {
     /// Registers a new life of this daemon. What an earlier one of the same state folder has left is
-    /// let go: that it is over is sure, because the folder's lock is ours.
+    /// let go: that it is over is sure, because the folder's lock is ours, and the folder no copy.
     pub async fn register(
         &mut self,
         name: &str,
@@ -139,6 +140,8 @@ impl Leases {
         if let Some(before) = former(&self.state) {
             self.leave(before).await?;
         }
+        // Before there is a row: one that nobody remembers would be waited for by all others.
+        remember(&self.state, id)?;
         let (name, shards) = (database::text(name), shards.to_bytes());
         self.ask(async |connection| {
             let insert = "INSERT INTO instance (id, name, registered_at, shards) \
@@ -147,7 +150,6 @@ impl Leases {
             insert.bind(now.as_millisecond()).bind(shards).execute(connection).await.map(drop)
         })
         .await?;
-        remember(&self.state, id)?;
         Ok(id)
     }
 
@@ -286,14 +288,26 @@ fn file(state: &Path) -> PathBuf {
     state.join("instance")
 }
 
-/// The life that was begun last in this folder.
+/// The life that was begun last in this folder; `None` where the folder is a copy of the one in which
+/// it was begun, perhaps on another machine: then it may go on.
 fn former(state: &Path) -> Option<InstanceId> {
     let text = std::fs::read_to_string(file(state)).ok()?;
-    text.trim().parse().ok().map(InstanceId)
+    let (id, here) = text.trim().split_once(' ')?;
+    (here == whereabouts(state)).then(|| id.parse().ok().map(InstanceId))?
 }
 
 /// Without this file the next start would have to wait until this life's lease is over.
 fn remember(state: &Path, id: InstanceId) -> Result<(), StoreError> {
     let folder = |source| StoreError::Folder { path: state.to_owned(), source };
-    std::fs::write(file(state), format!("{}\n", id.0)).map_err(folder)
+    let (new, text) = (state.join("instance.new"), format!("{} {}\n", id.0, whereabouts(state)));
+    std::fs::write(&new, text).map_err(folder)?;
+    std::fs::rename(&new, file(state)).map_err(folder)
+}
+
+/// What a copy of the folder has not: the machine, and the file of the lock.
+fn whereabouts(state: &Path) -> String {
+    let machine = std::fs::read_to_string("/etc/machine-id").unwrap_or_default();
+    let lock = std::fs::metadata(open::lock_file(state));
+    let lock = lock.map(|lock| format!("{}:{}", lock.dev(), lock.ino())).unwrap_or_default();
+    format!("{}/{lock}", machine.trim())
 }

@@ -104,11 +104,8 @@ impl Server {
         let of = |key: &str| {
             parsed.query_pairs().find(|(name, _)| name == key).map(|(_, value)| value.into_owned())
         };
-        if let Some((key, _)) =
-            parsed.query_pairs().find(|(key, _)| !PARAMETERS.contains(&key.as_ref()))
-        {
-            return Err(format!("has a parameter {key:?}, which triaged does not know"));
-        }
+        let keys: Vec<String> = parsed.query_pairs().map(|(key, _)| key.into_owned()).collect();
+        check_keys(&keys)?;
         let host = of("hostaddr").or_else(|| of("host"));
         let host = host.or_else(|| parsed.host_str().map(str::to_owned)).unwrap_or_default();
         let host = host.replace("%2F", "/").replace("%2f", "/");
@@ -142,6 +139,28 @@ impl fmt::Display for Server {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(&self.shown)
     }
+}
+
+/// The driver would take the last of two, and log one that it does not know. What is no word may be
+/// a part of a password in which a `?` is not encoded.
+fn check_keys(keys: &[String]) -> Result<(), String> {
+    for (position, key) in keys.iter().enumerate() {
+        if !PARAMETERS.contains(&key.as_str()) {
+            let is_word = key.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+            let shown = if is_word { format!(" {key:?}") } else { String::new() };
+            return Err(format!(
+                "has a parameter{shown} that triaged does not know; a ? in a password is written %3F"
+            ));
+        }
+        if keys.get(..position).is_some_and(|before| before.contains(key)) {
+            return Err(format!("has {key} twice: keep one of the two"));
+        }
+    }
+    let has = |key: &str| keys.iter().any(|one| one == key);
+    if has("host") && has("hostaddr") {
+        return Err("has both host and hostaddr: keep one of the two".to_owned());
+    }
+    Ok(())
 }
 
 /// Whether what goes there stays on this machine: a socket's folder, or the loopback.
@@ -183,6 +202,9 @@ mod tests {
             ("postgres://m:tulip@localhost/", "no host or no database"),
             ("postgres:///t?user=tulip", "no host or no database"),
             ("postgres://m@localhost/t?pasword=tulip", "\"pasword\""),
+            ("postgresql://m:9?8tulip@db.example/t", "written %3F"),
+            ("postgres://h/t?sslmode=verify-full&sslmode=disable", "sslmode twice"),
+            ("postgres:///t?hostaddr=127.0.0.1&host=db.example", "both host and hostaddr"),
             ("postgres://m:tulip@db.example/t", "sslmode=verify-full"),
             ("postgres://m:tulip@db.example/t?sslmode=require", "sslmode=verify-full"),
             ("postgres://m:tulip@localhost/t?host=10.1.1.1", "sslmode=verify-full"),

@@ -10,7 +10,7 @@ use super::database::DbPool;
 use super::location::Location;
 use super::{StoreError, postgresql, sqlite};
 
-fn lock_file(state: &Path) -> PathBuf {
+pub(super) fn lock_file(state: &Path) -> PathBuf {
     state.join("triaged.lock")
 }
 

@@ -27,11 +27,14 @@ const CONNECTIONS: u32 = 8;
 const QUEUE: Duration = Duration::from_secs(10);
 
 /// What each session is told. `idle_in_transaction`: a daemon that is frozen in the middle of a
-/// transaction keeps its rows locked, and others have to go on before its leases end. The other two are
-/// far beyond what waits and what works here; the longest work is a mailbox of a million messages that is
-/// begun anew.
+/// transaction keeps its rows locked, and others have to go on before its leases end, and before they
+/// have waited for a connection for too long. `client_connection_check_interval` (PostgreSQL 14): the same
+/// for one that was killed in the middle of a long statement. The other two are far beyond what waits and
+/// what works here; the longest work is a mailbox of a million messages that is begun anew.
 const SETTINGS: &str = "SET synchronous_commit = on; \
-                        SET idle_in_transaction_session_timeout = '10s'; \
+                        SET idle_in_transaction_session_timeout = '5s'; \
+                        SELECT set_config(name, '5s', false) FROM pg_settings \
+                        WHERE name = 'client_connection_check_interval'; \
                         SET lock_timeout = '20s'; \
                         SET statement_timeout = '10min'";
 
