@@ -51,44 +51,50 @@ impl Store {
         Ok(Some(letter))
     }
 
-    /// What became of a mail, for good. No word of another's mail is kept.
+    /// What became of a mail, for good; `false` where another daemon has it by now. No word of
+    /// another's mail is kept.
     pub async fn end_letter(
         &self,
         letter: &Letter,
         end: LetterEnd,
         reason: Option<&str>,
         now: Timestamp,
-    ) -> Result<(), StoreError> {
-        sqlx::query(
+    ) -> Result<bool, StoreError> {
+        // Each claim counts up: so many attempts are this one's. What was taken from it and nobody has
+        // claimed since has ended all the same.
+        let done = sqlx::query(
             "UPDATE outbox SET state = $1, reason = $2, facts = NULL, owner = NULL, ended_at = $3 \
-             WHERE id = $4",
+             WHERE id = $4 AND state IN ('sending', 'waiting') AND attempts = $5",
         )
         .bind(end.as_str())
         .bind(reason)
         .bind(now.as_millisecond())
         .bind(letter.id)
+        .bind(i64::from(letter.attempts))
         .execute(&self.pool)
         .await?;
-        Ok(())
+        Ok(done.rows_affected() > 0)
     }
 
-    /// A mail could not be sent now, and is tried again from `due` on.
+    /// A mail could not be sent now, and is tried again from `due` on; `false` where another daemon has
+    /// it by now.
     pub async fn postpone_letter(
         &self,
         letter: &Letter,
         due: Timestamp,
         reason: &str,
-    ) -> Result<(), StoreError> {
-        sqlx::query(
+    ) -> Result<bool, StoreError> {
+        let done = sqlx::query(
             "UPDATE outbox SET state = 'waiting', owner = NULL, due_at = $1, reason = $2 \
-             WHERE id = $3 AND state = 'sending'",
+             WHERE id = $3 AND state = 'sending' AND attempts = $4",
         )
         .bind(due.as_millisecond())
         .bind(reason)
         .bind(letter.id)
+        .bind(i64::from(letter.attempts))
         .execute(&self.pool)
         .await?;
-        Ok(())
+        Ok(done.rows_affected() > 0)
     }
 
     /// Mails that nobody is sending any more wait again: those of this daemon, while it sends none, and
