@@ -148,6 +148,7 @@ fn none_is_lost_by_a_server_that_refuses_for_now() {
     // Only this mail is in the way: the others go on, and it waits for its own time.
     for (phase, words) in [
         (Moment::Recipient, "450 4.2.0 greylisted"),
+        (Moment::Recipient, "554 5.7.1 <oncall@example.org>: Relay access denied"),
         (Moment::Data, "452 4.3.1 no room"),
         (Moment::Dot, "451 4.3.0 the scanner is away"),
     ] {
