@@ -27,28 +27,37 @@ impl Store {
         owner: Option<&str>,
         now: Timestamp,
     ) -> Result<Option<Letter>, StoreError> {
-        let mut transaction = self.pool.begin().await?;
-        // Another daemon may take it between the two readings: then no row is changed.
-        let row = sqlx::query(
-            "UPDATE outbox SET state = 'sending', owner = $1, attempts = attempts + 1 \
-             WHERE state = 'waiting' AND id = (SELECT id FROM outbox \
-             WHERE state = 'waiting' AND (due_at <= $2 OR due_at > $3) ORDER BY due_at, id LIMIT 1) \
-             RETURNING id, kind, rule, recipient, per_hour, message_id, facts, created_at, attempts",
-        )
-        .bind(owner)
-        .bind(now.as_millisecond())
-        .bind(after(now, FARTHEST).as_millisecond())
-        .fetch_optional(&mut *transaction)
-        .await?;
-        let Some(row) = row else { return Ok(None) };
-        let id: i64 = row.try_get(0)?;
-        let count: i64 = sqlx::query_scalar("SELECT count(*) FROM outbox WHERE digest = $1")
-            .bind(id)
-            .fetch_one(&mut *transaction)
+        // Who can not be read would be the first again each time, and hold up all others.
+        loop {
+            let mut transaction = self.pool.begin().await?;
+            // Another daemon may take it between the two readings: then no row is changed.
+            let row = sqlx::query(
+                "UPDATE outbox SET state = 'sending', owner = $1, attempts = attempts + 1 \
+                 WHERE state = 'waiting' AND id = (SELECT id FROM outbox \
+                 WHERE state = 'waiting' AND (due_at <= $2 OR due_at > $3) \
+                 ORDER BY due_at, id LIMIT 1) RETURNING id, kind, rule, recipient, per_hour, \
+                 message_id, facts, created_at, attempts",
+            )
+            .bind(owner)
+            .bind(now.as_millisecond())
+            .bind(after(now, FARTHEST).as_millisecond())
+            .fetch_optional(&mut *transaction)
             .await?;
-        let letter = letter(&row, count)?;
-        transaction.commit().await?;
-        Ok(Some(letter))
+            let Some(row) = row else { return Ok(None) };
+            let id: i64 = row.try_get(0)?;
+            let count: i64 = sqlx::query_scalar("SELECT count(*) FROM outbox WHERE digest = $1")
+                .bind(id)
+                .fetch_one(&mut *transaction)
+                .await?;
+            let letter = letter(&row, count);
+            if let Err(error) = &letter {
+                fail(&mut transaction, id, &error.to_string(), now).await?;
+            }
+            transaction.commit().await?;
+            if let Ok(letter) = letter {
+                return Ok(Some(letter));
+            }
+        }
     }
 
     /// What became of a mail, for good; `false` where another daemon has it by now. No word of
@@ -174,6 +183,25 @@ pub(super) async fn withdraw(
     )
     .bind(now.as_millisecond())
     .bind(effect)
+    .execute(&mut **transaction)
+    .await?;
+    Ok(())
+}
+
+/// Ends a mail that can not even be read.
+async fn fail(
+    transaction: &mut DbTransaction<'_>,
+    id: i64,
+    reason: &str,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "UPDATE outbox SET state = 'failed', reason = $1, facts = NULL, owner = NULL, ended_at = $2 \
+         WHERE id = $3",
+    )
+    .bind(reason)
+    .bind(now.as_millisecond())
+    .bind(id)
     .execute(&mut **transaction)
     .await?;
     Ok(())

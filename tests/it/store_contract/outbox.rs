@@ -19,6 +19,7 @@ on_each_database! {
     only_what_is_planned_to_be_written_alerts,
     a_calendar_that_was_years_ahead_holds_nothing_up,
     no_word_of_a_mail_outlives_its_alert,
+    a_row_that_can_not_be_read_is_given_up_and_holds_no_other_up,
     who_was_overtaken_changes_nothing_of_a_mail_that_another_has,
 }
 
@@ -241,4 +242,18 @@ async fn who_was_overtaken_changes_nothing_of_a_mail_that_another_has(database: 
     assert!(store.end_letter(&waiting, LetterEnd::Sent, None, at(7)).await.unwrap());
     let outbox = store.outbox(at(8)).await.unwrap();
     assert_eq!((outbox.waiting, outbox.failed), (0, 0));
+}
+
+async fn a_row_that_can_not_be_read_is_given_up_and_holds_no_other_up(database: Database) {
+    let store = database.open().await;
+    let mailbox = inbox(&store).await;
+    store.plan(&mailbox, &[alerting(5, 20)], at(1)).await.unwrap();
+    let spoil = "UPDATE outbox SET facts = '{zebra' WHERE recipient = 'one@example.org'";
+    database.change(spoil).await;
+    let [letter] = claimed(&store, 2).await.try_into().unwrap();
+    assert_eq!(letter.recipient, ADDRESSES[1]);
+    let outbox = store.outbox(at(3)).await.unwrap();
+    assert_eq!((outbox.waiting, outbox.failed), (1, 1));
+    let (_, reason) = outbox.last_failure.unwrap();
+    assert!(reason.contains("the facts of an alert") && !reason.contains("zebra"), "{reason}");
 }
