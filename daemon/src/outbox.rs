@@ -214,17 +214,31 @@ impl Sender {
             self.end(letter, LetterEnd::Failed, Some(&reason)).await;
         } else {
             let due = after(now, letter_delay(about_the_mail, letter.attempts, clock::jitter()));
-            self.store.postpone_letter(letter, due, &reason).await?;
+            if !self.store.postpone_letter(letter, due, &reason).await? {
+                tracing::debug!(rule = %letter.rule, "another daemon has this alert by now");
+            } else if about_the_mail && letter.attempts == 1 {
+                tracing::warn!(rule = %letter.rule, reason, "an alert is not taken; it is kept and tried again");
+            }
         }
         if about_the_mail { Ok(()) } else { Err(error) }
     }
 
     /// A mail that is gone must not be forgotten to be gone: this is tried until it is written.
     async fn end(&self, letter: &Letter, end: LetterEnd, reason: Option<&str>) {
-        while let Err(error) = self.store.end_letter(letter, end, reason, self.clock.now()).await {
-            tracing::warn!(%error, "what became of an alert can not be written down; it is tried again");
+        let ours = loop {
+            match self.store.end_letter(letter, end, reason, self.clock.now()).await {
+                Ok(ours) => break ours,
+                Err(error) => tracing::warn!(
+                    %error,
+                    "what became of an alert can not be written down; it is tried again"
+                ),
+            }
             self.beat();
             tokio::time::sleep(AGAIN).await;
+        };
+        if !ours {
+            tracing::debug!(rule = %letter.rule, "another daemon has this alert by now");
+            return;
         }
         let state = match end {
             LetterEnd::Sent => LetterState::Sent,

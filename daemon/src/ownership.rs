@@ -121,7 +121,9 @@ impl Ownership {
             tracing::error!(
                 "this daemon's lease is over, because it was silent for too long: all accounts are let go, and it begins anew"
             );
-        } else if stopping && current.held.is_empty() {
+        } else if stopping && current.held.is_empty() && !self.leases.is_sending(current.id).await?
+        {
+            current.trust.end();
             self.leases.leave(current.id).await?;
             *life = None;
         }

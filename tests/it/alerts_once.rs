@@ -3,9 +3,12 @@
 //! server had the whole mail and its word for it never came to be written down.
 
 use std::collections::BTreeMap;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use crate::harness::{
-    Fault, Format, Guard, Installation, Mail, Mailserver, Moment, Settings, Sink, User,
+    Fault, Format, Guard, Installation, Mail, Mailserver, Moment, Postgres, Settings, Sink, User,
+    until,
 };
 
 /// The phases, in their order; STARTTLS comes after the first greeting.
@@ -148,6 +151,7 @@ fn none_is_lost_by_a_server_that_refuses_for_now() {
     // Only this mail is in the way: the others go on, and it waits for its own time.
     for (phase, words) in [
         (Moment::Recipient, "450 4.2.0 greylisted"),
+        (Moment::Recipient, "554 5.7.1 <oncall@example.org>: Relay access denied"),
         (Moment::Data, "452 4.3.1 no room"),
         (Moment::Dot, "451 4.3.0 the scanner is away"),
     ] {
@@ -187,4 +191,39 @@ fn none_is_lost_by_a_daemon_that_is_killed_in_each_phase() {
     let (_, metrics) = daemon.get("/metrics").unwrap();
     assert!(metrics.contains("triaged_outbox_letters{state=\"waiting\"} 0"), "{metrics}");
     daemon.stop();
+}
+
+#[test]
+fn one_that_is_in_hand_at_a_stop_is_finished_before_others_may_take_it() {
+    let Some(database) = Postgres::start() else { return };
+    let mail = Mailserver::start(Format::Sdbox);
+    let (shared, sink) = (mail.user("shared"), Sink::start(Guard::Implicit));
+    let settings = Settings::label().database(&database.url()).with(shared.account());
+    // It has the patience to stand still for as long as this looks.
+    let section = sink.section("").replace("acceptance_seconds = 2", "acceptance_seconds = 30");
+    let installation = Installation::new(&settings.and(ESCALATE).and(&section));
+    let daemon = installation.start_ready();
+    sink.holds(Moment::Kept);
+    shared.deliver(&Mail::outage());
+    sink.wait_held();
+    installation.wait_settled(1);
+    let count = |query: &str| database.query(query)[0].parse::<usize>().unwrap();
+    let free = "SELECT count(*) FROM outbox WHERE state = 'sending' AND NOT EXISTS \
+                (SELECT 1 FROM instance WHERE CAST(id AS TEXT) = outbox.owner)";
+    thread::scope(|scope| {
+        let stopping = scope.spawn(|| daemon.stop());
+        let owned = "SELECT count(*) FROM shard WHERE owner IS NOT NULL";
+        until("it has no account any more", || (count(owned) == 0).then_some(()));
+        let since = Instant::now();
+        until("a second has gone by", || {
+            assert_eq!(count(free), 0, "others would send it, too");
+            (since.elapsed() >= Duration::from_secs(1)).then_some(())
+        });
+        assert_eq!(count("SELECT count(*) FROM outbox WHERE state = 'sending'"), 1, "as it was");
+        sink.lets_go();
+        stopping.join().unwrap();
+    });
+    assert_eq!(count("SELECT count(*) FROM outbox WHERE state = 'sent' AND attempts = 1"), 1);
+    assert_eq!(count("SELECT count(*) FROM instance"), 0, "and then it left");
+    assert_eq!(sink.taken().len(), 1);
 }

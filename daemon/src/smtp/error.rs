@@ -71,7 +71,7 @@ impl SmtpError {
     /// Whether this mail will never be taken: the server refuses its recipient or its content.
     pub fn is_final(&self) -> bool {
         match &self.why {
-            Why::Refused(_) => matches!(self.step, Step::Recipient | Step::Data | Step::Text),
+            Why::Refused(reply) => condemns(self.step, reply),
             Why::Unwritable(_) => true,
             _ => false,
         }
@@ -80,7 +80,11 @@ impl SmtpError {
     /// Whether the conversation goes on for other mails: only this one is in the way.
     pub fn is_about_the_mail(&self) -> bool {
         let of_mail = matches!(self.step, Step::Recipient | Step::Data | Step::Text);
-        self.is_final() || (of_mail && matches!(self.why, Why::NotNow(_)))
+        match &self.why {
+            Why::Refused(reply) | Why::NotNow(reply) => of_mail && !hangs_up(reply),
+            Why::Unwritable(_) => true,
+            _ => false,
+        }
     }
 
     /// Whether the server does not let us in, which only somebody can mend.
@@ -172,6 +176,31 @@ impl fmt::Display for Why {
     }
 }
 
+/// Whether a refusal is of the recipient or of the mail itself. At RCPT TO many servers also say what
+/// they had against the client, its greeting or the sender (Postfix: `smtpd_delay_reject`): that is
+/// about the set-up, which somebody can mend, and no mail is given up for it.
+fn condemns(step: Step, reply: &str) -> bool {
+    let (code, words) = reply.split_once(' ').unwrap_or((reply, ""));
+    let said = enhanced(words);
+    let parts: Vec<&str> = said.split('.').collect();
+    match (step, parts.as_slice()) {
+        // RFC 3463: of the addresses, 7 and 8 are the sender's, and 0 may be either.
+        (Step::Recipient, ["5", "1", detail]) => !["0", "7", "8"].contains(detail),
+        // A mailbox that is full is emptied some day.
+        (Step::Recipient | Step::Data | Step::Text, ["5", "2", detail]) => *detail != "2",
+        (Step::Recipient | Step::Data | Step::Text, ["5", "3", "4"] | ["5", "6", _]) => true,
+        (_, [_, _, _]) => false,
+        (Step::Recipient, _) => matches!(code, "550" | "551" | "552" | "553"),
+        (Step::Data | Step::Text, _) => matches!(code, "552" | "554"),
+        _ => false,
+    }
+}
+
+/// Whether the server ends the connection with this reply (RFC 5321 §3.8, RFC 7504).
+fn hangs_up(reply: &str) -> bool {
+    matches!(reply.split(' ').next(), Some("421" | "521"))
+}
+
 /// A server's words on one line, without addresses.
 pub(super) fn plain(text: &str) -> String {
     let line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
@@ -211,8 +240,9 @@ mod tests {
         let said = |step, why| SmtpError { step, why };
         let no = || Why::Refused("550 no".to_owned());
         let later = || Why::NotNow("450 later".to_owned());
+        assert!(said(Step::Recipient, no()).is_final());
         for step in [Step::Recipient, Step::Data, Step::Text] {
-            assert!(said(step, no()).is_final());
+            assert!(said(step, no()).is_about_the_mail());
             assert!(said(step, later()).is_about_the_mail() && !said(step, later()).is_final());
             assert!(!said(step, Why::Deadline).is_about_the_mail());
         }
@@ -220,5 +250,51 @@ mod tests {
             assert!(!said(step, no()).is_final() && !said(step, later()).is_about_the_mail());
         }
         assert!(said(Step::Login, no()).is_refusal() && !said(Step::Login, later()).is_refusal());
+    }
+    #[test]
+    fn only_a_refusal_of_the_recipient_or_of_the_mail_is_final() {
+        let said = |step, reply: &str| SmtpError { step, why: Why::Refused(reply.to_owned()) };
+        for (step, reply) in [
+            (Step::Recipient, "550 5.1.1 …: Recipient address rejected: User unknown"),
+            (Step::Recipient, "550 5.2.1 the mailbox is disabled"),
+            (Step::Recipient, "552 5.3.4 Message size exceeds fixed limit"),
+            (Step::Recipient, "553 no such user"),
+            (Step::Data, "554 no"),
+            (Step::Text, "552 5.3.4 too big"),
+            (Step::Text, "554 5.6.0 the content is none"),
+            (Step::Text, "554"),
+        ] {
+            assert!(said(step, reply).is_final(), "{step}: {reply}");
+            assert!(said(step, reply).is_about_the_mail(), "{step}: {reply}");
+        }
+        for (step, reply) in [
+            (Step::Recipient, "554 5.7.1 …: Relay access denied"),
+            (Step::Recipient, "553 5.7.1 …: Sender address rejected: not owned by user triaged"),
+            (Step::Recipient, "550 5.1.0 …: Sender address rejected: User unknown"),
+            (Step::Recipient, "550 5.1.8 …: Sender address rejected: Domain not found"),
+            (
+                Step::Recipient,
+                "504 5.5.2 <here>: Helo command rejected: need fully-qualified hostname",
+            ),
+            (Step::Recipient, "554 Relay access denied"),
+            (Step::Recipient, "552 5.2.2 the mailbox is full"),
+            (Step::Recipient, "503 5.5.1 Error: need MAIL command"),
+            (Step::Data, "554 5.5.1 Error: no valid recipients"),
+            (Step::Text, "550 5.7.1 the list of blocked clients has you"),
+        ] {
+            assert!(!said(step, reply).is_final(), "{step}: {reply}");
+            assert!(said(step, reply).is_about_the_mail(), "{step}: {reply}");
+        }
+    }
+
+    #[test]
+    fn a_server_that_hangs_up_is_in_the_way_of_all_mails() {
+        for step in [Step::Recipient, Step::Data, Step::Text] {
+            let busy = SmtpError { step, why: Why::NotNow("421 4.3.2 closing".to_owned()) };
+            let never = SmtpError { step, why: Why::Refused("521 5.3.2 no mail here".to_owned()) };
+            for error in [busy, never] {
+                assert!(!error.is_about_the_mail() && !error.is_final(), "{error}");
+            }
+        }
     }
 }

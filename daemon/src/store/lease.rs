@@ -250,6 +250,17 @@ impl Leases {
         .await
     }
 
+    /// Whether this life has mails in hand: when it has ended, others send them again.
+    pub async fn is_sending(&mut self, id: InstanceId) -> Result<bool, StoreError> {
+        self.ask(async |connection| {
+            let select = "SELECT count(*) FROM outbox WHERE state = 'sending' AND owner = $1";
+            let count = sqlx::query_scalar(select).bind(id.0.to_string());
+            let count: i64 = count.fetch_one(connection).await?;
+            Ok(count > 0)
+        })
+        .await
+    }
+
     /// Ends a life, with all that it has.
     pub async fn leave(&mut self, id: InstanceId) -> Result<(), StoreError> {
         self.ask(async |connection| {

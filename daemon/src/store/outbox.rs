@@ -27,68 +27,83 @@ impl Store {
         owner: Option<&str>,
         now: Timestamp,
     ) -> Result<Option<Letter>, StoreError> {
-        let mut transaction = self.pool.begin().await?;
-        // Another daemon may take it between the two readings: then no row is changed.
-        let row = sqlx::query(
-            "UPDATE outbox SET state = 'sending', owner = $1, attempts = attempts + 1 \
-             WHERE state = 'waiting' AND id = (SELECT id FROM outbox \
-             WHERE state = 'waiting' AND (due_at <= $2 OR due_at > $3) ORDER BY due_at, id LIMIT 1) \
-             RETURNING id, kind, rule, recipient, per_hour, message_id, facts, created_at, attempts",
-        )
-        .bind(owner)
-        .bind(now.as_millisecond())
-        .bind(after(now, FARTHEST).as_millisecond())
-        .fetch_optional(&mut *transaction)
-        .await?;
-        let Some(row) = row else { return Ok(None) };
-        let id: i64 = row.try_get(0)?;
-        let count: i64 = sqlx::query_scalar("SELECT count(*) FROM outbox WHERE digest = $1")
-            .bind(id)
-            .fetch_one(&mut *transaction)
+        // Who can not be read would be the first again each time, and hold up all others.
+        loop {
+            let mut transaction = self.pool.begin().await?;
+            // Another daemon may take it between the two readings: then no row is changed.
+            let row = sqlx::query(
+                "UPDATE outbox SET state = 'sending', owner = $1, attempts = attempts + 1 \
+                 WHERE state = 'waiting' AND id = (SELECT id FROM outbox \
+                 WHERE state = 'waiting' AND (due_at <= $2 OR due_at > $3) \
+                 ORDER BY due_at, id LIMIT 1) RETURNING id, kind, rule, recipient, per_hour, \
+                 message_id, facts, created_at, attempts",
+            )
+            .bind(owner)
+            .bind(now.as_millisecond())
+            .bind(after(now, FARTHEST).as_millisecond())
+            .fetch_optional(&mut *transaction)
             .await?;
-        let letter = letter(&row, count)?;
-        transaction.commit().await?;
-        Ok(Some(letter))
+            let Some(row) = row else { return Ok(None) };
+            let id: i64 = row.try_get(0)?;
+            let count: i64 = sqlx::query_scalar("SELECT count(*) FROM outbox WHERE digest = $1")
+                .bind(id)
+                .fetch_one(&mut *transaction)
+                .await?;
+            let letter = letter(&row, count);
+            if let Err(error) = &letter {
+                fail(&mut transaction, id, &error.to_string(), now).await?;
+            }
+            transaction.commit().await?;
+            if let Ok(letter) = letter {
+                return Ok(Some(letter));
+            }
+        }
     }
 
-    /// What became of a mail, for good. No word of another's mail is kept.
+    /// What became of a mail, for good; `false` where another daemon has it by now. No word of
+    /// another's mail is kept.
     pub async fn end_letter(
         &self,
         letter: &Letter,
         end: LetterEnd,
         reason: Option<&str>,
         now: Timestamp,
-    ) -> Result<(), StoreError> {
-        sqlx::query(
+    ) -> Result<bool, StoreError> {
+        // Each claim counts up: so many attempts are this one's. What was taken from it and nobody has
+        // claimed since has ended all the same.
+        let done = sqlx::query(
             "UPDATE outbox SET state = $1, reason = $2, facts = NULL, owner = NULL, ended_at = $3 \
-             WHERE id = $4",
+             WHERE id = $4 AND state IN ('sending', 'waiting') AND attempts = $5",
         )
         .bind(end.as_str())
         .bind(reason)
         .bind(now.as_millisecond())
         .bind(letter.id)
+        .bind(i64::from(letter.attempts))
         .execute(&self.pool)
         .await?;
-        Ok(())
+        Ok(done.rows_affected() > 0)
     }
 
-    /// A mail could not be sent now, and is tried again from `due` on.
+    /// A mail could not be sent now, and is tried again from `due` on; `false` where another daemon has
+    /// it by now.
     pub async fn postpone_letter(
         &self,
         letter: &Letter,
         due: Timestamp,
         reason: &str,
-    ) -> Result<(), StoreError> {
-        sqlx::query(
+    ) -> Result<bool, StoreError> {
+        let done = sqlx::query(
             "UPDATE outbox SET state = 'waiting', owner = NULL, due_at = $1, reason = $2 \
-             WHERE id = $3 AND state = 'sending'",
+             WHERE id = $3 AND state = 'sending' AND attempts = $4",
         )
         .bind(due.as_millisecond())
         .bind(reason)
         .bind(letter.id)
+        .bind(i64::from(letter.attempts))
         .execute(&self.pool)
         .await?;
-        Ok(())
+        Ok(done.rows_affected() > 0)
     }
 
     /// Mails that nobody is sending any more wait again: those of this daemon, while it sends none, and
@@ -168,6 +183,25 @@ pub(super) async fn withdraw(
     )
     .bind(now.as_millisecond())
     .bind(effect)
+    .execute(&mut **transaction)
+    .await?;
+    Ok(())
+}
+
+/// Ends a mail that can not even be read.
+async fn fail(
+    transaction: &mut DbTransaction<'_>,
+    id: i64,
+    reason: &str,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "UPDATE outbox SET state = 'failed', reason = $1, facts = NULL, owner = NULL, ended_at = $2 \
+         WHERE id = $3",
+    )
+    .bind(reason)
+    .bind(now.as_millisecond())
+    .bind(id)
     .execute(&mut **transaction)
     .await?;
     Ok(())

@@ -19,6 +19,8 @@ on_each_database! {
     only_what_is_planned_to_be_written_alerts,
     a_calendar_that_was_years_ahead_holds_nothing_up,
     no_word_of_a_mail_outlives_its_alert,
+    a_row_that_can_not_be_read_is_given_up_and_holds_no_other_up,
+    who_was_overtaken_changes_nothing_of_a_mail_that_another_has,
 }
 
 const ADDRESSES: [&str; 2] = ["one@example.org", "two@example.org"];
@@ -219,4 +221,39 @@ async fn no_word_of_a_mail_outlives_its_alert(database: Database) {
     };
     assert_eq!(count("SELECT count(*) FROM outbox WHERE facts IS NOT NULL").await, 0);
     assert_eq!(count("SELECT count(*) FROM outbox").await, 4 + 2);
+}
+
+async fn who_was_overtaken_changes_nothing_of_a_mail_that_another_has(database: Database) {
+    let store = database.open().await;
+    let mailbox = inbox(&store).await;
+    store.plan(&mailbox, &[alerting(5, 20)], at(1)).await.unwrap();
+    let [frozen, late] = claimed(&store, 2).await.try_into().unwrap();
+    assert_eq!(store.retake_letters(None).await.unwrap(), 2);
+    let [other, waiting] = claimed(&store, 3).await.try_into().unwrap();
+    let (end, no) = (LetterEnd::Failed, Some("550 no"));
+    assert!(!store.postpone_letter(&frozen, at(100), "450 later").await.unwrap());
+    assert!(!store.end_letter(&frozen, end, no, at(4)).await.unwrap());
+    assert!(store.end_letter(&other, LetterEnd::Sent, None, at(5)).await.unwrap());
+    assert!(!store.end_letter(&frozen, end, no, at(6)).await.unwrap(), "it was sent");
+    // What was taken back and is claimed by nobody was sent all the same.
+    assert_eq!(store.retake_letters(None).await.unwrap(), 1);
+    assert!(!store.postpone_letter(&waiting, at(100), "450 later").await.unwrap());
+    assert!(!store.end_letter(&late, LetterEnd::Sent, None, at(7)).await.unwrap(), "long ago");
+    assert!(store.end_letter(&waiting, LetterEnd::Sent, None, at(7)).await.unwrap());
+    let outbox = store.outbox(at(8)).await.unwrap();
+    assert_eq!((outbox.waiting, outbox.failed), (0, 0));
+}
+
+async fn a_row_that_can_not_be_read_is_given_up_and_holds_no_other_up(database: Database) {
+    let store = database.open().await;
+    let mailbox = inbox(&store).await;
+    store.plan(&mailbox, &[alerting(5, 20)], at(1)).await.unwrap();
+    let spoil = "UPDATE outbox SET facts = '{zebra' WHERE recipient = 'one@example.org'";
+    database.change(spoil).await;
+    let [letter] = claimed(&store, 2).await.try_into().unwrap();
+    assert_eq!(letter.recipient, ADDRESSES[1]);
+    let outbox = store.outbox(at(3)).await.unwrap();
+    assert_eq!((outbox.waiting, outbox.failed), (1, 1));
+    let (_, reason) = outbox.last_failure.unwrap();
+    assert!(reason.contains("the facts of an alert") && !reason.contains("zebra"), "{reason}");
 }
