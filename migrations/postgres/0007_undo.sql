@@ -37,7 +37,8 @@ CREATE TABLE removal (
     account  BIGINT NOT NULL REFERENCES account (id),
     asked_at BIGINT NOT NULL,
     state    TEXT NOT NULL,                   -- open, done
-    listed   BIGINT NOT NULL DEFAULT 0       -- the mailboxes are known
+    listed   BIGINT NOT NULL DEFAULT 0,       -- the mailboxes are known
+    keywords TEXT NOT NULL DEFAULT ''         -- that were written until then, separated by spaces
 );
 CREATE UNIQUE INDEX removal_open ON removal (account) WHERE state = 'open';
 

@@ -37,7 +37,8 @@ CREATE TABLE removal (
     account  INTEGER NOT NULL REFERENCES account (id),
     asked_at INTEGER NOT NULL,
     state    TEXT NOT NULL,                   -- open, done
-    listed   INTEGER NOT NULL DEFAULT 0       -- the mailboxes are known
+    listed   INTEGER NOT NULL DEFAULT 0,      -- the mailboxes are known
+    keywords TEXT NOT NULL DEFAULT ''         -- that were written until then, separated by spaces
 ) STRICT;
 CREATE UNIQUE INDEX removal_open ON removal (account) WHERE state = 'open';
 
