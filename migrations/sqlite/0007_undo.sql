@@ -29,7 +29,9 @@ CREATE TABLE undo_item (
     PRIMARY KEY (request, message)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX undo_item_message ON undo_item (message);
-CREATE INDEX undo_item_open ON undo_item (account, request) WHERE state IN ('open', 'begun');
+-- In the order in which they are worked off.
+CREATE INDEX undo_item_open ON undo_item (account, request, mailbox, uid_validity, uid)
+    WHERE state IN ('open', 'begun');
 
 -- A request to take every keyword of ours off an account.
 CREATE TABLE removal (
