@@ -29,7 +29,9 @@ CREATE TABLE undo_item (
     PRIMARY KEY (request, message)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX undo_item_message ON undo_item (message);
-CREATE INDEX undo_item_open ON undo_item (account, request) WHERE state IN ('open', 'begun');
+-- In the order in which they are worked off.
+CREATE INDEX undo_item_open ON undo_item (account, request, mailbox, uid_validity, uid)
+    WHERE state IN ('open', 'begun');
 
 -- A request to take every keyword of ours off an account.
 CREATE TABLE removal (
@@ -37,7 +39,8 @@ CREATE TABLE removal (
     account  INTEGER NOT NULL REFERENCES account (id),
     asked_at INTEGER NOT NULL,
     state    TEXT NOT NULL,                   -- open, done
-    listed   INTEGER NOT NULL DEFAULT 0       -- the mailboxes are known
+    listed   INTEGER NOT NULL DEFAULT 0,      -- the mailboxes are known
+    keywords TEXT NOT NULL DEFAULT ''         -- that were written until then, separated by spaces
 ) STRICT;
 CREATE UNIQUE INDEX removal_open ON removal (account) WHERE state = 'open';
 

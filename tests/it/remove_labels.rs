@@ -12,6 +12,7 @@ use crate::harness::{
 on_each_server!(
     all_keywords_of_ours_come_off_and_all_other_flags_stay,
     where_nothing_may_be_changed_that_is_said_and_may_be_asked_for_again,
+    a_mailbox_that_is_made_or_renamed_meanwhile_is_gone_through,
 );
 
 const MAILBOXES: [&str; 4] = ["INBOX", "Handled", "Archive", "Old"];
@@ -212,5 +213,33 @@ fn where_nothing_may_be_changed_that_is_said_and_may_be_asked_for_again(mail: &M
     ends(&["remove-labels", "--all"], 0, "2 keywords removed");
     assert!(count(&anna, "triaged-mood-bad") == 0 && count(&anna, "own") == 1);
     ends(&["undo", "--since", "1d"], 0, "nothing of that is on a server");
+    daemon.stop();
+}
+
+fn a_mailbox_that_is_made_or_renamed_meanwhile_is_gone_through(mail: &Mailserver) {
+    let anna = mail.user("anna");
+    let mut client = anna.client();
+    client.command("CREATE Archive");
+    client.command("CREATE Work");
+    let proxy = Proxy::to(anna.plain_port());
+    let installation = installation(&anna, "triaged-handled");
+    let account = anna.account().in_clear(proxy.port()).and("poll_seconds = 1");
+    let settings = Settings::label().bundle(installation.folder().join("bundle"));
+    installation.configure(&settings.with(account));
+    client.append("Work", numbered(1).bytes(), "triaged-mood-bad", None);
+    let daemon = installation.start_ready();
+    proxy.hold("SEARCH KEYWORD");
+    std::thread::scope(|scope| {
+        let asked = scope.spawn(|| installation.triaged(&["remove-labels", "--all"]));
+        until("the first mailbox is searched", || proxy.is_holding().then_some(()));
+        client.command("RENAME Work Old");
+        client.command("CREATE Handled");
+        client.append("Handled", numbered(2).bytes(), "triaged-mood-bad", None);
+        proxy.let_go();
+        let output = asked.join().unwrap();
+        let said = String::from_utf8(output.stdout).unwrap();
+        assert!(output.status.success() && said.contains("2 keywords removed"), "{said}");
+    });
+    assert_eq!(count(&anna, "triaged-mood-bad"), 0);
     daemon.stop();
 }

@@ -11,7 +11,7 @@ use triaged_core::mailbox::{AccountId, UidSet};
 use super::undo::passes;
 use super::{FlowError, Pipeline};
 use crate::imap::{ImapError, Session};
-use crate::store::{Removal, RemovalMailbox, RemovalState};
+use crate::store::{RemovalMailbox, RemovalState};
 
 /// Messages of one step and keyword, after which new mail comes first again.
 const BATCH: usize = 500;
@@ -27,20 +27,22 @@ impl Pipeline {
         account: AccountId,
     ) -> Result<bool, FlowError> {
         let Some(removal) = self.store.next_removal(account).await? else { return Ok(false) };
-        if !removal.listed {
+        let next =
+            if removal.listed { self.store.next_removal_mailbox(removal.id).await? } else { None };
+        let Some(name) = next else {
             let mailboxes = self.all_mailboxes(session, account).await?;
-            self.store.begin_removal(removal.id, &mailboxes).await?;
-            return Ok(true);
-        }
-        let Some(name) = self.store.next_removal_mailbox(removal.id).await? else {
-            self.store.end_removal(removal.id, account).await?;
-            tracing::info!("all mailboxes were gone through for keywords to be removed");
+            let added = self.store.list_removal(removal.id, account, &mailboxes).await?;
+            // At the end one may be new, or have another name: then it is not the end.
+            if removal.listed && added == 0 {
+                self.store.end_removal(removal.id, account).await?;
+                tracing::info!("all mailboxes were gone through for keywords to be removed");
+            }
             return Ok(true);
         };
-        let keywords = self.all_keywords(account).await?;
+        let keywords = self.all_keywords(&removal.written);
         let found = match self.remove_in(session, &name, &keywords).await {
             Err(FlowError::Imap(error)) if !passes(&error) => {
-                self.removal_failed(removal, &name, error).await?
+                self.removal_failed(removal.id, &name, error).await?
             }
             found => found?,
         };
@@ -62,16 +64,16 @@ impl Pipeline {
 
     /// Every keyword that may be on a message because of us: those that the store remembers, and
     /// those that the configuration and the model have now.
-    async fn all_keywords(&self, account: AccountId) -> Result<Vec<Keyword>, FlowError> {
+    fn all_keywords(&self, written: &[Keyword]) -> Vec<Keyword> {
         let model = self.classifier.model();
-        let mut all = self.store.written_keywords(account).await?;
+        let mut all = written.to_vec();
         all.extend(model.keywords.all().cloned());
         all.extend(self.judge.keywords());
         all.push(self.unreadable.clone());
         // Servers compare them without case.
         all.sort_by_key(|keyword| keyword.as_str().to_ascii_lowercase());
         all.dedup_by(|one, other| one.matches(other.as_str()));
-        Ok(all)
+        all
     }
 
     /// Removes keywords in one mailbox, as many as a step may; whether any is left is searched for
@@ -118,18 +120,18 @@ impl Pipeline {
     /// An error in one mailbox, which ends its part after a while and not the others'.
     async fn removal_failed(
         &self,
-        removal: Removal,
+        removal: i64,
         name: &str,
         error: ImapError,
     ) -> Result<RemovalMailbox, FlowError> {
-        let attempts = self.store.count_removal_attempt(removal.id, name).await?;
+        let attempts = self.store.count_removal_attempt(removal, name).await?;
         let never = matches!(error, ImapError::NotPermitted(_) | ImapError::BadName);
         let is_tired = never || attempts >= MOST_ATTEMPTS;
         let state = if is_tired { RemovalState::Failed } else { RemovalState::Open };
         let reason = is_tired.then(|| error.to_string());
         let failed = RemovalMailbox { name: name.to_owned(), removed: 0, state, reason };
         if error.ends_connection() {
-            self.store.advance_removal(removal.id, &failed).await?;
+            self.store.advance_removal(removal, &failed).await?;
             return Err(error.into());
         }
         Ok(failed)

@@ -20,6 +20,7 @@ on_each_database! {
     messages_are_named_by_message_id_and_rules_by_their_name,
     what_is_refused_time_and_again_is_given_up,
     a_removal_goes_through_its_mailboxes_and_marks_what_was_written_before,
+    a_removal_that_is_asked_for_again_searches_all_mailboxes_again,
 }
 
 /// A message with a label, and what a rule adds: a star, and the way to Work.
@@ -224,12 +225,15 @@ async fn a_removal_goes_through_its_mailboxes_and_marks_what_was_written_before(
     assert_eq!((item.flags, item.back_to), (vec![Flag::Flagged], None), "only the star");
 
     let next = store.next_removal(account).await.unwrap().unwrap();
-    assert!(!next.listed);
+    assert!(!next.listed && next.written.is_empty());
     let known = store.known_mailboxes(account).await.unwrap();
     assert!(known.contains(&"INBOX".to_owned()) && known.contains(&"Work".to_owned()));
-    let keywords = store.written_keywords(account).await.unwrap();
-    assert_eq!(keywords.iter().map(ToString::to_string).collect::<Vec<_>>(), ["t-urgent"]);
-    store.begin_removal(removal, &known).await.unwrap();
+    let added = store.list_removal(removal, account, &known).await.unwrap();
+    assert_eq!(added, known.len() as u64);
+    let next = store.next_removal(account).await.unwrap().unwrap();
+    assert_eq!((next.listed, next.written), (true, vec!["t-urgent".parse().unwrap()]));
+    store.end_removal(removal, account).await.unwrap();
+    assert!(store.next_removal(account).await.unwrap().is_some(), "some are not gone through");
     while let Some(name) = store.next_removal_mailbox(removal).await.unwrap() {
         assert!(store.count_removal_attempt(removal, &name).await.unwrap() > 0);
         let done = RemovalMailbox { name, removed: 2, state: RemovalState::Done, reason: None };
@@ -242,4 +246,37 @@ async fn a_removal_goes_through_its_mailboxes_and_marks_what_was_written_before(
     let effects = rows(&database).await.remove(0).effects;
     assert_eq!(effects[0].state, EffectState::Undone, "{effects:?}");
     assert_eq!(effects[2].state, EffectState::Done, "it stays where it was moved to");
+}
+
+async fn a_removal_that_is_asked_for_again_searches_all_mailboxes_again(database: Database) {
+    let store = database.open().await;
+    let account = done(&store, &[5]).await.account;
+    let undos = Undos::open(database.location()).await.unwrap();
+    let (removal, _) = undos.ask_removal(account, at(3)).await.unwrap();
+    let names = ["INBOX", "Work"].map(str::to_owned);
+    assert_eq!(store.list_removal(removal, account, &names).await.unwrap(), 2);
+    let ends = [(RemovalState::Done, None), (RemovalState::Failed, Some("no".to_owned()))];
+    for (name, (state, reason)) in names.iter().cloned().zip(ends) {
+        store.count_removal_attempt(removal, &name).await.unwrap();
+        let ended = RemovalMailbox { name, removed: 2, state, reason };
+        store.advance_removal(removal, &ended).await.unwrap();
+    }
+    assert_eq!(store.next_removal_mailbox(removal).await.unwrap(), None);
+
+    assert_eq!(undos.ask_removal(account, at(4)).await.unwrap().0, removal, "it is taken up");
+    // The daemon was about to end it.
+    store.end_removal(removal, account).await.unwrap();
+    let next = store.next_removal(account).await.unwrap().expect("it goes on");
+    assert!(!next.listed, "a mailbox may have been made since");
+    let more = [names[0].clone(), names[1].clone(), "Made".to_owned()];
+    assert_eq!(store.list_removal(removal, account, &more).await.unwrap(), 1);
+    let open = |name: &str, removed| RemovalMailbox {
+        name: name.to_owned(),
+        removed,
+        state: RemovalState::Open,
+        reason: None,
+    };
+    let removed = undos.removed(removal).await.unwrap();
+    assert_eq!(removed.mailboxes, [open("INBOX", 2), open("Made", 0), open("Work", 2)]);
+    assert_eq!(store.count_removal_attempt(removal, "Work").await.unwrap(), 1, "counted anew");
 }

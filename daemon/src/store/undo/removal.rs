@@ -23,12 +23,14 @@ named! {
 }
 
 /// A request, as the daemon works it off.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Removal {
     /// Its row.
     pub id: i64,
-    /// Whether its mailboxes are known.
+    /// Whether its mailboxes are known, and what was written until then.
     pub listed: bool,
+    /// Every keyword that we had ever written in the account by then, or may have.
+    pub written: Vec<Keyword>,
 }
 
 /// What has come of a request in one mailbox.
@@ -64,7 +66,8 @@ pub struct Written {
 
 impl Undos {
     /// Asks to take everything off an account: its keywords by this request, and the stars that nobody
-    /// has touched by one to take them back. One that is open already is taken up instead. The
+    /// has touched by one to take them back. One that is open already is taken up instead, and searches
+    /// all mailboxes again, for keywords may have come since into those that it is through with. The
     /// numbers of both.
     pub async fn ask_removal(
         &self,
@@ -78,13 +81,16 @@ impl Undos {
         let (stars, _) = ask(&mut transaction, &only_stars, &filter, now).await?;
         let removal: i64 = sqlx::query_scalar(
             "INSERT INTO removal (account, asked_at, state) VALUES ($1, $2, 'open') \
-             ON CONFLICT (account) WHERE state = 'open' DO UPDATE SET asked_at = excluded.asked_at \
-             RETURNING id",
+             ON CONFLICT (account) WHERE state = 'open' \
+             DO UPDATE SET asked_at = excluded.asked_at, listed = 0 RETURNING id",
         )
         .bind(account.0)
         .bind(now.as_millisecond())
         .fetch_one(&mut *transaction)
         .await?;
+        let anew = "UPDATE removal_mailbox SET state = 'open', reason = NULL, attempts = 0 \
+                    WHERE removal = $1";
+        sqlx::query(anew).bind(removal).execute(&mut *transaction).await?;
         transaction.commit().await?;
         Ok((removal, stars))
     }
@@ -135,10 +141,16 @@ impl Undos {
 impl Store {
     /// The open request of an account.
     pub async fn next_removal(&self, account: AccountId) -> Result<Option<Removal>, StoreError> {
-        let query = "SELECT id, listed FROM removal WHERE account = $1 AND state = 'open'";
+        let query =
+            "SELECT id, listed, keywords FROM removal WHERE account = $1 AND state = 'open'";
         let row = sqlx::query(query).bind(account.0).fetch_optional(&self.pool).await?;
         let Some(row) = row else { return Ok(None) };
-        Ok(Some(Removal { id: row.try_get(0)?, listed: row.try_get::<i64, _>(1)? != 0 }))
+        let keywords: String = row.try_get(2)?;
+        Ok(Some(Removal {
+            id: row.try_get(0)?,
+            listed: row.try_get::<i64, _>(1)? != 0,
+            written: keywords.split_whitespace().map(keyword).collect::<Result<_, _>>()?,
+        }))
     }
 
     /// The mailboxes of an account that the store knows: those that were watched, and those that mail
@@ -151,11 +163,18 @@ impl Store {
         Ok(names.bind(account.0).fetch_all(&self.pool).await?)
     }
 
-    /// These are the mailboxes of a request.
-    pub async fn begin_removal(&self, id: i64, mailboxes: &[String]) -> Result<(), StoreError> {
+    /// These are the mailboxes of a request by now, and what was written in its account is looked up;
+    /// how many of them it did not know.
+    pub async fn list_removal(
+        &self,
+        id: i64,
+        account: AccountId,
+        mailboxes: &[String],
+    ) -> Result<u64, StoreError> {
         let mut transaction = self.begin().await?;
+        let mut added = 0;
         for mailbox in mailboxes {
-            sqlx::query(
+            let inserted = sqlx::query(
                 "INSERT INTO removal_mailbox (removal, mailbox, state) VALUES ($1, $2, 'open') \
                  ON CONFLICT (removal, mailbox) DO NOTHING",
             )
@@ -163,10 +182,19 @@ impl Store {
             .bind(mailbox)
             .execute(&mut *transaction)
             .await?;
+            added += inserted.rows_affected();
         }
-        let listed = sqlx::query("UPDATE removal SET listed = 1 WHERE id = $1");
-        listed.bind(id).execute(&mut *transaction).await?;
-        Ok(transaction.commit().await?)
+        let keywords: Vec<String> = sqlx::query_scalar(
+            "SELECT DISTINCT argument FROM effect JOIN message ON message.id = effect.message \
+             WHERE account = $1 AND kind = 'add-keyword' AND state <> 'shadow'",
+        )
+        .bind(account.0)
+        .fetch_all(&mut *transaction)
+        .await?;
+        let listed = sqlx::query("UPDATE removal SET listed = 1, keywords = $1 WHERE id = $2");
+        listed.bind(keywords.join(" ")).bind(id).execute(&mut *transaction).await?;
+        transaction.commit().await?;
+        Ok(added)
     }
 
     /// The next mailbox of a request; `None` at its end.
@@ -205,18 +233,21 @@ impl Store {
         Ok(attempts)
     }
 
-    /// All mailboxes of a request are gone through. Where none failed, no keyword that was written
-    /// before it is anywhere any more.
+    /// All mailboxes of a request are gone through, unless it was asked for again meanwhile. Where none
+    /// failed, no keyword that was written before it is anywhere any more.
     pub async fn end_removal(&self, id: i64, account: AccountId) -> Result<(), StoreError> {
         let mut transaction = self.begin().await?;
-        let failed: i64 = sqlx::query_scalar(
-            "SELECT count(*) FROM removal_mailbox WHERE removal = $1 AND state = 'failed'",
+        let asked_at: Option<i64> = sqlx::query_scalar(
+            "UPDATE removal SET state = 'done' WHERE id = $1 AND state = 'open' AND listed = 1 \
+             AND NOT EXISTS (SELECT 1 FROM removal_mailbox WHERE removal = $1 \
+             AND removal_mailbox.state = 'open') RETURNING asked_at",
         )
         .bind(id)
-        .fetch_one(&mut *transaction)
+        .fetch_optional(&mut *transaction)
         .await?;
-        let asked_at: i64 = sqlx::query_scalar(
-            "UPDATE removal SET state = 'done' WHERE id = $1 RETURNING asked_at",
+        let Some(asked_at) = asked_at else { return Ok(()) };
+        let failed: i64 = sqlx::query_scalar(
+            "SELECT count(*) FROM removal_mailbox WHERE removal = $1 AND state = 'failed'",
         )
         .bind(id)
         .fetch_one(&mut *transaction)
@@ -234,17 +265,5 @@ impl Store {
             marked.execute(&mut *transaction).await?;
         }
         Ok(transaction.commit().await?)
-    }
-
-    /// Every keyword that we have ever written in an account, or may have.
-    pub async fn written_keywords(&self, account: AccountId) -> Result<Vec<Keyword>, StoreError> {
-        let names: Vec<String> = sqlx::query_scalar(
-            "SELECT DISTINCT argument FROM effect JOIN message ON message.id = effect.message \
-             WHERE account = $1 AND kind = 'add-keyword' AND state <> 'shadow'",
-        )
-        .bind(account.0)
-        .fetch_all(&self.pool)
-        .await?;
-        names.iter().map(|name| keyword(name)).collect()
     }
 }

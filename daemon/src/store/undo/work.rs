@@ -96,9 +96,9 @@ impl Store {
     /// The next messages of an account that are to be taken back.
     pub async fn next_undo(&self, account: AccountId) -> Result<Option<UndoBatch>, StoreError> {
         let first = sqlx::query(
-            "SELECT request, undo_item.mailbox, uid_validity FROM undo_item \
+            "SELECT request, mailbox, uid_validity FROM undo_item \
              WHERE account = $1 AND state IN ('open', 'begun') \
-             ORDER BY request, state, undo_item.mailbox, uid_validity LIMIT 1",
+             ORDER BY request, mailbox, uid_validity, uid LIMIT 1",
         )
         .bind(account.0)
         .fetch_optional(&self.pool)
@@ -120,22 +120,26 @@ impl Store {
         request: i64,
         place: &UndoPlace,
     ) -> Result<Vec<UndoItem>, StoreError> {
-        let rows = sqlx::query(
+        // The index gives them in their order; it can not where the generation is in an expression.
+        let generation = match place.uid_validity {
+            Some(generation) => format!("= {generation}"),
+            None => "IS NULL".to_owned(),
+        };
+        let query = format!(
             "SELECT message.id, item.uid, item.state, identity, email, mailbox.name, \
              undo.rule, undo.kind FROM undo_item item JOIN undo ON undo.id = item.request \
              JOIN message ON message.id = item.message \
              JOIN mailbox ON mailbox.id = message.mailbox \
              WHERE item.account = $1 AND item.request = $2 AND item.mailbox = $3 \
-             AND COALESCE(item.uid_validity, 0) = $4 AND item.state IN ('open', 'begun') \
-             ORDER BY item.uid LIMIT $5",
-        )
-        .bind(account.0)
-        .bind(request)
-        .bind(&place.mailbox)
-        .bind(place.uid_validity.map_or(0, |generation| i64::from(generation.get())))
-        .bind(BATCH)
-        .fetch_all(&self.pool)
-        .await?;
+             AND item.uid_validity {generation} AND item.state IN ('open', 'begun') \
+             ORDER BY item.uid LIMIT {BATCH}"
+        );
+        let rows = sqlx::query(sqlx::AssertSqlSafe(query))
+            .bind(account.0)
+            .bind(request)
+            .bind(&place.mailbox)
+            .fetch_all(&self.pool)
+            .await?;
         let mut items = Vec::with_capacity(rows.len());
         for row in &rows {
             let number: Option<i64> = row.try_get(1)?;
