@@ -230,6 +230,15 @@ fn a_login_that_is_refused_is_named_and_mended_without_a_restart() {
         said.contains("alerts") && said.contains("over TLS after STARTTLS, logged in"),
         "{said}"
     );
+    assert!(said.contains("takes mail for 1 of 1 addresses"), "{said}");
+    let denied = "554 5.7.1 <oncall@example.org>: Relay access denied";
+    sink.fails(Moment::Recipient, Fault::Say(denied));
+    let relay = installation.triaged(&["check", "--online"]);
+    let said = String::from_utf8_lossy(&relay.stdout).into_owned();
+    assert_eq!(relay.status.code(), Some(78), "{said}");
+    let why = "for oncall@example.org: at the recipient (RCPT TO): the server refuses: 554 5.7.1 …";
+    assert!(said.contains(why) && !said.contains("takes mail"), "{said}");
+    assert_eq!(sink.taken().len(), 0, "nothing is sent");
     sink.clients_have("wrong-canary-7");
     let bad = installation.triaged(&["check", "--online"]);
     let said = String::from_utf8_lossy(&bad.stdout).into_owned();

@@ -84,10 +84,8 @@ impl Connection {
         mail: &Mail<'_>,
         may_send: impl Fn() -> bool,
     ) -> Result<(), SmtpError> {
-        let (text, to) = (mail.bytes()?, address(mail.to)?);
-        let from = MailFrom::new(Some(self.from.clone()), Vec::new());
-        self.say(Step::Sender, from).await?;
-        self.say(Step::Recipient, Rcpt::new(to, Vec::new())).await?;
+        let text = mail.bytes()?;
+        self.envelope(mail.to).await?;
         if !may_send() {
             return Err(SmtpError { step: Step::Data, why: Why::NotOurs });
         }
@@ -101,6 +99,23 @@ impl Connection {
             return Ok(());
         }
         Err(SmtpError::protocol(Step::Text, "its answer to the whole mail is none"))
+    }
+
+    /// Whether the server would take a mail to this address, of which it gets no text.
+    ///
+    /// # Errors
+    /// What it has against it; [`Self::reset`] comes before another one then.
+    pub async fn ask_for(&mut self, to: &str) -> Result<(), SmtpError> {
+        self.envelope(to).await?;
+        self.reset().await
+    }
+
+    /// From whom, and to whom.
+    async fn envelope(&mut self, to: &str) -> Result<(), SmtpError> {
+        let to = address(to)?;
+        let from = MailFrom::new(Some(self.from.clone()), Vec::new());
+        self.say(Step::Sender, from).await?;
+        self.say(Step::Recipient, Rcpt::new(to, Vec::new())).await.map(drop)
     }
 
     /// Makes the conversation ready for another mail after one that was refused.

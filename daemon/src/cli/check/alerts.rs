@@ -1,6 +1,7 @@
 //! What `triaged check` finds of alerts: the password of the SMTP server, and, online, whether it lets
-//! us in. No mail is sent.
+//! us in and would take mail for each address. No mail is sent.
 
+use std::collections::BTreeSet;
 use std::io::Write;
 
 use triaged::secret::Credentials;
@@ -27,27 +28,68 @@ pub(super) fn password<W: Write>(config: &Config, report: &mut Report<W>) {
     }
 }
 
-/// Whether the server takes mail from us.
+/// Whether the server takes mail from us, and for whom.
 pub(super) async fn server<W: Write>(config: &Config, report: &mut Report<W>) {
     let Some(smtp) = &config.smtp else { return };
-    report.line(&ask(smtp).await);
+    let mut connection = match open(smtp).await {
+        Ok(connection) => connection,
+        Err(line) => return report.line(&line),
+    };
+    let place = format!("{}:{}", smtp.host, smtp.port);
+    report.line(&Line::ok(SUBJECT, format!("{place} {}", manner(smtp))));
+    let addresses = addresses(config);
+    let mut taken = 0;
+    for to in &addresses {
+        let Err(error) = connection.ask_for(to).await else {
+            taken += 1;
+            continue;
+        };
+        report.line(&not_taken(smtp, to, &error));
+        if !error.is_about_the_mail() || connection.reset().await.is_err() {
+            break;
+        }
+    }
+    if taken > 0 {
+        let text = format!("{place} takes mail for {taken} of {} addresses", addresses.len());
+        report.line(&Line::ok(SUBJECT, text));
+    }
+    connection.quit().await;
 }
 
-async fn ask(smtp: &SmtpConfig) -> Line {
+/// Whom rules alert.
+fn addresses(config: &Config) -> BTreeSet<&str> {
+    let alerts = config.rules.iter().filter_map(|one| one.rule.then.alert.as_ref());
+    alerts.flat_map(|alert| &alert.to).map(String::as_str).collect()
+}
+
+async fn open(smtp: &SmtpConfig) -> Result<Connection, Line> {
     let password = match credentials(smtp) {
         Some(credentials) => credentials.read().await.map(Some),
         None => Ok(None),
     };
     let Ok(password) = password else {
         let what = "the SMTP server is not asked: its password can not be read, see above";
-        return Line::warn(SUBJECT, what);
+        return Err(Line::warn(SUBJECT, what));
     };
-    match Connection::open(smtp, password.as_ref()).await {
-        Ok(connection) => {
-            connection.quit().await;
-            Line::ok(SUBJECT, format!("{}:{} {}", smtp.host, smtp.port, manner(smtp)))
+    Connection::open(smtp, password.as_ref()).await.map_err(|error| failed(smtp, &error))
+}
+
+/// An address for which no mail is taken.
+fn not_taken(smtp: &SmtpConfig, to: &str, error: &SmtpError) -> Line {
+    let text = format!("{}:{} for {to}: {error}", smtp.host, smtp.port);
+    match (&error.why, error.step) {
+        // Who does not know us yet is often asked to come again.
+        (Why::NotNow(_), _) => Line::warn(SUBJECT, text),
+        (Why::Refused(_), Step::Sender) => {
+            let mend = "; may this login send as `from`?";
+            Line::fail(Exit::Config, SUBJECT, format!("{text}{mend}"))
         }
-        Err(error) => failed(smtp, &error),
+        (Why::Refused(_), _) if !error.is_final() => {
+            let mend = "; does this server send mail of this machine, login and `from` to others?";
+            Line::fail(Exit::Config, SUBJECT, format!("{text}{mend}"))
+        }
+        (Why::Refused(_), _) => Line::fail(Exit::Config, SUBJECT, text),
+        _ => Line::fail(Exit::Unavailable, SUBJECT, text),
     }
 }
 
