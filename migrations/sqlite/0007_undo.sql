@@ -38,7 +38,7 @@ CREATE TABLE removal (
     id       INTEGER PRIMARY KEY,
     account  INTEGER NOT NULL REFERENCES account (id),
     asked_at INTEGER NOT NULL,
-    state    TEXT NOT NULL,                   -- open, done
+    state    TEXT NOT NULL,                   -- open, done, cancelled
     listed   INTEGER NOT NULL DEFAULT 0,      -- the mailboxes are known
     keywords TEXT NOT NULL DEFAULT ''         -- that were written until then, separated by spaces
 ) STRICT;

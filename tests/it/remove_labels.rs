@@ -13,6 +13,7 @@ on_each_server!(
     all_keywords_of_ours_come_off_and_all_other_flags_stay,
     where_nothing_may_be_changed_that_is_said_and_may_be_asked_for_again,
     a_mailbox_that_is_made_or_renamed_meanwhile_is_gone_through,
+    what_is_cancelled_ends_for_who_waits_for_it,
 );
 
 const MAILBOXES: [&str; 4] = ["INBOX", "Handled", "Archive", "Old"];
@@ -241,5 +242,33 @@ fn a_mailbox_that_is_made_or_renamed_meanwhile_is_gone_through(mail: &Mailserver
         assert!(output.status.success() && said.contains("2 keywords removed"), "{said}");
     });
     assert_eq!(count(&anna, "triaged-mood-bad"), 0);
+    daemon.stop();
+}
+
+fn what_is_cancelled_ends_for_who_waits_for_it(mail: &Mailserver) {
+    let anna = mail.user("anna");
+    anna.client().command("CREATE Archive");
+    let proxy = Proxy::to(anna.plain_port());
+    let installation = installation(&anna, "triaged-handled");
+    let account = anna.account().in_clear(proxy.port()).and("poll_seconds = 1");
+    let settings = Settings::label().bundle(installation.folder().join("bundle"));
+    installation.configure(&settings.with(account));
+    anna.append("Archive", &numbered(1), "triaged-mood-bad", None);
+    let daemon = installation.start_ready();
+    proxy.hold("SEARCH KEYWORD");
+    let cancel = || {
+        let output = installation.triaged(&["remove-labels", "--all", "--cancel"]);
+        (output.status.code(), String::from_utf8(output.stdout).unwrap())
+    };
+    std::thread::scope(|scope| {
+        let asked = scope.spawn(|| installation.triaged(&["remove-labels", "--all"]));
+        until("the first mailbox is searched", || proxy.is_holding().then_some(()));
+        assert_eq!(cancel(), (Some(0), "anna: cancelled\n".to_owned()));
+        let output = asked.join().unwrap();
+        let said = String::from_utf8(output.stdout).unwrap();
+        assert!(output.status.code() == Some(70) && said.contains("it was cancelled"), "{said}");
+    });
+    assert_eq!(cancel(), (Some(0), "anna: nothing is asked for\n".to_owned()));
+    proxy.let_go();
     daemon.stop();
 }

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use crate::harness::{
-    Account, Bundle, Done, FIXTURE, Format, ImapClient, Installation, Mail, Mailserver, Proxy,
-    Record, Settings, User, on_each_server, until,
+    Account, Bundle, Done, Edited, FIXTURE, Format, ImapClient, Installation, Mail, Mailserver,
+    Proxy, Record, Settings, User, on_each_server, until,
 };
 
 on_each_server!(
@@ -18,6 +18,7 @@ on_each_server!(
     a_rule_is_taken_back_and_the_labels_stay,
     who_changes_a_message_meanwhile_is_right,
     what_can_not_go_back_is_refused_as_a_whole,
+    what_nobody_knows_the_place_of_is_refused,
 );
 
 /// Where the rule of these tests sends mail.
@@ -323,6 +324,11 @@ fn what_can_not_go_back_is_refused_as_a_whole(mail: &Mailserver) {
     let daemon = installation.start_ready();
     installation.wait_settled(1);
     let before = anna.find_in(AWAY, &one).expect("it was moved");
+    anna.client().command(&format!("RENAME {AWAY} Elsewhere"));
+    let (code, said) = triaged(&installation, &["undo", "--since", "1d"]);
+    let reason = format!("1 refused: there is no mailbox {AWAY:?} any more");
+    assert!(code == Some(70) && said.contains(&reason), "{said}");
+    anna.client().command(&format!("RENAME Elsewhere {AWAY}"));
     anna.client().command("DELETE Desk");
     let (code, said) = triaged(&installation, &["undo", "--since", "1d"]);
     assert!(code == Some(70) && said.contains("1 refused: it can not go back: "), "{said}");
@@ -336,6 +342,22 @@ fn what_can_not_go_back_is_refused_as_a_whole(mail: &Mailserver) {
     anna.append("Desk", &late, "", None);
     until("new mail is handled", || anna.find_in(AWAY, &late));
     assert_eq!(anna.find_in("Desk", &one).unwrap().flags, BTreeSet::new());
+    daemon.stop();
+}
+
+/// Nobody has touched it: it is not gone.
+fn what_nobody_knows_the_place_of_is_refused(mail: &Mailserver) {
+    let scene = Scene::handled(mail, 1);
+    scene.proxy.edit(|line| Edited::Text(line.replace("[COPYUID ", "[X-COPYUID ")));
+    let daemon = scene.installation.start_ready();
+    scene.installation.wait_settled(1);
+    let before = dump(&scene.anna, &ALL);
+    let (code, said) = triaged(&scene.installation, &["undo", "--since", "1d", "--dry-run"]);
+    assert!(code == Some(0) && said.contains("Handled: 1 go back to INBOX"), "{said}");
+    let (code, said) = triaged(&scene.installation, &["undo", "--since", "1d"]);
+    let reason = format!("1 refused: the server never said where it is in {AWAY:?}");
+    assert!(code == Some(70) && said.contains(&reason), "{said}");
+    assert_eq!(dump(&scene.anna, &ALL), before);
     daemon.stop();
 }
 

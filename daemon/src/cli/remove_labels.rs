@@ -23,9 +23,10 @@ triaged has put it and nobody has taken it off or moved the message since. No ot
 no message is moved: see `triaged undo`.
 What was decided is not labelled again. New mail is, as long as the account's mode is \"label\": set
 mode = \"shadow\" and restart the daemon first, or remove the account afterwards.
-The running daemon does it, and goes on after a restart; Ctrl-C leaves it going.
+The running daemon does it, and goes on after a restart; Ctrl-C leaves it going, and --cancel ends it:
+what was taken off by then stays off.
 Exit codes: 0 no keyword is left; 64 no such account; 69 no daemon works; 70 a mailbox could not be
-cleared; 78 the configuration or the database."
+cleared, or somebody has cancelled it; 78 the configuration or the database."
 )]
 pub(super) struct Args {
     /// This account, as the configuration names it, or SERVER/USER
@@ -37,6 +38,9 @@ pub(super) struct Args {
     /// Only say which keywords are on how many messages, as far as the database knows
     #[arg(long)]
     dry_run: bool,
+    /// End what was asked for and is not done
+    #[arg(long, conflicts_with = "dry_run")]
+    cancel: bool,
 }
 
 /// Asks for everything to be taken off, and follows it.
@@ -51,6 +55,9 @@ async fn remove(config: &Config, at: &Location, args: &Args) -> Result<Exit, Fai
     let accounts = accounts(config, &undos, args.account.as_deref()).await?;
     if args.dry_run {
         return tell(&undos, &accounts).await;
+    }
+    if args.cancel {
+        return cancel(&undos, &accounts).await;
     }
     let mut workers = super::workers(at).await?;
     let mut asked = Vec::with_capacity(accounts.len());
@@ -71,6 +78,14 @@ async fn remove(config: &Config, at: &Location, args: &Args) -> Result<Exit, Fai
         }
     }
     Ok(exit)
+}
+
+async fn cancel(undos: &Undos, accounts: &[(AccountId, String)]) -> Result<Exit, Failure> {
+    for (id, name) in accounts {
+        let was_open = undos.cancel_removal(*id).await.map_err(super::unserved)?;
+        say(&format!("{name}: {}", if was_open { "cancelled" } else { "nothing is asked for" }));
+    }
+    Ok(Exit::Ok)
 }
 
 async fn tell(undos: &Undos, accounts: &[(AccountId, String)]) -> Result<Exit, Failure> {

@@ -25,7 +25,7 @@ for is taken back as a whole, or, where somebody has changed any of it since, no
 together must hold together. It is done in shadow mode, too, and triaged does not label these messages
 again. The running daemon does it, and goes on after a restart; Ctrl-C leaves it going.
 Counts: undone; kept, somebody has changed it since; gone, somebody has moved it on or deleted it;
-refused, with the reason.
+refused, with the reason: also where its mailbox has another name by now.
 Exit codes: 0 all was done that may be; 64 no such account; 69 no daemon works; 70 something was
 refused; 78 the configuration or the database."
 )]

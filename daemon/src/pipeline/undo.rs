@@ -96,15 +96,22 @@ impl Pipeline {
         account: AccountId,
         place: &UndoPlace,
     ) -> Result<Result<Source, End>, FlowError> {
-        let gone = (UndoState::Gone, None);
-        let Some(generation) = place.uid_validity else { return Ok(Err(gone)) };
-        match session.select(&place.mailbox).await {
+        let name = &place.mailbox;
+        let refused = |reason| Ok(Err((UndoState::Refused, Some(reason))));
+        let Some(generation) = place.uid_validity else {
+            return refused(format!("the server never said where it is in {name:?}"));
+        };
+        match session.select(name).await {
             Ok(selected) if selected.status.uid_validity == generation => {
-                Ok(Ok(Source::new(session, &place.mailbox, account, selected)))
+                Ok(Ok(Source::new(session, name, account, selected)))
             }
-            Ok(_) | Err(ImapError::MailboxGone(_)) => Ok(Err(gone)),
+            Ok(_) => Ok(Err((UndoState::Gone, None))),
+            // Under another name all of it may still be there.
+            Err(ImapError::MailboxGone(_)) => {
+                refused(format!("there is no mailbox {name:?} any more"))
+            }
             Err(error) if error.ends_connection() || passes(&error) => Err(error.into()),
-            Err(error) => Ok(Err((UndoState::Refused, Some(error.to_string())))),
+            Err(error) => refused(error.to_string()),
         }
     }
 

@@ -128,7 +128,7 @@ impl Undos {
     pub async fn expect(&self, selection: &Selection) -> Result<(Vec<Expected>, u64), StoreError> {
         let filter = self.filter(selection).await?;
         let query = format!(
-            "SELECT account.name, COALESCE(moved_to, mailbox.name), argument, \
+            "SELECT account.name, {PLACE}, argument, \
              CASE WHEN effect.kind = 'move' THEN mailbox.name END, count(*) \
              FROM effect JOIN message ON message.id = effect.message \
              JOIN mailbox ON mailbox.id = message.mailbox \
@@ -272,7 +272,7 @@ async fn ask(
     .await?;
     let query = format!(
         "INSERT INTO undo_item (request, message, account, mailbox, uid_validity, uid, state) \
-         SELECT {request}, message.id, message.account, COALESCE(moved_to, mailbox.name), \
+         SELECT {request}, message.id, message.account, {PLACE}, \
          CASE WHEN moved_to IS NOT NULL THEN moved_validity \
          WHEN {LOST} THEN NULL ELSE message.uid_validity END, \
          CASE WHEN moved_to IS NOT NULL THEN moved_uid WHEN {LOST} THEN NULL ELSE uid END, 'open' \
@@ -285,6 +285,11 @@ async fn ask(
     Ok((request, done.rows_affected()))
 }
 
+/// The mailbox of a message by now.
+const PLACE: &str = "COALESCE(moved_to, (SELECT argument FROM effect \
+                     WHERE effect.message = message.id AND effect.kind = 'move' \
+                     AND effect.state IN ('done', 'kept') \
+                     ORDER BY effect.id DESC LIMIT 1), mailbox.name)";
 /// A message that we moved, and of which the server did not say where it is now.
 const LOST: &str = "EXISTS (SELECT 1 FROM effect WHERE effect.message = message.id \
                     AND effect.kind = 'move' AND effect.state IN ('done', 'kept'))";

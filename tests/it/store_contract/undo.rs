@@ -19,8 +19,10 @@ on_each_database! {
     what_somebody_changed_is_kept_and_may_be_asked_for_again,
     messages_are_named_by_message_id_and_rules_by_their_name,
     what_is_refused_time_and_again_is_given_up,
+    where_a_moved_message_is_may_be_unknown,
     a_removal_goes_through_its_mailboxes_and_marks_what_was_written_before,
     a_removal_that_is_asked_for_again_searches_all_mailboxes_again,
+    a_removal_that_is_cancelled_marks_nothing,
 }
 
 /// A message with a label, and what a rule adds: a star, and the way to Work.
@@ -208,6 +210,19 @@ async fn what_is_refused_time_and_again_is_given_up(database: Database) {
     assert_eq!(undos.ask(&all(mailbox.account), at(5)).await.unwrap().1, 1, "it is still there");
 }
 
+async fn where_a_moved_message_is_may_be_unknown(database: Database) {
+    let store = database.open().await;
+    let mut mailbox = inbox(&store).await;
+    let effects = store.plan(&mailbox, &[handled(&store, 5)], at(1)).await.unwrap();
+    let ended: Vec<_> = effects.into_iter().map(|one| (one, EffectState::Done)).collect();
+    store.settle(&mut mailbox, uid_of(9), &ended, at(2)).await.unwrap();
+    let undos = Undos::open(database.location()).await.unwrap();
+    undos.ask(&all(mailbox.account), at(3)).await.unwrap();
+    let batch = store.next_undo(mailbox.account).await.unwrap().unwrap();
+    assert_eq!((&*batch.place.mailbox, batch.place.uid_validity), ("Work", None));
+    assert_eq!((batch.items[0].uid, batch.items[0].back_to.as_deref()), (None, Some("INBOX")));
+}
+
 async fn a_removal_goes_through_its_mailboxes_and_marks_what_was_written_before(
     database: Database,
 ) {
@@ -279,4 +294,27 @@ async fn a_removal_that_is_asked_for_again_searches_all_mailboxes_again(database
     let removed = undos.removed(removal).await.unwrap();
     assert_eq!(removed.mailboxes, [open("INBOX", 2), open("Made", 0), open("Work", 2)]);
     assert_eq!(store.count_removal_attempt(removal, "Work").await.unwrap(), 1, "counted anew");
+}
+
+async fn a_removal_that_is_cancelled_marks_nothing(database: Database) {
+    let store = database.open().await;
+    let account = done(&store, &[5]).await.account;
+    let undos = Undos::open(database.location()).await.unwrap();
+    assert!(!undos.cancel_removal(account).await.unwrap(), "nothing is asked for");
+    let (removal, stars) = undos.ask_removal(account, at(3)).await.unwrap();
+    store.list_removal(removal, account, &[]).await.unwrap();
+    assert!(!undos.cancel_removal(AccountId(account.0 + 1)).await.unwrap(), "of another account");
+    assert!(undos.cancel_removal(account).await.unwrap());
+    assert!(store.next_removal(account).await.unwrap().is_none());
+    assert!(store.next_undo(account).await.unwrap().is_none(), "its stars stay");
+    assert_eq!(undos.progress(stars).await.unwrap().total(), 0);
+    // The daemon was about to end it.
+    store.end_removal(removal, account).await.unwrap();
+    let removed = undos.removed(removal).await.unwrap();
+    assert!(removed.cancelled && !removed.ended);
+    let effects = rows(&database).await.remove(0).effects;
+    assert!(effects.iter().all(|one| one.state == EffectState::Done), "{effects:?}");
+
+    let (again, _) = undos.ask_removal(account, at(4)).await.unwrap();
+    assert_ne!(again, removal, "it begins anew");
 }

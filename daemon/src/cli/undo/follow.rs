@@ -56,6 +56,11 @@ pub(in crate::cli) async fn removal(
         let removed = undos.removed(removal).await.map_err(unserved)?;
         let open = |one: &&RemovalMailbox| one.state == RemovalState::Open;
         let left = removed.mailboxes.iter().filter(open).count() as u64;
+        if removed.cancelled {
+            shown.end();
+            say(&format!("{account}: it was cancelled"));
+            return Ok(Exit::Software);
+        }
         if removed.ended && progress.left() == 0 {
             shown.end();
             let exit = if progress.total() > 0 {

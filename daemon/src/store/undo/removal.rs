@@ -6,7 +6,7 @@ use sqlx::Row;
 use triaged_core::label::Keyword;
 use triaged_core::mailbox::AccountId;
 
-use super::{Selection, Undos, ask, keyword};
+use super::{FLAG, Selection, Undos, ask, keyword};
 use crate::store::rows::named;
 use crate::store::{Store, StoreError};
 
@@ -21,6 +21,9 @@ named! {
         Failed = "failed",
     }
 }
+
+/// The state of a request that somebody has ended.
+const CANCELLED: &str = "cancelled";
 
 /// A request, as the daemon works it off.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,6 +54,8 @@ pub struct RemovalMailbox {
 pub struct Removed {
     /// It is at its end.
     pub ended: bool,
+    /// Somebody has ended it before that.
+    pub cancelled: bool,
     /// The mailboxes that are known so far.
     pub mailboxes: Vec<RemovalMailbox>,
 }
@@ -95,6 +100,22 @@ impl Undos {
         Ok((removal, stars))
     }
 
+    /// Ends what is asked for in an account, its stars included; whether anything was. Its messages stay
+    /// as they are by now.
+    pub async fn cancel_removal(&self, account: AccountId) -> Result<bool, StoreError> {
+        let mut transaction = self.pool.begin().await?;
+        let ended =
+            sqlx::query("UPDATE removal SET state = $1 WHERE account = $2 AND state = 'open'");
+        let ended = ended.bind(CANCELLED).bind(account.0).execute(&mut *transaction).await?;
+        let stars = sqlx::query(
+            "DELETE FROM undo_item WHERE account = $1 AND state = 'open' \
+             AND request IN (SELECT id FROM undo WHERE kind = $2)",
+        );
+        let stars = stars.bind(account.0).bind(FLAG).execute(&mut *transaction).await?;
+        transaction.commit().await?;
+        Ok(ended.rows_affected() + stars.rows_affected() > 0)
+    }
+
     /// How far a removal is.
     pub async fn removed(&self, removal: i64) -> Result<Removed, StoreError> {
         let state: String = sqlx::query_scalar("SELECT state FROM removal WHERE id = $1")
@@ -118,7 +139,8 @@ impl Undos {
             })
         });
         let mailboxes = mailboxes.collect::<Result<_, StoreError>>()?;
-        Ok(Removed { ended: state == RemovalState::Done.as_str(), mailboxes })
+        let (ended, cancelled) = (state == RemovalState::Done.as_str(), state == CANCELLED);
+        Ok(Removed { ended, cancelled, mailboxes })
     }
 
     /// The keywords and stars of an account that are on messages, as far as the store knows.
