@@ -2,7 +2,8 @@
 //! each test starts for itself. One module a topic; every test name is a sentence.
 //!
 //! There is no mock here, and no test is skipped when its neighbour is missing: it fails with the
-//! line that installs it. PostgreSQL alone may be missing on a developer's machine, not in CI. `tests/dovecot/` is shared with the demo.
+//! line that installs it. PostgreSQL alone may be missing on a developer's machine, not in CI.
+//! `tests/dovecot/` is shared with the demo.
 
 #![expect(
     clippy::unwrap_used,

@@ -10,6 +10,7 @@ on_each_server!(
     each_condition_holds_for_one_mail_and_not_for_another,
     rules_act_in_their_order_until_one_stops,
     a_mailbox_that_is_missing_is_made_only_where_the_rule_says_so,
+    a_mailbox_that_somebody_makes_at_the_same_moment_is_used,
 );
 
 /// The case to get right: somebody is angry and it is urgent, in a mailbox that many share.
@@ -187,6 +188,27 @@ fn a_mailbox_that_is_missing_is_made_only_where_the_rule_says_so(mail: &Mailserv
     anna.deliver(&late);
     until("the next one is moved", || anna.find_in("Away", &late));
     assert!(anna.find(&late).is_none() && anna.find(&early).is_some());
+    daemon.stop();
+}
+
+/// Another daemon, a command of a daemon that was killed, or a person.
+fn a_mailbox_that_somebody_makes_at_the_same_moment_is_used(mail: &Mailserver) {
+    let anna = mail.user("anna");
+    let proxy = Proxy::to(anna.plain_port());
+    let account = anna.account().in_clear(proxy.port());
+    let rules = "rule = [{ name = \"away\", when.labels = [\"urgency.high\"], \
+                 then = { move = \"Away\", create = true } }]";
+    let installation = Installation::new(&Settings::label().with(account).and(rules));
+    let daemon = installation.start_ready();
+    proxy.hold("CREATE");
+    let outage = Mail::outage();
+    anna.deliver(&outage);
+    until("the daemon would make it", || proxy.is_holding().then_some(()));
+    anna.client().command("CREATE Away");
+    proxy.let_go();
+    until("it is moved", || anna.find_in("Away", &outage));
+    assert!(anna.find(&outage).is_none());
+    installation.wait_settled(1);
     daemon.stop();
 }
 

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::harness::{
     Daemon, Dump, Format, Installation, Mailserver, Postgres, Settings, until_within,
+    with_last_words,
 };
 use crate::workload::{Run, Workload, counts};
 
@@ -14,8 +15,15 @@ const USERS: usize = 10;
 /// How long a run may take; it is over when it is done.
 const PATIENCE: Duration = Duration::from_mins(10);
 
+/// What becomes of a message in this workload.
+const FINE: [&str; 3] = ["labelled", "moved", "known"];
+
 /// Plays the workload on each kind of database, and says what came of it.
 pub(crate) fn play(mails: usize) {
+    with_last_words(|| on_each_database(mails));
+}
+
+fn on_each_database(mails: usize) {
     let mail = Mailserver::start(Format::Sdbox);
     let workload = Workload::new(USERS, mails);
     let expected = undisturbed(&mail, &workload);
@@ -69,7 +77,7 @@ fn killed(
         daemon.kill();
         daemon = installation.start();
     }
-    wait_equal(&run, expected, kind);
+    wait_equal(&run, &installation, expected, kind);
     daemon.kill();
     assert_idle(&run, &installation);
     run.assert_equals(expected, kind);
@@ -92,7 +100,7 @@ fn shared(mail: &Mailserver, workload: &Workload, expected: &[Dump], url: &str) 
     frozen.freeze();
     workload.arrive(&run, each / 2..each);
     killed.kill();
-    wait_equal(&run, expected, "three daemons");
+    wait_equal(&run, &installations[2], expected, "three daemons");
     let took = began.elapsed();
     run.proxy.forget_said();
     frozen.thaw();
@@ -130,12 +138,22 @@ fn wait_labelled(run: &Run, messages: usize) {
     until_within(PATIENCE, "a part is labelled", || (run.labelled() >= messages).then_some(()));
 }
 
-fn wait_equal(run: &Run, expected: &[Dump], what: &str) {
+fn wait_equal(run: &Run, installation: &Installation, expected: &[Dump], what: &str) {
     let began = Instant::now();
-    while !run.equals(expected) && began.elapsed() < PATIENCE {
+    while !run.equals(expected) {
+        if began.elapsed() > PATIENCE {
+            let odd = odd(installation);
+            return run.assert_equals(expected, &format!("{what}, to the daemon {odd:?}"));
+        }
         std::thread::sleep(Duration::from_millis(200));
     }
-    run.assert_equals(expected, what);
+}
+
+/// What the daemon knows of messages that it could not treat as it would.
+fn odd(installation: &Installation) -> Vec<String> {
+    let history = installation.history();
+    let odd = history.iter().filter(|one| !FINE.contains(&&*one.outcome));
+    odd.map(|one| format!("{}/{} {} {}", one.account, one.mailbox, one.uid, one.outcome)).collect()
 }
 
 #[test]

@@ -212,8 +212,11 @@ impl Pipeline {
         if target.create && matches!(state, Err(ImapError::MailboxGone(_))) {
             tracing::info!("a mailbox that mail is to be moved to is made");
             state = match session.create(&target.mailbox).await {
-                Ok(()) => session.status(&target.mailbox).await,
-                Err(error) => Err(error),
+                Err(error) if error.ends_connection() => Err(error),
+                // A command of an earlier life, or somebody else, may have made it meanwhile.
+                made => {
+                    session.status(&target.mailbox).await.map_err(|gone| made.err().unwrap_or(gone))
+                }
             };
         }
         let state = match state {

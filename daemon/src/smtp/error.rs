@@ -251,6 +251,7 @@ mod tests {
         }
         assert!(said(Step::Login, no()).is_refusal() && !said(Step::Login, later()).is_refusal());
     }
+
     #[test]
     fn only_a_refusal_of_the_recipient_or_of_the_mail_is_final() {
         let said = |step, reply: &str| SmtpError { step, why: Why::Refused(reply.to_owned()) };

@@ -27,3 +27,11 @@ pub(crate) fn until_within<T>(
         sleep(Duration::from_millis(30));
     }
 }
+
+/// Runs a test whose servers write much when it fails: why it did is said again behind all of that.
+pub(crate) fn with_last_words(test: impl FnOnce()) {
+    let Err(cause) = std::panic::catch_unwind(std::panic::AssertUnwindSafe(test)) else { return };
+    let said = cause.downcast_ref::<String>().map(String::as_str);
+    eprintln!("failed: {}", said.or(cause.downcast_ref::<&str>().copied()).unwrap_or("?"));
+    std::panic::resume_unwind(cause);
+}
