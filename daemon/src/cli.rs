@@ -7,6 +7,7 @@ mod classify;
 mod eval;
 mod feed;
 mod history;
+mod import;
 mod model;
 mod moment;
 mod remove_labels;
@@ -66,6 +67,8 @@ enum Command {
     RemoveLabels(remove_labels::Args),
     /// Show what was decided and done
     History(history::Args),
+    /// Take the database of a file over into the one on a server
+    Import(import::Args),
     /// Show model bundles
     Model(model::Args),
     /// Train a new version of the model on labelled mails of your own
@@ -142,6 +145,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Undo(args) => undo::run(&cli.config, &args),
         Command::RemoveLabels(args) => remove_labels::run(&cli.config, &args),
         Command::History(args) => history::run(&cli.config, &args),
+        Command::Import(args) => import::run(&cli.config, &args),
         Command::Model(args) => model::run(&cli.config, &args),
         Command::Retrain(args) => retrain::run(&cli.config, &args),
     };

@@ -37,6 +37,7 @@ mod harness_itself;
 mod hidden_text;
 mod hostile;
 mod imap_session;
+mod import;
 mod interrupted;
 mod judgement;
 mod kill_points;

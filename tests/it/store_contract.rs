@@ -2,6 +2,7 @@
 //! on a PostgreSQL server.
 
 mod decisions;
+mod import;
 mod leases;
 mod moves;
 mod outbox;

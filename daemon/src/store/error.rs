@@ -88,6 +88,16 @@ pub enum StoreError {
         /// The server.
         database: String,
     },
+    /// A database that is to be filled from a file has something in it.
+    #[error(
+        "the database {database} has {accounts} accounts already, and nothing was changed: make an empty one to import into"
+    )]
+    InUse {
+        /// The server.
+        database: String,
+        /// How many accounts it has.
+        accounts: i64,
+    },
     /// A setting that durability rests on did not take.
     #[error(
         "the database {path} does not keep {setting} ({found}): is the state folder on a network file system? It needs a local one"

@@ -9,6 +9,7 @@ mod check;
 mod database;
 mod error;
 mod history;
+mod import;
 mod lease;
 mod location;
 mod moves;
@@ -42,6 +43,7 @@ pub use check::Checked;
 pub use database::Kind;
 pub use error::StoreError;
 pub use history::{Facts, History};
+pub use import::Imported;
 pub use lease::{Instance, Leases, Table, Tenure, shard_of};
 pub use location::Location;
 pub use rows::{
