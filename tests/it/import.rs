@@ -39,6 +39,8 @@ fn on_the_server_the_daemon_goes_on_where_it_was_with_the_file() {
     let busy = said(&installation, &["import"], 75);
     assert!(busy.contains("stop it first"), "{busy}");
     daemon.stop();
+    let checked = said(&installation, &["check"], 0);
+    assert!(checked.contains("`triaged import` takes over what"), "{checked}");
     let done = said(&installation, &["import"], 0);
     assert!(done.contains("1 accounts") && done.contains("2 messages"), "{done}");
     assert_eq!(installation.history(), before);

@@ -70,6 +70,11 @@ impl Location {
         self.state.join("triaged.sqlite")
     }
 
+    /// A file of SQLite that lies in the daemon's folder although its database is on a server.
+    pub fn file_beside(&self) -> Option<PathBuf> {
+        Some(self.file()).filter(|file| self.server.is_some() && file.exists())
+    }
+
     pub(super) fn on_server(&self) -> Option<&Server> {
         self.server.as_ref()
     }

@@ -149,17 +149,24 @@ fn engine<W: Write>(config: &Config, bundle: ModelBundle, report: &mut Report<W>
 
 /// Whether the database is sound, and what it holds about mail.
 pub(super) async fn database<W: Write>(config: &Config, report: &mut Report<W>) {
-    let checked = match app::database(config) {
-        Ok(at) => Store::check(at).await,
+    let at = match app::database(config) {
+        Ok(at) => at,
         Err(error) => {
             report.line(&Line::fail(Exit::Config, "database", error));
             return;
         }
     };
-    let checked = match checked {
+    let checked = match Store::check(at.clone()).await {
         Ok(checked) => Some(checked),
         Err(error @ (StoreError::Missing { .. } | StoreError::Empty { .. })) => {
             report.line(&Line::ok("database", error));
+            if let Some(file) = at.file_beside() {
+                let before = format!(
+                    "`triaged import` takes over what {} knows, before that",
+                    file.display()
+                );
+                report.line(&Line::ok("database", before));
+            }
             None
         }
         Err(error) => {
