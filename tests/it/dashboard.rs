@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 
 use jiff::Timestamp;
 use regex::Regex;
-use triaged::metrics::{ConnectionState, LetterState, Metrics, ModelReload, Stage};
+use triaged::metrics::{ConnectionState, Fence, LetterState, Metrics, ModelReload, Stage};
 use triaged_core::outcome::Outcome;
 use triaged_core::score::Abstention;
 
@@ -60,6 +60,9 @@ fn exported() -> String {
     metrics.alert_withheld("bulk");
     metrics.outbox(1, 1, Some(Timestamp::UNIX_EPOCH));
     metrics.smtp_error("lost");
+    metrics.rule_applied("escalate", false);
+    metrics.taken_back("undone");
+    metrics.fenced(Fence::Lease);
     metrics.encode().unwrap()
 }
 
