@@ -16,7 +16,7 @@ use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 use triaged_core::alert::{self, Text};
 use triaged_core::config::SmtpConfig;
-use triaged_core::lease::InstanceId;
+use triaged_core::lease::{self, InstanceId};
 
 use crate::clock::{self, Clock};
 use crate::metrics::{LetterState, Metrics};
@@ -32,6 +32,8 @@ use pace::{Pace, letter_delay};
 const PATIENCE: SignedDuration = SignedDuration::from_hours(5 * 24);
 /// And how often at least: a calendar that jumps by years must not end it.
 const ATTEMPTS: u32 = 100;
+/// Who was frozen for as long as two leases is back in so long after the first of them was over.
+const FROZEN: Duration = lease::TTL.saturating_mul(2);
 /// Nothing was said for so long: somebody else may have put something there, or died.
 const LOOK: Duration = Duration::from_secs(15);
 /// Between two attempts to write down what became of a mail, and two looks at what is not ours to send.
@@ -96,7 +98,8 @@ impl Sender {
                 }
                 // Others that share the outbox may end at any time.
                 if !retaken || owner.is_some() {
-                    let mails = self.store.retake_letters(owner.as_deref()).await?;
+                    let mails =
+                        self.store.retake_letters(owner.as_deref(), self.in_doubt()).await?;
                     if mails > 0 {
                         tracing::info!(
                             mails,
@@ -122,6 +125,12 @@ impl Sender {
             self.wait(&mut pace, problem.as_ref(), next, &stop).await;
         }
         Ok(())
+    }
+
+    /// When a mail is sent again that another daemon had in hand when its lease was over. It may be with the
+    /// server already: one that was only frozen comes back and says so, or ends what it has begun.
+    fn in_doubt(&self) -> Timestamp {
+        after(self.clock.now(), FROZEN)
     }
 
     /// By what the others that share the outbox know whose a mail is that is being sent.

@@ -132,6 +132,28 @@ fn twenty_times_a_daemon_that_was_frozen_at_work_writes_nothing_when_it_goes_on(
     frozen_at_work(20, 2000);
 }
 
+/// Of all that a daemon does a mail alone can not be looked for afterwards. So whoever takes it over waits
+/// for as long as the other one may be back.
+#[test]
+fn an_alert_that_was_in_hand_of_a_frozen_daemon_comes_once() {
+    let Some(mut office) = Office::open(&["anna"]) else { return };
+    let names = ["one", "two"];
+    office.start_all(&names);
+    office.wait_shared(&names);
+    let sender = office.alert_in_hand("anna");
+    let began = Instant::now();
+    office.freeze(&sender);
+    office.answer();
+    until_within(TWO_LEASES, "another one has it", || {
+        (office.alerts("waiting") == 1).then_some(())
+    });
+    until("twice a lease is over", || (began.elapsed() >= TWO_LEASES).then_some(()));
+    assert_eq!(office.alerts("waiting"), 1, "it was not sent again");
+    office.thaw(&sender);
+    until("it is known to be sent", || (office.alerts("sent") == 1).then_some(()));
+    office.each_alert_came_once();
+}
+
 /// R8.
 #[test]
 fn without_the_database_nobody_writes_and_with_it_all_go_on_as_they_were() {

@@ -9,6 +9,7 @@ mod line;
 mod mail;
 
 use std::future::Future;
+use std::pin::pin;
 use std::time::Duration;
 
 use lettre::address::Address;
@@ -26,6 +27,8 @@ pub use mail::Mail;
 
 /// The last word of a connection; a server that does not answer it has lost nothing.
 const GOODBYE: Duration = Duration::from_secs(5);
+/// What was there when a deadline was over is read in so long.
+const LATE: Duration = Duration::from_millis(200);
 
 /// A conversation with a server that lets us send.
 pub struct Connection {
@@ -142,7 +145,13 @@ async fn within<T>(
     step: Step,
     work: impl Future<Output = Result<T, lettre::transport::smtp::Error>>,
 ) -> Result<T, SmtpError> {
-    match timeout(limit, work).await {
+    let mut work = pin!(work);
+    let mut done = timeout(limit, &mut work).await;
+    if done.is_err() {
+        // Who was frozen meanwhile finds the deadline over and the answer there, and sees the former first.
+        done = timeout(LATE, work).await;
+    }
+    match done {
         Ok(done) => done.map_err(|error| SmtpError::of(step, &error)),
         Err(_) => Err(SmtpError { step, why: Why::Deadline }),
     }

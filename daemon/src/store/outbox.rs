@@ -107,20 +107,26 @@ impl Store {
     }
 
     /// Mails that nobody is sending any more wait again: those of this daemon, while it sends none, and
-    /// those of daemons whose lease is over. Without a name it is the only one.
-    pub async fn retake_letters(&self, owner: Option<&str>) -> Result<u64, StoreError> {
+    /// those of daemons whose lease is over, from `due` on. Without a name it is the only one.
+    pub async fn retake_letters(
+        &self,
+        owner: Option<&str>,
+        due: Timestamp,
+    ) -> Result<u64, StoreError> {
         let over = match self.kind {
             Kind::Postgresql => {
                 "OR NOT EXISTS (SELECT 1 FROM instance WHERE CAST(id AS TEXT) = outbox.owner)"
             }
             Kind::Sqlite => "",
         };
+        let ours = "owner IS NULL OR owner = CAST($1 AS TEXT)";
         let query = format!(
-            "UPDATE outbox SET state = 'waiting', owner = NULL \
-             WHERE state = 'sending' AND (owner IS NULL OR owner = CAST($1 AS TEXT) {over})"
+            "UPDATE outbox SET state = 'waiting', owner = NULL, \
+             due_at = CASE WHEN {ours} OR due_at > $2 THEN due_at ELSE $2 END \
+             WHERE state = 'sending' AND ({ours} {over})"
         );
-        let retaken =
-            sqlx::query(sqlx::AssertSqlSafe(query)).bind(owner).execute(&self.pool).await?;
+        let retaken = sqlx::query(sqlx::AssertSqlSafe(query)).bind(owner);
+        let retaken = retaken.bind(due.as_millisecond()).execute(&self.pool).await?;
         Ok(retaken.rows_affected())
     }
 

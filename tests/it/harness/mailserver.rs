@@ -187,6 +187,12 @@ impl Mailserver {
     pub(crate) fn id(&self) -> u32 {
         self.process.id()
     }
+
+    /// The process ids of a Dovecot's IMAP sessions; each login has one of its own.
+    pub(crate) fn sessions(&self) -> Vec<u32> {
+        let name = |id: &u32| fs::read_to_string(format!("/proc/{id}/comm")).unwrap_or_default();
+        group_members(self.id()).into_iter().filter(|id| name(id) == "imap\n").collect()
+    }
 }
 
 impl Place {

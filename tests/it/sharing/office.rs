@@ -2,7 +2,9 @@
 //! Dovecot, so that it is seen who says what; and triggers in the database that write down who had
 //! what when.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod alerts;
+
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 use std::process::Output;
@@ -336,15 +338,6 @@ impl Office {
             assert_eq!(stores.len(), count);
             assert!(again <= 100 * frozen, "{again}");
         }
-    }
-
-    /// Nobody was alerted twice of a mail, and, up to the limit, of each mail once.
-    pub(super) fn each_alert_came_once(&self) {
-        let mails: usize = self.mails.values().sum();
-        let taken = self.sink.wait_taken(mails.min(ALERTS));
-        let ids: BTreeSet<_> = taken.iter().map(|one| one.field("Message-ID")).collect();
-        eprintln!("{mails} urgent mails, {} alerts, of {} mails", taken.len(), ids.len());
-        assert_eq!(ids.len(), taken.len(), "none came twice");
     }
 
     /// How many effects were written under another epoch than their account's shard had.

@@ -4,6 +4,8 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process};
+
 use crate::harness::{Dump, Format, Installation, Mailserver};
 use crate::same_state;
 use crate::workload::{Run, Workload, counts};
@@ -58,6 +60,54 @@ fn two_hundred_kills_at_random_lose_and_double_nothing() {
         workload.messages(),
         counts(&expected),
     );
+}
+
+/// Rounds in which the server's sessions die, and how often in each.
+const ROUNDS: usize = 20;
+const STRIKES: usize = 12;
+
+/// As when a server is out of memory, or has a defect: each of its sessions may die in the middle of a
+/// command, and nobody knows how far it came. (Of Maildir the lock files would outlive them.)
+#[test]
+#[ignore = "it takes minutes: make soak"]
+fn sessions_of_the_server_that_die_at_random_lose_and_double_nothing() {
+    let mail = Mailserver::start(Format::Sdbox);
+    let workload = Workload::new(10, 20);
+    let expected = same_state::undisturbed(&mail, &workload);
+    let (mut chance, mut killed, mut longest) = (42, 0, Duration::ZERO);
+    for round in 0..ROUNDS {
+        let run = workload.run(&mail, &format!("round-{round}"));
+        workload.arrive(&run, 0..workload.each());
+        let installation = Installation::new(&run.settings());
+        let daemon = installation.start();
+        for _ in 0..STRIKES {
+            thread::sleep(Duration::from_millis(100) + lifetime(&mut chance) / 8);
+            let mut sessions = mail.sessions();
+            sessions.retain(|_| lifetime(&mut chance) < LIFE / 3);
+            killed += sessions.into_iter().filter(|session| strike(*session)).count();
+        }
+        let last = Instant::now();
+        while !run.equals(&expected) && last.elapsed() < AFTER {
+            thread::sleep(Duration::from_millis(200));
+        }
+        run.assert_equals(&expected, "after the last session that died");
+        longest = longest.max(last.elapsed());
+        daemon.kill();
+        same_state::assert_idle(&run, &installation);
+        run.assert_equals(&expected, "later");
+    }
+    eprintln!(
+        "{killed} sessions died in {ROUNDS} rounds of {} messages ({:?} in the end): all done {longest:.1?} after \
+         the last one at most; 0 lost, 0 doubled, 0 unlabelled",
+        workload.messages(),
+        counts(&expected),
+    );
+}
+
+/// Kills a process; `false` where it has ended by itself.
+fn strike(id: u32) -> bool {
+    let id = Pid::from_raw(i32::try_from(id).unwrap()).unwrap();
+    kill_process(id, Signal::KILL).is_ok()
 }
 
 /// How many messages are as they will be.

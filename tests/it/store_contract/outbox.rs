@@ -91,12 +91,12 @@ async fn what_was_being_sent_at_a_crash_is_sent_again_under_the_same_id(database
     drop(store);
     let store = database.open().await;
     assert_eq!(claimed(&store, 4).await, [], "somebody may be sending it");
-    assert_eq!(store.retake_letters(None).await.unwrap(), 1);
+    assert_eq!(store.retake_letters(None, at(60)).await.unwrap(), 1);
     let again = claimed(&store, 5).await;
     let mut same = before[1].clone();
     same.attempts = 2;
     assert_eq!(again, [same]);
-    assert_eq!(store.retake_letters(Some("another")).await.unwrap(), 1, "it has no owner");
+    assert_eq!(store.retake_letters(Some("another"), at(60)).await.unwrap(), 1, "it has no owner");
     let shared = store.kind() == Kind::Postgresql;
     if shared {
         let register = "INSERT INTO instance (id, name, registered_at, shards) \
@@ -107,12 +107,18 @@ async fn what_was_being_sent_at_a_crash_is_sent_again_under_the_same_id(database
     assert!(mine.is_some());
     let outbox = store.outbox(at(6)).await.unwrap();
     assert_eq!((outbox.waiting, outbox.next_due), (1, None), "nobody else has to look for it");
-    assert_eq!(store.retake_letters(Some("8")).await.unwrap(), 0, "it is another's");
-    assert_eq!(store.retake_letters(Some("7")).await.unwrap(), 1);
+    assert_eq!(store.retake_letters(Some("8"), at(60)).await.unwrap(), 0, "it is another's");
+    assert_eq!(store.retake_letters(Some("7"), at(60)).await.unwrap(), 1);
     if shared {
-        store.claim_letter(Some("7"), at(7)).await.unwrap();
+        let frozen = store.claim_letter(Some("7"), at(7)).await.unwrap().unwrap();
         database.change("DELETE FROM instance").await;
-        assert_eq!(store.retake_letters(Some("8")).await.unwrap(), 1, "its lease is over");
+        assert_eq!(store.retake_letters(Some("8"), at(60)).await.unwrap(), 1, "its lease is over");
+        assert_eq!(store.outbox(at(8)).await.unwrap().next_due, Some(at(60)));
+        assert_eq!(store.claim_letter(Some("8"), at(59)).await.unwrap(), None, "it may come back");
+        assert!(store.claim_letter(Some("8"), at(60)).await.unwrap().is_some());
+        assert_eq!(store.retake_letters(Some("8"), at(90)).await.unwrap(), 1);
+        assert!(store.claim_letter(Some("8"), at(61)).await.unwrap().is_some(), "its own is due");
+        assert!(!store.end_letter(&frozen, LetterEnd::Sent, None, at(62)).await.unwrap());
     }
 }
 
@@ -228,7 +234,7 @@ async fn who_was_overtaken_changes_nothing_of_a_mail_that_another_has(database: 
     let mailbox = inbox(&store).await;
     store.plan(&mailbox, &[alerting(5, 20)], at(1)).await.unwrap();
     let [frozen, late] = claimed(&store, 2).await.try_into().unwrap();
-    assert_eq!(store.retake_letters(None).await.unwrap(), 2);
+    assert_eq!(store.retake_letters(None, at(60)).await.unwrap(), 2);
     let [other, waiting] = claimed(&store, 3).await.try_into().unwrap();
     let (end, no) = (LetterEnd::Failed, Some("550 no"));
     assert!(!store.postpone_letter(&frozen, at(100), "450 later").await.unwrap());
@@ -236,7 +242,7 @@ async fn who_was_overtaken_changes_nothing_of_a_mail_that_another_has(database: 
     assert!(store.end_letter(&other, LetterEnd::Sent, None, at(5)).await.unwrap());
     assert!(!store.end_letter(&frozen, end, no, at(6)).await.unwrap(), "it was sent");
     // What was taken back and is claimed by nobody was sent all the same.
-    assert_eq!(store.retake_letters(None).await.unwrap(), 1);
+    assert_eq!(store.retake_letters(None, at(60)).await.unwrap(), 1);
     assert!(!store.postpone_letter(&waiting, at(100), "450 later").await.unwrap());
     assert!(!store.end_letter(&late, LetterEnd::Sent, None, at(7)).await.unwrap(), "long ago");
     assert!(store.end_letter(&waiting, LetterEnd::Sent, None, at(7)).await.unwrap());
