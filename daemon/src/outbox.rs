@@ -32,7 +32,7 @@ use pace::{Pace, letter_delay};
 const PATIENCE: SignedDuration = SignedDuration::from_hours(5 * 24);
 /// And how often at least: a calendar that jumps by years must not end it.
 const ATTEMPTS: u32 = 100;
-/// Who was frozen for as long as two leases is back in so long after the first of them was over.
+/// A lease is over after one TTL of silence: who was frozen for less than three is back before this is over.
 const FROZEN: Duration = lease::TTL.saturating_mul(2);
 /// Nothing was said for so long: somebody else may have put something there, or died.
 const LOOK: Duration = Duration::from_secs(15);
@@ -103,7 +103,7 @@ impl Sender {
                     if mails > 0 {
                         tracing::info!(
                             mails,
-                            "mails that were being sent when a daemon ended are sent again"
+                            "mails that were being sent when a daemon ended will be sent again"
                         );
                     }
                     retaken = true;

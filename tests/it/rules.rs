@@ -1,7 +1,7 @@
 //! Rules: what follows from labels beside their keywords, on real servers.
 
 use crate::harness::{
-    Done, Format, Installation, Mail, Mailserver, Proxy, Settings, on_each_server, until,
+    Done, Edited, Format, Installation, Mail, Mailserver, Proxy, Settings, on_each_server, until,
 };
 
 on_each_server!(
@@ -11,6 +11,7 @@ on_each_server!(
     rules_act_in_their_order_until_one_stops,
     a_mailbox_that_is_missing_is_made_only_where_the_rule_says_so,
     a_mailbox_that_somebody_makes_at_the_same_moment_is_used,
+    a_line_that_is_lost_when_a_mailbox_is_there_already_costs_nothing,
 );
 
 /// The case to get right: somebody is angry and it is urgent, in a mailbox that many share.
@@ -193,6 +194,15 @@ fn a_mailbox_that_is_missing_is_made_only_where_the_rule_says_so(mail: &Mailserv
 
 /// Another daemon, a command of a daemon that was killed, or a person.
 fn a_mailbox_that_somebody_makes_at_the_same_moment_is_used(mail: &Mailserver) {
+    made_meanwhile(mail, false);
+}
+
+fn a_line_that_is_lost_when_a_mailbox_is_there_already_costs_nothing(mail: &Mailserver) {
+    made_meanwhile(mail, true);
+}
+
+/// Whether the connection is `lost` with what the server says to CREATE.
+fn made_meanwhile(mail: &Mailserver, lost: bool) {
     let anna = mail.user("anna");
     let proxy = Proxy::to(anna.plain_port());
     let account = anna.account().in_clear(proxy.port());
@@ -205,10 +215,19 @@ fn a_mailbox_that_somebody_makes_at_the_same_moment_is_used(mail: &Mailserver) {
     anna.deliver(&outage);
     until("the daemon would make it", || proxy.is_holding().then_some(()));
     anna.client().command("CREATE Away");
+    let mut cut = lost;
+    proxy.edit(move |line| {
+        if line.to_ascii_lowercase().contains("exists") && line.contains(" NO ") && cut {
+            cut = false;
+            return Edited::Cut;
+        }
+        Edited::Same
+    });
     proxy.let_go();
     until("it is moved", || anna.find_in("Away", &outage));
     assert!(anna.find(&outage).is_none());
     installation.wait_settled(1);
+    assert_eq!(proxy.connections() > 1, lost);
     daemon.stop();
 }
 

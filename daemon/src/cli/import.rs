@@ -11,7 +11,7 @@ use super::{Exit, Failure};
 #[command(after_help = "\
 All that the file knows goes into the empty PostgreSQL database of the configuration, at once or not at
 all: the daemon goes on where it was, and what it has done can still be taken back. Stop it first; name
-the server under [database]; import; start it again. The file stays and is not used any more.
+the server under [database]; import; start it again. The file gets the name triaged.sqlite.imported.
 Exit codes: 0 done; 69 the server can not be reached; 75 a daemon is still running; 78 the configuration,
 no or a damaged file, or a database that has accounts already.")]
 pub(super) struct Args {
@@ -33,19 +33,26 @@ pub(super) fn run(config: &Path, args: &Args) -> Result<Exit, Failure> {
     }
     let from = args.from.as_deref().unwrap_or_else(|| into.state());
     let imported = super::block_on(Store::import(from, &into))?.map_err(refused)?;
-    let rows =
-        |table: &str| imported.iter().find(|(name, _)| *name == table).map_or(0, |one| one.1);
+    let rows = |table: &str| {
+        imported.rows.iter().find(|(name, _)| *name == table).map_or(0, |(_, count)| *count)
+    };
+    let file = match &imported.file {
+        Ok(file) => format!("the file is {} now", file.display()),
+        Err(error) => format!(
+            "the file in {} could not be given another name ({error}): move it away, what it knows is out of \
+             date from now on",
+            from.display()
+        ),
+    };
     // A reader that went away has seen what it wanted.
     let _ = writeln!(
         io::stdout().lock(),
-        "taken over into {into}: {} accounts, {} mailboxes, {} messages, {} effects, {} alerts; the file in {} is \
-         not used any more",
+        "taken over into {into}: {} accounts, {} mailboxes, {} messages, {} effects, {} alerts; {file}",
         rows("account"),
         rows("mailbox"),
         rows("message"),
         rows("effect"),
         rows("outbox"),
-        from.display(),
     );
     Ok(Exit::Ok)
 }
@@ -53,6 +60,7 @@ pub(super) fn run(config: &Path, args: &Args) -> Result<Exit, Failure> {
 fn refused(error: StoreError) -> Failure {
     match error {
         StoreError::Busy { .. } => Failure { exit: Exit::Busy, error: error.into() },
+        lost if lost.is_of_the_whole() => Failure { exit: Exit::Unavailable, error: lost.into() },
         other => super::unserved(other),
     }
 }

@@ -214,9 +214,10 @@ impl Pipeline {
             state = match session.create(&target.mailbox).await {
                 Err(error) if error.ends_connection() => Err(error),
                 // A command of an earlier life, or somebody else, may have made it meanwhile.
-                made => {
-                    session.status(&target.mailbox).await.map_err(|gone| made.err().unwrap_or(gone))
-                }
+                made => match (session.status(&target.mailbox).await, made) {
+                    (Err(ImapError::MailboxGone(_)), Err(refused)) => Err(refused),
+                    (state, _) => state,
+                },
             };
         }
         let state = match state {

@@ -76,8 +76,8 @@ impl Connection {
         within(self.step, Step::Login, login).await.map(drop)
     }
 
-    /// Sends a mail. `may_send` is asked for the last time before the server is told that its text
-    /// comes; who may not leaves the mail to others.
+    /// Sends a mail. `may_send` is asked before the server is told that its text comes, and for the last
+    /// time before the text; who may not leaves the mail to others.
     ///
     /// # Errors
     /// [`Step::Text`] with a lost connection or a deadline means that nobody knows whether the server
@@ -96,8 +96,17 @@ impl Connection {
         if !go_on.has_code(354) {
             return Err(SmtpError::protocol(Step::Data, "its answer is not 354"));
         }
+        if !may_send() {
+            return Err(SmtpError { step: Step::Data, why: Why::NotOurs });
+        }
+        let mut taking = pin!(self.server.message(&text));
         let limit = self.step + self.acceptance;
-        let taken = within(limit, Step::Text, self.server.message(&text)).await?;
+        let mut taken = within(limit, Step::Text, &mut taking).await;
+        if matches!(&taken, Err(error) if error.why == Why::Deadline) {
+            // Who was frozen meanwhile finds the deadline over and the answer there, and sees the former first.
+            taken = within(LATE, Step::Text, taking).await;
+        }
+        let taken = taken?;
         if taken.code().severity == Severity::PositiveCompletion {
             return Ok(());
         }
@@ -145,13 +154,7 @@ async fn within<T>(
     step: Step,
     work: impl Future<Output = Result<T, lettre::transport::smtp::Error>>,
 ) -> Result<T, SmtpError> {
-    let mut work = pin!(work);
-    let mut done = timeout(limit, &mut work).await;
-    if done.is_err() {
-        // Who was frozen meanwhile finds the deadline over and the answer there, and sees the former first.
-        done = timeout(LATE, work).await;
-    }
-    match done {
+    match timeout(limit, work).await {
         Ok(done) => done.map_err(|error| SmtpError::of(step, &error)),
         Err(_) => Err(SmtpError { step, why: Why::Deadline }),
     }

@@ -90,14 +90,19 @@ pub enum StoreError {
     },
     /// A database that is to be filled from a file has something in it.
     #[error(
-        "the database {database} has {accounts} accounts already, and nothing was changed: make an empty one to import into"
+        "the database {database} {found}, and nothing was taken over: make an empty one to import into, and let no daemon work on it"
     )]
     InUse {
         /// The server.
         database: String,
-        /// How many accounts it has.
-        accounts: i64,
+        /// What it has.
+        found: String,
     },
+    /// It was filled from a file while this daemon had it open.
+    #[error(
+        "the database was filled by `triaged import` after this daemon had begun: start the daemon again"
+    )]
+    Exchanged,
     /// A setting that durability rests on did not take.
     #[error(
         "the database {path} does not keep {setting} ({found}): is the state folder on a network file system? It needs a local one"
@@ -144,7 +149,7 @@ impl StoreError {
 
     /// Whether it may pass by itself: starting again is right.
     pub fn may_pass(&self) -> bool {
-        matches!(self, Self::Busy { .. } | Self::Away { .. } | Self::TimedOut)
+        matches!(self, Self::Busy { .. } | Self::Away { .. } | Self::TimedOut | Self::Exchanged)
     }
 }
 

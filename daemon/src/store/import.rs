@@ -3,10 +3,10 @@
 //!
 //! Columns and their types are what the file says; the order of the tables alone stands here.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use futures::TryStreamExt as _;
-use sqlx::Row as _;
+use sqlx::{AnyConnection, Row as _};
 
 use super::database::{self, DbPool, DbQuery, DbRow, DbTransaction};
 use super::{Kind, Location, Store, StoreError, open};
@@ -37,55 +37,95 @@ const TABLES: [Table; 15] = [
 /// Rows that are written together. A server takes 65,535 arguments with a statement.
 const ROWS: usize = 256;
 
-/// What was taken over: how many rows each table has.
-pub type Imported = Vec<(&'static str, u64)>;
+/// What was taken over.
+#[derive(Debug)]
+pub struct Imported {
+    /// How many rows each table has.
+    pub rows: Vec<(&'static str, u64)>,
+    /// The file under its new name, by which no daemon takes it any more; or why it has none.
+    pub file: Result<PathBuf, std::io::Error>,
+}
 
 impl Store {
-    /// Takes the database of the state folder `from` over into `into`, which has no account yet; the
-    /// file stays, brought up to date as a start of the daemon would.
+    /// Takes the database of the state folder `from` over into `into`, which has no account yet. The file
+    /// gets another name: what it knows is out of date as soon as a daemon works on the server.
     ///
     /// # Errors
     /// [`StoreError::Busy`] while a daemon works in one of the folders, [`StoreError::Missing`] where there
-    /// is no file, [`StoreError::InUse`] where `into` has accounts, [`StoreError::Unfit`] where it is no server.
+    /// is no file, [`StoreError::InUse`] where `into` has accounts or a daemon, [`StoreError::Unfit`] where it
+    /// is no server.
     pub async fn import(from: &Path, into: &Location) -> Result<Imported, StoreError> {
         if into.kind() != Kind::Postgresql {
             let found = "it is a file, and a daemon has one already".to_owned();
             return Err(StoreError::Unfit { database: into.to_string(), found });
         }
-        let file = Location::folder(from);
-        if !file.file().exists() {
-            return Err(StoreError::Missing { path: file.file() });
+        let file = Location::folder(from).file();
+        let folder = |source| StoreError::Folder { path: from.to_owned(), source };
+        if !file.try_exists().map_err(folder)? {
+            return Err(StoreError::Missing { path: file });
         }
         let _from = open::lock(from).await?;
-        let _into = if from == into.state() { None } else { Some(open::lock(into.state()).await?) };
-        let (source, target) = (open::open(&file).await?, open::open(into).await?);
+        let same = from.canonicalize().ok() == into.state().canonicalize().ok();
+        let _into = if same { None } else { Some(open::lock(into.state()).await?) };
+        look(into).await?;
+        let (source, target) = (open::open(&from.into()).await?, open::open(into).await?);
         let imported = take_over(&source, &target, into).await;
         source.close().await;
         target.close().await;
-        imported
+        let rows = imported?;
+        let given = file.with_extension("sqlite.imported");
+        Ok(Imported { rows, file: std::fs::rename(&file, &given).map(|()| given) })
     }
+}
+
+/// Refuses a database that has accounts, before anything in it is brought up to date.
+async fn look(into: &Location) -> Result<(), StoreError> {
+    let pool = match open::open_beside(into).await {
+        Err(StoreError::Empty { .. }) => return Ok(()),
+        pool => pool?,
+    };
+    let mut connection = pool.acquire().await?;
+    let looked = has_no_accounts(&mut connection, into).await;
+    drop(connection);
+    pool.close().await;
+    looked
+}
+
+async fn has_no_accounts(
+    connection: &mut AnyConnection,
+    into: &Location,
+) -> Result<(), StoreError> {
+    let accounts: i64 =
+        sqlx::query_scalar("SELECT count(*) FROM account").fetch_one(connection).await?;
+    in_use(into, accounts, "accounts already")
+}
+
+fn in_use(into: &Location, count: i64, what: &str) -> Result<(), StoreError> {
+    if count == 0 {
+        return Ok(());
+    }
+    Err(StoreError::InUse { database: into.to_string(), found: format!("has {count} {what}") })
 }
 
 async fn take_over(
     source: &DbPool,
     target: &DbPool,
     into: &Location,
-) -> Result<Imported, StoreError> {
+) -> Result<Vec<(&'static str, u64)>, StoreError> {
     let mut transaction = target.begin().await?;
-    // A daemon that starts now makes its accounts behind us.
+    // A daemon that starts now makes its accounts behind us, and notices that its key is another one.
     sqlx::query("LOCK TABLE account IN EXCLUSIVE MODE").execute(&mut *transaction).await?;
-    let accounts: i64 =
-        sqlx::query_scalar("SELECT count(*) FROM account").fetch_one(&mut *transaction).await?;
-    if accounts > 0 {
-        return Err(StoreError::InUse { database: into.to_string(), accounts });
-    }
+    has_no_accounts(&mut transaction, into).await?;
+    let daemons: i64 =
+        sqlx::query_scalar("SELECT count(*) FROM instance").fetch_one(&mut *transaction).await?;
+    in_use(into, daemons, "daemons at work")?;
     sqlx::query("DELETE FROM identity_key").execute(&mut *transaction).await?;
-    let mut imported = Imported::new();
+    let mut rows = Vec::new();
     for table in TABLES {
-        imported.push((table.0, copy(source, &mut transaction, table).await?));
+        rows.push((table.0, copy(source, &mut transaction, table).await?));
     }
     transaction.commit().await?;
-    Ok(imported)
+    Ok(rows)
 }
 
 /// Copies a table; how many rows it has.

@@ -64,13 +64,15 @@ pub struct Leases {
     server: Arc<Server>,
     state: PathBuf,
     connection: Option<AnyConnection>,
+    /// Whether this process has begun a life; until then the one before it was another process's.
+    began: bool,
 }
 
 impl Store {
     /// The leases, where the database is one that daemons can share, for the daemon of a state folder.
     pub fn leases(&self, state: &Path) -> Option<Leases> {
         let server = Arc::clone(self.server.as_ref()?);
-        Some(Leases { server, state: state.to_owned(), connection: None })
+        Some(Leases { server, state: state.to_owned(), connection: None, began: false })
     }
 
     /// The same store for the accounts of a shard: what it writes is written under this tenure, or
@@ -138,8 +140,12 @@ impl Leases {
         // Positive, for those who look at the table.
         let id = InstanceId((id >> 1).cast_signed());
         if let Some(before) = former(&self.state) {
+            if !self.began {
+                self.release_letters(before).await?;
+            }
             self.leave(before).await?;
         }
+        self.began = true;
         // Before there is a row: one that nobody remembers would be waited for by all others.
         remember(&self.state, id)?;
         let (name, shards) = (database::text(name), shards.to_bytes());
@@ -151,6 +157,15 @@ impl Leases {
         })
         .await?;
         Ok(id)
+    }
+
+    /// Mails that an earlier process had in hand: nobody has to wait for it to come back.
+    async fn release_letters(&mut self, of: InstanceId) -> Result<(), StoreError> {
+        self.ask(async |connection| {
+            let update = "UPDATE outbox SET owner = NULL WHERE state = 'sending' AND owner = $1";
+            sqlx::query(update).bind(of.0.to_string()).execute(connection).await.map(drop)
+        })
+        .await
     }
 
     /// Renews the lease of a life; `false` where it is over.

@@ -139,6 +139,11 @@ impl Store {
             let id = AccountId(row.try_get(0)?);
             accounts.push(Account { id, first_start: moment(row.try_get(1)?)? });
         }
+        let key: Vec<u8> =
+            sqlx::query_scalar("SELECT key FROM identity_key").fetch_one(&mut *transaction).await?;
+        if key != self.identity_key {
+            return Err(StoreError::Exchanged);
+        }
         transaction.commit().await?;
         Ok(accounts)
     }

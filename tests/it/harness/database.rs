@@ -27,9 +27,14 @@ impl Database {
 
     /// Where it is.
     pub(crate) fn location(&self) -> Location {
+        self.location_for(self.state())
+    }
+
+    /// Where it is for the daemon of another folder.
+    pub(crate) fn location_for(&self, state: &Path) -> Location {
         match &self.server {
-            Some(server) => Location::server(self.state(), &server.url().into()).unwrap(),
-            None => Location::folder(self.state()),
+            Some(server) => Location::server(state, &server.url().into()).unwrap(),
+            None => Location::folder(state),
         }
     }
 

@@ -4,6 +4,7 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::io::Errno;
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::harness::{Dump, Format, Installation, Mailserver};
@@ -96,6 +97,7 @@ fn sessions_of_the_server_that_die_at_random_lose_and_double_nothing() {
         same_state::assert_idle(&run, &installation);
         run.assert_equals(&expected, "later");
     }
+    assert!(killed > ROUNDS, "sessions die at all: {killed}");
     eprintln!(
         "{killed} sessions died in {ROUNDS} rounds of {} messages ({:?} in the end): all done {longest:.1?} after \
          the last one at most; 0 lost, 0 doubled, 0 unlabelled",
@@ -107,7 +109,13 @@ fn sessions_of_the_server_that_die_at_random_lose_and_double_nothing() {
 /// Kills a process; `false` where it has ended by itself.
 fn strike(id: u32) -> bool {
     let id = Pid::from_raw(i32::try_from(id).unwrap()).unwrap();
-    kill_process(id, Signal::KILL).is_ok()
+    match kill_process(id, Signal::KILL) {
+        Ok(()) => true,
+        Err(error) => {
+            assert_eq!(error, Errno::SRCH);
+            false
+        }
+    }
 }
 
 /// How many messages are as they will be.

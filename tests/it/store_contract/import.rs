@@ -1,9 +1,11 @@
 //! A file that goes to a server: each row of each table, all of them or none.
 
 use std::collections::BTreeSet;
+use std::fs;
 
 use sqlx::Row as _;
 use triaged::store::{Store, StoreError};
+use triaged_core::lease::Shards;
 
 use crate::harness::{Database, Postgres};
 
@@ -100,7 +102,9 @@ async fn a_file_goes_to_a_server_with_each_row_of_each_table() {
     let Some(server) = Database::postgresql() else { return };
     let file = filled().await;
     let imported = Store::import(file.state(), &server.location()).await.unwrap();
-    let counts: BTreeSet<(&str, u64)> = imported.into_iter().collect();
+    let given = imported.file.unwrap();
+    fs::rename(given, file.state().join("triaged.sqlite")).unwrap();
+    let counts: BTreeSet<(&str, u64)> = imported.rows.into_iter().collect();
     for (table, _) in tables(&file).await {
         assert!(counts.iter().any(|(name, count)| *name == table && *count > 0), "{table}");
     }
@@ -129,12 +133,34 @@ async fn what_does_not_go_whole_does_not_go_at_all() {
     store.close().await;
     drop(store);
     server.change("ALTER TABLE alert_budget DROP CONSTRAINT alert_budget_counted_at_check").await;
-    Store::import(file.state(), &server.location()).await.unwrap();
+    let imported = Store::import(file.state(), &server.location()).await.unwrap();
+    fs::rename(imported.file.unwrap(), file.state().join("triaged.sqlite")).unwrap();
     assert_same(&file, &server).await;
     let again = Store::import(file.state(), &server.location()).await.expect_err("it has accounts");
-    assert!(matches!(again, StoreError::InUse { accounts: 2, .. }), "{again}");
+    assert!(matches!(again, StoreError::InUse { .. }), "{again}");
+    assert!(again.to_string().contains("has 2 accounts already"), "{again}");
     let backwards = Store::import(file.state(), &file.location()).await.expect_err("no server");
     assert!(matches!(backwards, StoreError::Unfit { .. }), "{backwards}");
+}
+
+/// It has read the key by which it knows mail, and no account is written down yet.
+#[tokio::test]
+async fn a_daemon_that_begins_meanwhile_is_found_out() {
+    let Some(server) = Database::postgresql() else { return };
+    let file = filled().await;
+    let store = server.open().await;
+    let elsewhere = tempfile::tempdir().unwrap();
+    let into = server.location_for(elsewhere.path());
+    let mut leases = store.leases(server.state()).unwrap();
+    let life = leases.register("one", &Shards::default(), super::at(1)).await.unwrap();
+    let refused = Store::import(file.state(), &into).await.expect_err("a daemon is there");
+    assert!(refused.to_string().contains("has 1 daemons at work"), "{refused}");
+    leases.leave(life).await.unwrap();
+    Store::import(file.state(), &into).await.unwrap();
+    let account = store.account("anna", super::at(1)).await.expect_err("its key is another one");
+    assert!(matches!(account, StoreError::Exchanged), "{account}");
+    drop(store);
+    assert_eq!(server.open().await.account("anna", super::at(1)).await.unwrap().id.0, 3);
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ use triaged::store::{
     Action, Content, EffectState, History, Kind, Letter, LetterEnd, PlannedMessage, Store,
 };
 use triaged_core::alert::{Alert, Facts, Include, Raised};
+use triaged_core::lease::{InstanceId, Shards};
 use triaged_core::outcome::Outcome;
 
 use super::{at, cursor, inbox, planned, uid_of};
@@ -119,7 +120,25 @@ async fn what_was_being_sent_at_a_crash_is_sent_again_under_the_same_id(database
         assert_eq!(store.retake_letters(Some("8"), at(90)).await.unwrap(), 1);
         assert!(store.claim_letter(Some("8"), at(61)).await.unwrap().is_some(), "its own is due");
         assert!(!store.end_letter(&frozen, LetterEnd::Sent, None, at(62)).await.unwrap());
+        killed_and_started_again(&database, &store).await;
     }
+}
+
+/// That its process is gone is sure: what it had in hand is due at once.
+async fn killed_and_started_again(database: &Database, store: &Store) {
+    let mut leases = store.leases(database.state()).unwrap();
+    let InstanceId(killed) = leases.register("here", &Shards::default(), at(70)).await.unwrap();
+    store.retake_letters(Some("8"), at(70)).await.unwrap();
+    store.claim_letter(Some(&killed.to_string()), at(71)).await.unwrap().unwrap();
+    let InstanceId(next) = leases.register("here", &Shards::default(), at(72)).await.unwrap();
+    assert_eq!(store.retake_letters(Some("8"), at(200)).await.unwrap(), 1, "it was only fenced");
+    assert_eq!(store.claim_letter(Some("8"), at(199)).await.unwrap(), None);
+    let mine = store.claim_letter(Some(&next.to_string()), at(200)).await.unwrap();
+    assert!(mine.is_some());
+    let mut process = store.leases(database.state()).unwrap();
+    process.register("here", &Shards::default(), at(201)).await.unwrap();
+    assert_eq!(store.retake_letters(Some("8"), at(300)).await.unwrap(), 1);
+    assert!(store.claim_letter(Some("8"), at(202)).await.unwrap().is_some());
 }
 
 async fn a_mail_that_is_not_taken_now_waits_and_one_that_never_is_shows_why(database: Database) {

@@ -160,13 +160,6 @@ pub(super) async fn database<W: Write>(config: &Config, report: &mut Report<W>) 
         Ok(checked) => Some(checked),
         Err(error @ (StoreError::Missing { .. } | StoreError::Empty { .. })) => {
             report.line(&Line::ok("database", error));
-            if let Some(file) = at.file_beside() {
-                let before = format!(
-                    "`triaged import` takes over what {} knows, before that",
-                    file.display()
-                );
-                report.line(&Line::ok("database", before));
-            }
             None
         }
         Err(error) => {
@@ -176,6 +169,14 @@ pub(super) async fn database<W: Write>(config: &Config, report: &mut Report<W>) 
     };
     if let Some(checked) = &checked {
         report.line(&Line::ok("database", sound(checked)));
+    }
+    let begun = checked.as_ref().is_some_and(|checked| checked.facts.messages > 0);
+    if let Some(file) = at.file_beside().filter(|_| !begun) {
+        let before = format!(
+            "`triaged import` takes over what {} knows, before the first start",
+            file.display()
+        );
+        report.line(&Line::ok("database", before));
     }
     report.line(&Line::ok("stored", stored(config.history_text)));
     let subjects = checked.map_or(0, |checked| checked.facts.subjects);
