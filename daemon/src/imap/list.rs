@@ -14,6 +14,7 @@ use super::command::{Command, Verb};
 use super::error::ImapError;
 use super::name;
 use super::session::Session;
+use super::view::Asked;
 use super::wire::Heard;
 
 /// Longest list of patterns in one command, in bytes; some proxies stop at 1,000.
@@ -120,12 +121,11 @@ impl Session {
             some => format!(" RETURN ({some})"),
         };
         let line = format!("LIST {only}\"\" {patterns}{asked}");
-        let news = self.view.elsewhere;
+        self.view.asked = Asked::Names { states: question.states && self.lists_states };
         let command = Command::new(Verb::List, line);
-        let done = self.exec(&command, |response| listing.hear(response)).await?;
-        listing.gaps |= done.unparsed > 0;
-        // What was asked for is no news.
-        self.view.elsewhere = news;
+        let done = self.exec(&command, |response| listing.hear(response)).await;
+        self.view.asked = Asked::Nothing;
+        listing.gaps |= done?.unparsed > 0;
         Ok(())
     }
 

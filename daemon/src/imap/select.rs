@@ -12,6 +12,7 @@ use super::error::ImapError;
 use super::list;
 use super::name;
 use super::session::Session;
+use super::view::Asked;
 use super::wire::Heard;
 
 /// A mailbox that is open for reading and, unless the server says otherwise, for keywords.
@@ -100,9 +101,10 @@ impl Session {
             }
             Heard::Foreign
         };
-        let news = self.view.elsewhere;
-        self.exec(&Command::new(Verb::Status, line), hear).await?;
-        self.view.elsewhere = news;
+        self.view.asked = Asked::State(mailbox.to_owned());
+        let done = self.exec(&Command::new(Verb::Status, line), hear).await;
+        self.view.asked = Asked::Nothing;
+        done?;
         state.ok_or(ImapError::Protocol("STATUS without UIDVALIDITY"))
     }
 

@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 
 use async_imap::imap_proto::{AttributeValue, MailboxDatum, Response, Status};
+use triaged_core::choice::canonical;
 
 use super::code::ResponseCode;
 use super::name;
@@ -27,6 +28,23 @@ pub(super) struct View {
     pub(super) elsewhere: bool,
     /// The mailboxes whose news count as that.
     pub(super) listens_for: BTreeSet<String>,
+    /// What is being asked: the answer is no news, and news may stand in the middle of it.
+    pub(super) asked: Asked,
+}
+
+/// What the server was asked about mailboxes that are not selected.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub(super) enum Asked {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// How this one stands, by its name as people read it.
+    State(String),
+    /// Which there are; with `states` how they stand, too, so that nobody has to be told.
+    Names {
+        /// See RFC 5819.
+        states: bool,
+    },
 }
 
 impl View {
@@ -88,10 +106,18 @@ impl View {
             return false;
         }
         match response {
-            Response::MailboxData(MailboxDatum::Status { mailbox, .. }) => {
-                name::shown(mailbox).is_some_and(|name| self.listens_for.contains(&name))
+            Response::MailboxData(MailboxDatum::Status { mailbox, .. }) => name::shown(mailbox)
+                .is_some_and(|name| {
+                    let answer = match &self.asked {
+                        Asked::Nothing => false,
+                        Asked::State(asked) => canonical(asked) == canonical(&name),
+                        Asked::Names { states } => *states,
+                    };
+                    !answer && self.listens_for.contains(&name)
+                }),
+            Response::MailboxData(MailboxDatum::List(_)) => {
+                !matches!(self.asked, Asked::Names { .. })
             }
-            Response::MailboxData(MailboxDatum::List(_)) => true,
             Response::Data { status: Status::Ok, outcome } => matches!(
                 ResponseCode::of(outcome),
                 Some(ResponseCode::Other(word)) if word == "NOTIFICATIONOVERFLOW"
@@ -155,6 +181,25 @@ mod tests {
         assert!(heard(&["Entwürfe"], status) && !heard(&["Work"], status) && !heard(&[], status));
         assert!(heard(&["Work"], "* LIST () \"/\" New") && !heard(&["Work"], "* 3 EXISTS"));
         assert!(heard(&["Work"], "* OK [NOTIFICATIONOVERFLOW] too many"));
+    }
+
+    #[test]
+    fn an_answer_is_no_news_and_what_stands_in_the_middle_of_it_is() {
+        let heard = |asked: Asked, line: &str| {
+            let listens_for = ["Work", "Sales"].map(str::to_owned).into();
+            let mut view = View { listens_for, asked, ..View::default() };
+            hear(&mut view, line);
+            view.elsewhere
+        };
+        let (work, sales) = ("* STATUS Work (UIDNEXT 2)", "* STATUS Sales (UIDNEXT 2)");
+        let sale = || Asked::State("Sales".to_owned());
+        assert!(heard(sale(), work) && !heard(sale(), sales) && heard(Asked::Nothing, sales));
+        assert!(heard(sale(), "* LIST () \"/\" New"));
+        for states in [true, false] {
+            assert!(!heard(Asked::Names { states }, "* LIST () \"/\" New"));
+            assert_eq!(heard(Asked::Names { states }, work), !states);
+            assert!(heard(Asked::Names { states }, "* OK [NOTIFICATIONOVERFLOW] too many"));
+        }
     }
 
     #[test]

@@ -49,7 +49,7 @@ pub(crate) use settings::{Account, Server, Settings};
 pub(crate) use sink::{Fault, Guard, Moment, SMTP_PASSWORD, Sink, Taken};
 pub(crate) use strace::refusal;
 pub(crate) use version::{Bundle, DEFAULT, FIXTURE, SHIPPED};
-pub(crate) use wait::{until, until_within, with_last_words};
+pub(crate) use wait::{PATIENCE, until, until_within, with_last_words};
 
 /// Makes two tests of each function, one on a Dovecot that stores sdbox and one with Maildir.
 ///

@@ -8,8 +8,8 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{Given, RULES, may_trace};
 use crate::harness::{
-    Daemon, Dump, Fault, Installation, Mailserver, Moment, Proxy, Record, Settings, Sink, Taken,
-    User,
+    Daemon, Dump, Fault, Installation, Mailserver, Moment, PATIENCE, Proxy, Record, Settings, Sink,
+    Taken, User, until_within,
 };
 use crate::workload::WRITES;
 
@@ -101,7 +101,7 @@ impl<'a> Scene<'a> {
         self.installation.wait_alerted(1);
         let (syncs, commands) = (self.installation.syncs(), self.proxy.said_commands());
         self.proxy.let_go();
-        daemon.wait_until("all is settled", |daemon| self.is_settled(daemon));
+        self.wait_settled(&mut daemon);
         (syncs.into_iter().map(|(_, count)| count).collect(), commands)
     }
 
@@ -148,6 +148,15 @@ impl<'a> Scene<'a> {
         said.last().is_some_and(|last| last == "IDLE") && moved <= looked && daemon.ready()
     }
 
+    /// Dovecot leaves out an announcement by NOTIFY now and then; what it did not tell of is found a minute
+    /// later.
+    fn wait_settled(&self, daemon: &mut Daemon) {
+        until_within(2 * PATIENCE, "all is settled", || {
+            assert!(daemon.is_running(), "it ended");
+            self.is_settled(daemon).then_some(())
+        });
+    }
+
     /// What has come of it.
     pub(super) fn end(&self) -> End {
         let decided_here = |record: &Record| record.mailbox != "Escalations";
@@ -160,7 +169,7 @@ impl<'a> Scene<'a> {
     fn writes_of_an_idle_pass(&self) -> Vec<String> {
         self.proxy.forget_said();
         let mut daemon = self.installation.start();
-        daemon.wait_until("an idle pass is over", |daemon| self.is_settled(daemon));
+        self.wait_settled(&mut daemon);
         let mut said = self.proxy.said_commands();
         said.retain(|command| writes(command));
         said
@@ -170,7 +179,7 @@ impl<'a> Scene<'a> {
     pub(super) fn survives(&self, point: &Point, expected: &End) -> usize {
         self.die_at(point);
         let mut daemon = self.installation.start();
-        daemon.wait_until("all is settled", |daemon| self.is_settled(daemon));
+        self.wait_settled(&mut daemon);
         self.installation.wait_alerted(1);
         let end = self.end();
         end.dump.assert_equals(&expected.dump, &format!("after {point}"));
