@@ -12,13 +12,6 @@ fn settings(anna: &User, proxy: &Proxy) -> Settings {
     Settings::label().with(anna.account().in_clear(proxy.port())).and(RULE)
 }
 
-fn said(installation: &Installation, arguments: &[&str], code: i32) -> String {
-    let output = installation.triaged(arguments);
-    let text = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
-    assert_eq!(output.status.code(), Some(code), "{arguments:?}: {text}");
-    text
-}
-
 #[test]
 fn on_the_server_the_daemon_goes_on_where_it_was_with_the_file() {
     let Some(server) = Postgres::start() else { return };
@@ -26,7 +19,7 @@ fn on_the_server_the_daemon_goes_on_where_it_was_with_the_file() {
     let anna = mail.user("anna");
     let proxy = Proxy::to(anna.plain_port());
     let installation = Installation::new(&settings(&anna, &proxy));
-    assert!(said(&installation, &["import"], 78).contains("add [database]"), "there is no server");
+    assert!(installation.says(&["import"], 78).contains("add [database]"), "there is no server");
     let daemon = installation.start_ready();
     let (outage, question) = (Mail::outage(), Mail::invoice_question());
     anna.deliver(&outage);
@@ -36,16 +29,16 @@ fn on_the_server_the_daemon_goes_on_where_it_was_with_the_file() {
 
     let on_server = settings(&anna, &proxy).database(&server.url());
     installation.configure(&on_server);
-    let busy = said(&installation, &["import"], 75);
+    let busy = installation.says(&["import"], 75);
     assert!(busy.contains("stop it first"), "{busy}");
     daemon.stop();
-    let checked = said(&installation, &["check"], 0);
+    let checked = installation.says(&["check"], 0);
     assert!(checked.contains("`triaged import` takes over what"), "{checked}");
-    let done = said(&installation, &["import"], 0);
+    let done = installation.says(&["import"], 0);
     assert!(done.contains("1 accounts") && done.contains("2 messages"), "{done}");
     assert_eq!(installation.history(), before);
-    let again = said(&installation, &["import"], 78);
-    assert!(again.contains("there is no database at"), "it has another name: {again}");
+    let again = installation.says(&["import"], 78);
+    assert!(again.contains("there is no file"), "it has another name: {again}");
 
     proxy.forget_said();
     let daemon = installation.start_ready();
@@ -56,7 +49,7 @@ fn on_the_server_the_daemon_goes_on_where_it_was_with_the_file() {
     anna.deliver(&bulk);
     installation.wait_settled(3);
     let number = before.iter().find(|record| record.outcome == "moved").unwrap().number.to_string();
-    said(&installation, &["undo", "--message", &number], 0);
+    installation.says(&["undo", "--message", &number], 0);
     until("it is back", || anna.find(&outage));
     assert!(anna.find_in("Escalations", &outage).is_none());
     assert!(anna.find(&question).is_some_and(|stays| !stays.keywords().is_empty()));
@@ -70,8 +63,8 @@ fn a_folder_without_a_file_and_a_server_that_is_away_are_told_apart() {
     let Some(mut server) = Postgres::start() else { return };
     let settings = Settings::label().with_nobody().database(&server.url());
     let installation = Installation::new(&settings);
-    let missing = said(&installation, &["import"], 78);
-    assert!(missing.contains("there is no database at"), "{missing}");
+    let missing = installation.says(&["import"], 78);
+    assert!(missing.contains("there is no file"), "{missing}");
     let elsewhere = Installation::new(&Settings::label().with_nobody());
     let daemon = elsewhere.start();
     let file = elsewhere.state().join("triaged.sqlite");
@@ -79,8 +72,8 @@ fn a_folder_without_a_file_and_a_server_that_is_away_are_told_apart() {
     daemon.kill();
     let from = elsewhere.state().to_str().unwrap().to_owned();
     server.stop();
-    let away = said(&installation, &["import", "--from", &from], 69);
+    let away = installation.says(&["import", "--from", &from], 69);
     assert!(away.contains("can not be reached"), "{away}");
     server.start_again();
-    said(&installation, &["import", "--from", &from], 0);
+    installation.says(&["import", "--from", &from], 0);
 }

@@ -19,13 +19,6 @@ fn settings(anna: &User, url: &str) -> Settings {
     Settings::label().database(url).with(anna.account())
 }
 
-fn printed(installation: &Installation, arguments: &[&str], code: i32) -> String {
-    let output = installation.triaged(arguments);
-    let text = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
-    assert_eq!(output.status.code(), Some(code), "{arguments:?}: {text}");
-    text
-}
-
 #[test]
 fn the_daemon_and_all_its_commands_work_and_a_restart_does_nothing_twice() {
     let Some(server) = Postgres::start() else { return };
@@ -33,19 +26,19 @@ fn the_daemon_and_all_its_commands_work_and_a_restart_does_nothing_twice() {
     let old = Mail::newsletter();
     anna.deliver(&old);
     let installation = Installation::new(&settings(&anna, &server.url()));
-    let empty = printed(&installation, &["check"], 0);
+    let empty = installation.says(&["check"], 0);
     assert!(empty.contains("is empty: `triaged run` fills it"), "{empty}");
     let daemon = installation.start_ready();
     let outage = Mail::outage();
     anna.deliver(&outage);
     assert_eq!(installation.wait_decided(&anna, &outage).outcome, "labelled");
     let asked = ["backfill", "--account", "anna", "--since", "1d"];
-    let done = printed(&installation, &asked, 0);
+    let done = installation.says(&asked, 0);
     assert!(done.contains("2 messages looked at"), "{done}");
     assert_eq!(installation.wait_decided(&anna, &old).outcome, "labelled");
-    let none = printed(&installation, &["retry"], 0);
+    let none = installation.says(&["retry"], 0);
     assert!(none.contains("no message is in quarantine"), "{none}");
-    let check = printed(&installation, &["check"], 0);
+    let check = installation.says(&["check"], 0);
     let place = format!("127.0.0.1:{}/triaged: sound", server.port());
     assert!(check.contains(&place) && check.contains("mails decided: 2"), "{check}");
     assert_eq!(installation.status().database, None);
@@ -96,9 +89,9 @@ fn nothing_of_its_url_is_shown_anywhere() {
     }
     assert_silent("the command line", &proc("cmdline"));
     assert_silent("the environment", &proc("environ"));
-    assert_silent("history", printed(&installation, &["history"], 69).as_bytes());
-    assert_silent("status", printed(&installation, &["status"], 0).as_bytes());
-    assert_silent("check", printed(&installation, &["check"], 78).as_bytes());
+    assert_silent("history", installation.says(&["history"], 69).as_bytes());
+    assert_silent("status", installation.says(&["status"], 0).as_bytes());
+    assert_silent("check", installation.says(&["check"], 78).as_bytes());
     assert_silent("the log", daemon.log().as_bytes());
     daemon.stop();
     server.start_again();
@@ -135,7 +128,7 @@ fn a_server_that_is_away_ends_a_start_with_75_and_a_command_with_69() {
     assert_eq!(code, 75, "{output}");
     let expected = format!("the database 127.0.0.1:{port}/triaged can not be reached");
     assert!(output.contains(&expected), "{output}");
-    let history = printed(&installation, &["history"], 69);
+    let history = installation.says(&["history"], 69);
     assert!(history.contains(&expected), "{history}");
 }
 

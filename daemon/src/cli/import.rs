@@ -60,6 +60,15 @@ pub(super) fn run(config: &Path, args: &Args) -> Result<Exit, Failure> {
 fn refused(error: StoreError) -> Failure {
     match error {
         StoreError::Busy { .. } => Failure { exit: Exit::Busy, error: error.into() },
+        StoreError::Missing { path } => {
+            let error = anyhow::anyhow!(
+                "there is no file {}: was it taken over already ({}.imported)? One of another state folder is \
+                 named by --from DIR",
+                path.display(),
+                path.display()
+            );
+            Failure { exit: Exit::Config, error }
+        }
         lost if lost.is_of_the_whole() => Failure { exit: Exit::Unavailable, error: lost.into() },
         other => super::unserved(other),
     }

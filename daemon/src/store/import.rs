@@ -73,9 +73,18 @@ impl Store {
         source.close().await;
         target.close().await;
         let rows = imported?;
-        let given = file.with_extension("sqlite.imported");
-        Ok(Imported { rows, file: std::fs::rename(&file, &given).map(|()| given) })
+        Ok(Imported { rows, file: put_aside(&file) })
     }
+}
+
+/// Gives a file the name of one that was taken over; an earlier one of that name stays.
+fn put_aside(file: &Path) -> Result<PathBuf, std::io::Error> {
+    let aside = file.with_extension("sqlite.imported");
+    if aside.try_exists()? {
+        return Err(std::io::Error::other(format!("{} is there already", aside.display())));
+    }
+    std::fs::rename(file, &aside)?;
+    Ok(aside)
 }
 
 /// Refuses a database that has accounts, before anything in it is brought up to date.

@@ -182,6 +182,14 @@ impl Installation {
             .unwrap()
     }
 
+    /// All that such a sub-command says, which must end with this exit code.
+    pub(crate) fn says(&self, arguments: &[&str], code: i32) -> String {
+        let output = self.triaged(arguments);
+        let text = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {text}");
+        text
+    }
+
     /// All that `triaged history` knows, in its order.
     pub(crate) fn history(&self) -> Vec<Record> {
         let output = self.triaged(&["history", "--json"]);

@@ -156,7 +156,11 @@ async fn a_daemon_that_begins_meanwhile_is_found_out() {
     let refused = Store::import(file.state(), &into).await.expect_err("a daemon is there");
     assert!(refused.to_string().contains("has 1 daemons at work"), "{refused}");
     leases.leave(life).await.unwrap();
-    Store::import(file.state(), &into).await.unwrap();
+    // What was taken over before keeps its name, and this one its own.
+    fs::write(file.state().join("triaged.sqlite.imported"), "earlier").unwrap();
+    let imported = Store::import(file.state(), &into).await.unwrap();
+    assert!(imported.file.unwrap_err().to_string().contains("is there already"));
+    assert!(file.state().join("triaged.sqlite").exists());
     let account = store.account("anna", super::at(1)).await.expect_err("its key is another one");
     assert!(matches!(account, StoreError::Exchanged), "{account}");
     drop(store);
