@@ -57,13 +57,16 @@ impl Drop for SmallDisk {
     }
 }
 
-/// Mails until the daemon misses its disk: no page that it has already can hold so many.
+/// No page that the daemon has already can hold what it has to say of so many.
+const MANY: usize = 400;
+
+/// Mails until the daemon misses its disk, which it does sooner or later.
 fn deliver_until_missed(daemon: &Daemon, anna: &User) -> usize {
     let mut delivered = 0;
     until_within(Duration::from_mins(1), "the disk is missed", || {
-        for _ in 0..20 {
-            anna.deliver(&Mail::outage());
-            delivered += 1;
+        if delivered < MANY {
+            (0..20).for_each(|_| anna.deliver(&Mail::outage()));
+            delivered += 20;
         }
         let (status, body) = daemon.get("/readyz").unwrap();
         (status == 503 && body.contains("full")).then_some(delivered)
@@ -113,7 +116,8 @@ fn nothing_is_done_that_is_not_written_down_and_the_work_goes_on_when_there_is_r
     daemon.wait_ready();
     eprintln!("all was done {:?} after there was room", free.elapsed());
     installation.wait_settled(mails);
-    daemon.stop();
+    // What was not written when it was said to be would be gone now.
+    daemon.kill();
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let state = installation.state();
     let checked = runtime.block_on(Store::check(state.as_path())).unwrap();

@@ -55,7 +55,8 @@ impl Pace {
         if error.is_refusal() {
             return doubled(REFUSED.0, REFUSED.1, self.failures, jitter);
         }
-        backoff::delay(Kind::Lost, self.failures, None, jitter)
+        let kind = if matches!(error, Trouble::Store(_)) { Kind::Storage } else { Kind::Lost };
+        backoff::delay(kind, self.failures, None, jitter)
     }
 }
 

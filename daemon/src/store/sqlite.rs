@@ -10,7 +10,7 @@ use std::time::Duration;
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
-use sqlx::{ConnectOptions as _, Connection as _, SqliteConnection};
+use sqlx::{AnyConnection, ConnectOptions as _, Connection as _, SqliteConnection};
 
 use super::StoreError;
 use super::database::{DbPool, install_drivers};
@@ -95,9 +95,23 @@ async fn connect(path: &Path, mode: &str, patience: Duration) -> Result<DbPool, 
         .after_connect(|connection, _| {
             Box::pin(async move { sqlx::raw_sql(SETTINGS).execute(connection).await.map(drop) })
         })
+        .after_release(|connection, _| Box::pin(is_between_transactions(connection)))
         .connect_with(options)
         .await
         .map_err(|error| damaged(path, error))
+}
+
+/// Whether a connection can be used again. A transaction that could not be committed (no room, an error
+/// of the disk) has been rolled back by SQLite itself, and the driver goes on counting it: its next ones
+/// would be savepoints inside of nothing, and sooner or later confirm what no commit ever writes.
+async fn is_between_transactions(connection: &mut AnyConnection) -> Result<bool, sqlx::Error> {
+    // The rollback of a transaction that was dropped is in the queue before this.
+    connection.ping().await?;
+    let between = !connection.is_in_transaction();
+    if !between {
+        tracing::debug!("a transaction could not be ended: the file is opened anew");
+    }
+    Ok(between)
 }
 
 /// The driver takes a URL, from which it would drop a `..`, and in which anything else may mean

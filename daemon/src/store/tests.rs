@@ -53,3 +53,26 @@ async fn a_damaged_database_is_refused_and_left_as_it_is() {
         assert_eq!(std::fs::read(&path).expect("read"), bytes, "nothing was changed");
     }
 }
+
+/// Where the driver goes on counting a transaction that SQLite has rolled back, later ones end without
+/// being written, and say that they were.
+#[tokio::test]
+async fn after_a_transaction_that_found_no_room_the_next_ones_are_written() {
+    let state = tempfile::tempdir().expect("a folder");
+    let store = Store::open(state.path()).await.expect("opened");
+    let many: Vec<String> = (0..2_000).map(|n| format!("an account of some length, {n}")).collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    for name in ["after the first time", "after the second"] {
+        let no_room = "PRAGMA max_page_count = 1";
+        sqlx::raw_sql(no_room).execute(&store.pool).await.expect("set");
+        let full = store.accounts(&many, Timestamp::UNIX_EPOCH).await.expect_err("no room");
+        assert!(full.is_of_the_whole(), "{full}");
+        drop(store.begin().await.expect("there is room again"));
+        store.account(name, Timestamp::UNIX_EPOCH).await.expect("stored");
+        let beside = open::open_beside(&state.path().into()).await.expect("opened");
+        let names: Vec<String> =
+            sqlx::query_scalar("SELECT name FROM account").fetch_all(&beside).await.expect("read");
+        assert!(names.iter().any(|found| found == name), "{names:?}");
+        beside.close().await;
+    }
+}
