@@ -36,7 +36,8 @@ const ATTEMPTS: u32 = 100;
 const FROZEN: Duration = lease::TTL.saturating_mul(2);
 /// Nothing was said for so long: somebody else may have put something there, or died.
 const LOOK: Duration = Duration::from_secs(15);
-/// Between two attempts to write down what became of a mail, and two looks at what is not ours to send.
+/// Between two attempts to write down what became of a mail, two looks at what is not ours to send, and
+/// two at an outbox that can not be read.
 const AGAIN: Duration = Duration::from_secs(1);
 
 /// All that it needs.
@@ -256,12 +257,14 @@ impl Sender {
         self.metrics.alert(&letter.rule, state);
     }
 
-    /// Says how the outbox stands; when something in it is due next.
+    /// Says how the outbox stands; when something in it is due next, or may be.
     async fn show(&self, problem: Option<&Trouble>) -> Option<Timestamp> {
         if let Some(Trouble::Smtp(error)) = problem {
             self.metrics.smtp_error(error.kind());
         }
-        let outbox = self.store.outbox(self.clock.now()).await.ok()?;
+        let Ok(outbox) = self.store.outbox(self.clock.now()).await else {
+            return Some(after(self.clock.now(), AGAIN));
+        };
         self.metrics.outbox(outbox.waiting, outbox.failed, outbox.oldest);
         let Outbox { waiting, next_due, oldest, failed, last_failure } = outbox;
         self.readiness.set_outbox(OutboxStanding {

@@ -75,7 +75,7 @@ impl Watcher {
         let store = &self.pipeline.store;
         if !later && (never || store.count_attempt(request.id).await? >= MOST_ATTEMPTS) {
             let reason = error.to_string();
-            store.end_backfill(request.id, BackfillState::Failed, Some(&reason)).await?;
+            store.end_backfill(request, BackfillState::Failed, Some(&reason)).await?;
             tracing::warn!(account = %self.config.name, mailbox = request.mailbox, reason, "a backfill can not be done");
         }
         if later || error.ends_connection() { Err(error.into()) } else { Ok(Step::Failed) }

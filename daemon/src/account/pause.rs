@@ -22,6 +22,8 @@ const BETWEEN_VISITS: Duration = Duration::from_mins(5);
 #[derive(Debug, Default)]
 pub(super) struct Patience {
     attempt: u32,
+    /// Whether our own database was in the way the last time.
+    storage: bool,
     /// When the server last had no room.
     crowded: Option<Instant>,
 }
@@ -30,11 +32,13 @@ impl Patience {
     /// A connection that began at `began` has ended by `error`: how long to stay away.
     ///
     /// A connection that was of use for a while begins the count anew; one that only ever logs in
-    /// and is thrown out does not.
+    /// and is thrown out does not. How often our own database failed says nothing about the server.
     pub(super) fn after(&mut self, error: &FlowError, began: Instant, now: Instant) -> Duration {
         let lasted = now.duration_since(began) > OF_USE;
-        self.attempt = if lasted { 1 } else { self.attempt.saturating_add(1) };
         let trouble = trouble(error);
+        let storage = trouble == Trouble::Storage;
+        let another = std::mem::replace(&mut self.storage, storage) != storage;
+        self.attempt = if lasted || another { 1 } else { self.attempt.saturating_add(1) };
         if trouble == Trouble::Crowded {
             self.crowded = Some(now);
         }
@@ -80,6 +84,7 @@ fn asked(error: &FlowError) -> Option<Duration> {
 mod tests {
     use super::*;
     use crate::imap::{ImapError, Reply, ResponseCode};
+    use crate::store::StoreError;
 
     const POLL: Duration = Duration::from_mins(1);
 
@@ -100,6 +105,21 @@ mod tests {
             assert_eq!(patience.attempt(), attempt);
         }
         patience.after(&lost, began, began + 2 * OF_USE);
+        assert_eq!(patience.attempt(), 1);
+    }
+
+    #[test]
+    fn a_database_that_was_full_makes_no_server_wait_for_long() {
+        let (mut patience, began) = (Patience::default(), some_instant());
+        let full = FlowError::Store(StoreError::TimedOut);
+        for attempt in 1..=9 {
+            let away = patience.after(&full, began, began);
+            assert_eq!(patience.attempt(), attempt);
+            assert!(away <= Duration::from_secs(10), "{away:?}");
+        }
+        let away = patience.after(&FlowError::Imap(ImapError::Closed), began, began);
+        assert!(away <= Duration::from_secs(1), "{away:?}");
+        patience.after(&full, began, began);
         assert_eq!(patience.attempt(), 1);
     }
 

@@ -64,6 +64,7 @@ impl Pace {
 mod tests {
     use super::*;
     use crate::smtp::{SmtpError, Step, Why};
+    use crate::store::StoreError;
 
     fn trouble(step: Step, why: Why) -> Trouble {
         Trouble::Smtp(SmtpError { step, why })
@@ -84,5 +85,8 @@ mod tests {
         let refused = trouble(Step::Login, Why::Refused("535".to_owned()));
         assert!(pace.is_news(&refused));
         assert_eq!(pace.after(&refused, 1.0), Duration::from_mins(1));
+        let full = Trouble::Store(StoreError::TimedOut);
+        let pauses: Vec<u64> = (0..9).map(|_| pace.after(&full, 1.0).as_secs()).collect();
+        assert_eq!(pauses.iter().max(), Some(&10), "a database is back sooner than a server");
     }
 }

@@ -79,7 +79,7 @@ impl Pipeline {
             None => self.find(session, mailbox, request).await?,
         };
         if uids.is_empty() {
-            self.store.end_backfill(request.id, BackfillState::Done, None).await?;
+            self.store.end_backfill(request, BackfillState::Done, None).await?;
             tracing::info!(mailbox = request.mailbox, "the backfill is done");
             return Ok(Step::Ended);
         }
@@ -107,7 +107,7 @@ impl Pipeline {
         let found = session.search_since(request.since, below).await?;
         if request.progress.is_none() {
             let count = found.len() as u64;
-            self.store.begin_backfill(request.id, cursor.uid_validity, below, count).await?;
+            self.store.begin_backfill(request, cursor.uid_validity, below, count).await?;
             tracing::info!(mailbox = request.mailbox, messages = count, "a backfill begins");
         }
         Ok(found)
@@ -135,7 +135,7 @@ impl Pipeline {
     }
 
     async fn give_up(&self, request: &Backfill, reason: &str) -> Result<Step, FlowError> {
-        self.store.end_backfill(request.id, BackfillState::Failed, Some(reason)).await?;
+        self.store.end_backfill(request, BackfillState::Failed, Some(reason)).await?;
         tracing::warn!(mailbox = request.mailbox, reason, "a backfill can not be done");
         Ok(Step::Ended)
     }

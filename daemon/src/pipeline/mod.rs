@@ -304,7 +304,14 @@ impl Pipeline {
         let drafts = drafts?;
         let Some(_turn) = self.again(kept, pace).await else { return Ok(false) };
         let read: UidSet = drafts.iter().map(|draft| draft.uid).collect();
-        self.chunk(session, mailbox, &listed, &group.uids, drafts, mail).await?;
+        let decided = self.chunk(session, mailbox, &listed, &group.uids, drafts, mail).await;
+        if let Err(FlowError::Store(_)) = &decided
+            && group.manner != Manner::GiveUp
+        {
+            // Nor does a database that is full. It may have room for this little.
+            let _ = self.store.take_back(&mailbox.stored, &group.uids).await;
+        }
+        decided?;
         let gone: UidSet = group.uids.iter().filter(|uid| !read.contains(*uid)).collect();
         if !gone.is_empty() {
             self.store.forget_attempts(&mailbox.stored, &gone).await?;

@@ -175,7 +175,12 @@ impl Quarantine {
             .bind(ALONE)
             .execute(&mut *transaction)
             .await?;
-        let delete = format!("DELETE FROM message WHERE {those}");
+        // What came into quarantine between the two statements is not in the first.
+        let delete = format!(
+            "DELETE FROM message WHERE {those} AND EXISTS (SELECT 1 FROM attempt \
+             WHERE attempt.mailbox = message.mailbox AND attempt.uid_validity = message.uid_validity \
+             AND attempt.uid = message.uid AND asked = 1)"
+        );
         let released = sqlx::query(sqlx::AssertSqlSafe(delete))
             .bind(account)
             .execute(&mut *transaction)

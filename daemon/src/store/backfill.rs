@@ -43,21 +43,24 @@ impl Store {
         row.as_ref().map(from_row).transpose()
     }
 
-    /// The work on a request begins, with so many messages below this UID.
+    /// The work on a request begins, with so many messages below this UID; not on one that reaches
+    /// further back by now.
     pub async fn begin_backfill(
         &self,
-        id: i64,
+        request: &Backfill,
         uid_validity: UidValidity,
         below: Uid,
         found: u64,
     ) -> Result<(), StoreError> {
         let query = sqlx::query(
-            "UPDATE backfill SET uid_validity = $1, below = $2, found = $3 WHERE id = $4",
+            "UPDATE backfill SET uid_validity = $1, below = $2, found = $3 \
+             WHERE id = $4 AND since = $5",
         )
         .bind(i64::from(uid_validity.get()))
         .bind(i64::from(below.get()))
         .bind(i64::try_from(found).unwrap_or(i64::MAX))
-        .bind(id);
+        .bind(request.id)
+        .bind(request.since.as_millisecond());
         self.run(query).await
     }
 
@@ -90,19 +93,22 @@ impl Store {
         Ok(u64::try_from(attempts).unwrap_or(u64::MAX))
     }
 
-    /// A request is at its end; one that was cancelled meanwhile stays so.
+    /// A request is at its end; one that was cancelled meanwhile stays so, and one that reaches further
+    /// back by now stays open.
     pub async fn end_backfill(
         &self,
-        id: i64,
+        request: &Backfill,
         state: BackfillState,
         reason: Option<&str>,
     ) -> Result<(), StoreError> {
         let query = sqlx::query(
-            "UPDATE backfill SET state = $1, reason = $2 WHERE id = $3 AND state = 'open'",
+            "UPDATE backfill SET state = $1, reason = $2 \
+             WHERE id = $3 AND state = 'open' AND since = $4",
         )
         .bind(state.as_str())
         .bind(reason)
-        .bind(id);
+        .bind(request.id)
+        .bind(request.since.as_millisecond());
         self.run(query).await
     }
 

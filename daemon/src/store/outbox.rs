@@ -30,11 +30,12 @@ impl Store {
         // Who can not be read would be the first again each time, and hold up all others.
         loop {
             let mut transaction = self.pool.begin().await?;
-            // Another daemon may take it between the two readings: then no row is changed.
+            // Another daemon may take it between the two readings: then no row is changed. The condition
+            // that says less is the index's: SQLite does not conclude it.
             let row = sqlx::query(
                 "UPDATE outbox SET state = 'sending', owner = $1, attempts = attempts + 1 \
                  WHERE state = 'waiting' AND id = (SELECT id FROM outbox \
-                 WHERE state = 'waiting' AND (due_at <= $2 OR due_at > $3) \
+                 WHERE state IN ('waiting', 'sending') AND state = 'waiting' AND (due_at <= $2 OR due_at > $3) \
                  ORDER BY due_at, id LIMIT 1) RETURNING id, kind, rule, recipient, per_hour, \
                  message_id, facts, created_at, attempts",
             )

@@ -10,7 +10,8 @@ use std::time::Duration;
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
-use sqlx::{AnyConnection, ConnectOptions as _, Connection as _, SqliteConnection};
+use sqlx::{Any, AnyConnection, ConnectOptions as _, Connection as _, Database, SqliteConnection};
+use sqlx_core::transaction::TransactionManager as _;
 
 use super::StoreError;
 use super::database::{DbPool, install_drivers};
@@ -101,17 +102,20 @@ async fn connect(path: &Path, mode: &str, patience: Duration) -> Result<DbPool, 
         .map_err(|error| damaged(path, error))
 }
 
-/// Whether a connection can be used again. A transaction that could not be committed (no room, an error
-/// of the disk) has been rolled back by SQLite itself, and the driver goes on counting it: its next ones
-/// would be savepoints inside of nothing, and sooner or later confirm what no commit ever writes.
+/// Makes a connection fit to be used again; whether it is. A transaction that could not be committed (no
+/// room, an error of the disk) has been rolled back by SQLite itself, and the driver goes on counting it:
+/// its next ones would be savepoints inside of nothing, and sooner or later confirm what no commit ever
+/// writes.
 async fn is_between_transactions(connection: &mut AnyConnection) -> Result<bool, sqlx::Error> {
     // The rollback of a transaction that was dropped is in the queue before this.
     connection.ping().await?;
-    let between = !connection.is_in_transaction();
-    if !between {
-        tracing::debug!("a transaction could not be ended: the file is opened anew");
+    if connection.is_in_transaction() {
+        tracing::debug!("the driver is told that a transaction has ended");
+        // It lets go only of one that is there. (Where one still is, this is refused, and nothing is needed.)
+        let _ = sqlx::raw_sql("BEGIN").execute(&mut *connection).await;
+        <Any as Database>::TransactionManager::rollback(connection).await?;
     }
-    Ok(between)
+    Ok(!connection.is_in_transaction())
 }
 
 /// The driver takes a URL, from which it would drop a `..`, and in which anything else may mean

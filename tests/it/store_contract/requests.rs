@@ -61,7 +61,7 @@ async fn a_request_for_older_mail_goes_its_way(database: Database) {
     assert_eq!((request.id, request.since, request.per_minute), (id, at(100), 60));
     assert_eq!((request.progress, request.looked_at), (None, 0));
 
-    store.begin_backfill(id, generation(1), uid_of(900), 300).await.unwrap();
+    store.begin_backfill(&request, generation(1), uid_of(900), 300).await.unwrap();
     assert!(store.accounts_with_requests().await.unwrap().is_empty(), "it has begun");
     store.advance_backfill(id, uid_of(800), 100).await.unwrap();
     assert_eq!(store.count_attempt(id).await.unwrap(), 1);
@@ -77,17 +77,22 @@ async fn a_request_for_older_mail_goes_its_way(database: Database) {
     assert_eq!((same, request.since, request.per_minute), (id, at(100), 30));
     assert_eq!(request.progress, Some(progress), "it reaches no further back");
     let same = requests.ask("alice", "INBOX", at(50), 30, at(202)).await.unwrap();
+    // Who was at work on it has not heard yet.
+    store.begin_backfill(&request, generation(1), uid_of(600), 100).await.unwrap();
+    store.end_backfill(&request, BackfillState::Done, None).await.unwrap();
     let request = requests.find(id).await.unwrap().unwrap();
     assert_eq!((same, request.since, request.progress), (id, at(50), None), "it begins anew");
+    assert_eq!(request.state, BackfillState::Open);
 
-    store.end_backfill(id, BackfillState::Failed, Some("gone")).await.unwrap();
+    store.end_backfill(&request, BackfillState::Failed, Some("gone")).await.unwrap();
     let request = requests.find(id).await.unwrap().unwrap();
     assert_eq!((request.state, request.reason.as_deref()), (BackfillState::Failed, Some("gone")));
     let other = requests.ask("alice", "INBOX", at(50), 30, at(203)).await.unwrap();
     assert_ne!(other, id);
+    let request = requests.find(other).await.unwrap().unwrap();
     assert_eq!(requests.cancel("alice").await.unwrap(), 1);
     assert_eq!(requests.cancel("alice").await.unwrap(), 0);
-    store.end_backfill(other, BackfillState::Done, None).await.unwrap();
+    store.end_backfill(&request, BackfillState::Done, None).await.unwrap();
     let request = requests.find(other).await.unwrap().unwrap();
     assert_eq!(request.state, BackfillState::Cancelled, "who thought better of it keeps his word");
     assert_eq!(store.next_backfill(mailbox.account).await.unwrap(), None);

@@ -148,7 +148,8 @@ impl Store {
         // The change holds the row: nobody begins to send it while it is counted into.
         let open: Option<i64> = sqlx::query_scalar(
             "UPDATE outbox SET per_hour = $1 WHERE kind = 'digest' AND rule = $2 \
-             AND recipient = $3 AND state = 'waiting' AND attempts = 0 RETURNING id",
+             AND recipient = $3 AND state IN ('waiting', 'sending') AND state = 'waiting' \
+             AND attempts = 0 RETURNING id",
         )
         .bind(i64::from(raised.alert.per_hour))
         .bind(rule)
