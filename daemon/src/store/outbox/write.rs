@@ -145,9 +145,10 @@ impl Store {
     ) -> Result<i64, StoreError> {
         let Slip { raised, recipient, .. } = *slip;
         let rule = &*raised.rule;
-        // The change holds the row: nobody begins to send it while it is counted into.
+        // The change holds the row: nobody begins to send it while it is counted into. What is open is
+        // little, and what a rule has ever sent much: COALESCE keeps SQLite from that index.
         let open: Option<i64> = sqlx::query_scalar(
-            "UPDATE outbox SET per_hour = $1 WHERE kind = 'digest' AND rule = $2 \
+            "UPDATE outbox SET per_hour = $1 WHERE kind = 'digest' AND COALESCE(rule, '') = $2 \
              AND recipient = $3 AND state IN ('waiting', 'sending') AND state = 'waiting' \
              AND attempts = 0 RETURNING id",
         )
