@@ -15,7 +15,7 @@ use triaged_core::lease::{Holding, InstanceId, Shard, Shards};
 
 use super::database::{self, DbQuery, DbTransaction};
 use super::location::Server;
-use super::{Store, StoreError, open, postgresql};
+use super::{Kind, Store, StoreError, open, postgresql};
 
 /// How long a question may take: two that fail leave time for a third before a lease is over.
 const ANSWER: Duration = Duration::from_secs(4);
@@ -82,12 +82,16 @@ impl Store {
         Self { tenure: Some(tenure), ..self.clone() }
     }
 
-    /// Begins to write. The tenure stays what it is until the transaction has ended.
+    /// Begins to write. The tenure stays what it is until the transaction has ended. A file is locked from
+    /// the start: who reads first and writes then is refused when a command has written in between.
     ///
     /// # Errors
     /// [`StoreError::Fenced`] where it is over.
     pub(super) async fn begin(&self) -> Result<DbTransaction<'_>, StoreError> {
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = match self.kind {
+            Kind::Sqlite => self.pool.begin_with("BEGIN IMMEDIATE").await?,
+            Kind::Postgresql => self.pool.begin().await?,
+        };
         if let Some(Tenure { shard, instance, epoch }) = self.tenure {
             let row = sqlx::query(
                 "SELECT id FROM shard WHERE id = $1 AND owner = $2 AND epoch = $3 FOR SHARE",

@@ -29,7 +29,7 @@ impl Store {
     ) -> Result<Option<Letter>, StoreError> {
         // Who can not be read would be the first again each time, and hold up all others.
         loop {
-            let mut transaction = self.pool.begin().await?;
+            let mut transaction = self.begin().await?;
             // Another daemon may take it between the two readings: then no row is changed. The condition
             // that says less is the index's: SQLite does not conclude it.
             let row = sqlx::query(
