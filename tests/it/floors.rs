@@ -87,6 +87,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("sha2", &["model", "retrain", "tls"]),
     ("socket2", &["imap"]),
     ("sqlx", &["store"]),
+    ("sqlx_core", &["store"]),
     ("strsim", &["core"]),
     ("tokenizers", &["model"]),
     ("tokio_rustls", &["tls"]),
