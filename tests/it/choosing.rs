@@ -192,7 +192,7 @@ fn mailboxes_without_news_are_not_opened(mail: &Mailserver) {
     }
     let proxy = Proxy::to(anna.plain_port());
     let account = anna.account().in_clear(proxy.port()).mailboxes(&["INBOX", "list*"]);
-    let account = account.and("poll_seconds = 1");
+    let account = account.and("poll_seconds = 600");
     let installation = Installation::new(&Settings::label().with(account));
     installation.start_ready().stop();
     let uid = client.append("list50", Mail::outage().bytes(), "", None);

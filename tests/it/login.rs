@@ -4,12 +4,13 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use tempfile::TempDir;
 
 use crate::harness::{
     Account, Authority, CANARY, CLIENT_SECRET, Daemon, Format, Installation, Mail, Mailserver,
-    PASSWORD, Proxy, Settings, User, until,
+    PASSWORD, Proxy, Settings, User, until, until_within,
 };
 
 /// A provider, a mail server that believes it, and the administrator's files.
@@ -241,7 +242,10 @@ fn a_token_endpoint_that_is_down_is_waited_for_and_one_that_refuses_is_not() {
     assert!(state.contains("\"waiting\"") && state.contains("not available"), "{state}");
     scene.authority.takes("another");
     scene.authority.token_status(None);
-    wait_refused(&mut daemon);
+    // By now it waits for up to a minute between two attempts, and it takes three.
+    until_within(Duration::from_mins(4), "nothing more is tried", || {
+        (daemon.metric("triaged_accounts", &[("state", "refused")]) > 0.5).then_some(())
+    });
     assert_eq!(scene.authority.refused(), 3);
     let state = state_of(&daemon, "anna");
     for said in ["invalid_grant", "3 times in a row", "refresh has changed", "systemctl reload"] {

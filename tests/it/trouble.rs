@@ -10,7 +10,7 @@ use triaged::http::AccountStatus;
 use triaged::readiness::AccountState;
 
 use crate::harness::{
-    Daemon, FIXTURE, Format, Impostor, Installation, Mail, Mailserver, Proxy, Settings, User,
+    Daemon, FIXTURE, Format, Impostor, Installation, Mail, Mailserver, Proxy, Settings, User, until,
 };
 
 fn labels_a_mail(installation: &Installation, user: &User) {
@@ -77,6 +77,7 @@ fn a_server_without_room_is_visited_now_and_then() {
     assert!(daemon.metric("triaged_login_failures_total", &[]) < 0.5, "that is no refused login");
 
     drop(others);
+    until("there is room", || mail.sessions().is_empty().then_some(()));
     let outage = Mail::outage();
     daemon.hang_up();
     let found = installation.wait_status("anna", "it was there and has gone", |anna| {

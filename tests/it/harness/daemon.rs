@@ -1,5 +1,6 @@
 //! A running `triaged run`.
 
+use std::fs;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::Command;
@@ -116,9 +117,18 @@ impl Daemon {
         self.process.signal(Signal::HUP);
     }
 
-    /// Stops it where it is, until [`Self::thaw`].
+    /// Stops it where it is, until [`Self::thaw`]: all of its threads, when this comes back.
     pub(crate) fn freeze(&mut self) {
         self.process.signal(Signal::STOP);
+        let tasks = format!("/proc/{}/task", self.id());
+        let stands = |task: fs::DirEntry| {
+            let stat = fs::read_to_string(task.path().join("stat")).unwrap_or_default();
+            stat.rsplit(')').next().is_some_and(|state| state.starts_with(" T"))
+        };
+        until("all of its threads stand still", || {
+            let mut tasks = fs::read_dir(&tasks).unwrap();
+            tasks.all(|task| stands(task.unwrap())).then_some(())
+        });
     }
 
     /// Lets it go on.
