@@ -16,6 +16,7 @@ use crate::harness::{Database, on_each_database};
 on_each_database! {
     a_request_means_what_was_done_when_it_was_made,
     what_was_begun_is_known_after_a_restart_and_a_move_back_is_decided_there,
+    what_is_let_go_after_it_was_looked_up_is_not_begun,
     what_somebody_changed_is_kept_and_may_be_asked_for_again,
     messages_are_named_by_message_id_and_rules_by_their_name,
     what_is_refused_time_and_again_is_given_up,
@@ -154,6 +155,37 @@ async fn what_was_begun_is_known_after_a_restart_and_a_move_back_is_decided_ther
     let progress = undos.progress(request).await.unwrap();
     assert_eq!((progress.total(), progress.left(), progress.count(UndoState::Undone)), (1, 0, 1));
     assert_eq!(undos.ask(&all(mailbox.account), at(5)).await.unwrap().1, 0, "nothing is left");
+}
+
+/// Its effects once became `undoing` all the same, and stayed that for ever when a crash came then.
+async fn what_is_let_go_after_it_was_looked_up_is_not_begun(database: Database) {
+    let store = database.open().await;
+    let account = done(&store, &[5, 6, 7]).await.account;
+    let undos = Undos::open(database.location()).await.unwrap();
+    let (request, _) = undos.ask(&all(account), at(3)).await.unwrap();
+    let mut first = store.next_undo(account).await.unwrap().unwrap().items;
+    first.truncate(1);
+    store.begin_undo(request, &mut first).await.unwrap();
+    let mut items = store.next_undo(account).await.unwrap().unwrap().items;
+    assert_eq!(undos.cancel().await.unwrap(), 2);
+    store.begin_undo(request, &mut items).await.unwrap();
+    let begun: Vec<_> = items.iter().map(|item| (item.uid, item.begun)).collect();
+    assert_eq!(begun, [(Some(uid_of(20)), true)], "the one that was begun before");
+    for row in &rows(&database).await[1..] {
+        let kinds: Vec<_> = row.effects.iter().map(|one| (&*one.kind, one.state)).collect();
+        let done = ["add-keyword", "flag", "move"].map(|kind| (kind, EffectState::Done));
+        assert_eq!(kinds, done, "it is as it was");
+    }
+
+    let (_, stars) = undos.ask_removal(account, at(4)).await.unwrap();
+    let settled = [ended(&items[0], UndoState::Undone)];
+    store.settle_undo(request, &settled, &[], at(4)).await.unwrap();
+    let mut items = store.next_undo(account).await.unwrap().unwrap().items;
+    assert_eq!(items.len(), 2);
+    assert!(undos.cancel_removal(account).await.unwrap());
+    store.begin_undo(stars, &mut items).await.unwrap();
+    assert_eq!(items, [], "stars, too");
+    assert_eq!(undos.ask(&all(account), at(5)).await.unwrap().1, 2, "they may be asked for again");
 }
 
 async fn what_somebody_changed_is_kept_and_may_be_asked_for_again(database: Database) {

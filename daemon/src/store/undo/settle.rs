@@ -15,21 +15,25 @@ use crate::store::{Store, StoreError, settle};
 
 impl Store {
     /// Before the server is told: these messages are about to be taken back. Those that are to be
-    /// moved come with their move.
-    pub async fn begin_undo(&self, request: i64, items: &mut [UndoItem]) -> Result<(), StoreError> {
+    /// moved come with their move. Who was let go since they were looked up is left out, and as it was.
+    pub async fn begin_undo(
+        &self,
+        request: i64,
+        items: &mut Vec<UndoItem>,
+    ) -> Result<(), StoreError> {
         let mut transaction = self.begin().await?;
-        let fresh = || items.iter().filter(|item| !item.begun);
-        let messages: Vec<i64> = fresh().map(|item| item.message).collect();
-        set_items(&mut transaction, request, &messages, UndoState::Begun.as_str(), None).await?;
+        let fresh = items.iter().filter(|item| !item.begun).map(|item| item.message);
+        let begun = begin_items(&mut transaction, request, fresh.collect()).await?;
+        items.retain(|item| item.begun || begun.contains(&item.message));
+        let fresh = items.iter().filter(|item| !item.begun);
         let effects: Vec<i64> =
-            fresh().flat_map(|item| item.effects.iter().chain(&item.moved)).copied().collect();
+            fresh.flat_map(|item| item.effects.iter().chain(&item.moved)).copied().collect();
         set_effects(&mut transaction, &effects, EffectState::Undoing.as_str(), None).await?;
         for item in items.iter_mut().filter(|item| !item.begun) {
             if let Some(target) = &item.back_to {
                 let id = insert_back(&mut transaction, item.message, target).await?;
                 item.back = item.moving(id, Move::to(Target::existing(target)));
             }
-            item.begun = true;
         }
         Ok(transaction.commit().await?)
     }
@@ -119,6 +123,29 @@ impl TakenBack {
         let flags = self.item.effects.iter().map(move |effect| (*effect, of_flags));
         flags.chain(self.item.moved.map(|effect| (effect, ended)))
     }
+}
+
+/// Begins those of these messages that are open still, and says which. A message that somebody has let
+/// go has no item any more.
+async fn begin_items(
+    transaction: &mut DbTransaction<'_>,
+    request: i64,
+    messages: Vec<i64>,
+) -> Result<BTreeSet<i64>, StoreError> {
+    if messages.is_empty() {
+        return Ok(BTreeSet::new());
+    }
+    let query = format!(
+        "UPDATE undo_item SET state = 'begun' WHERE request = $1 AND state = 'open' \
+         AND message IN ({}) RETURNING message",
+        database::list(messages)
+    );
+    let begun: Vec<i64> = sqlx::query_scalar(sqlx::AssertSqlSafe(query))
+        .persistent(false)
+        .bind(request)
+        .fetch_all(&mut **transaction)
+        .await?;
+    Ok(begun.into_iter().collect())
 }
 
 async fn set_items(
