@@ -170,7 +170,7 @@ impl Pipeline {
                     mailbox.no_way_to.insert(target.mailbox.clone(), refused.to_string());
                     ended.extend(open.drain(..).map(|effect| (effect, EffectState::Rejected)));
                 }
-                None => told = self.tell(session, target, way, &open).await?,
+                None => told = session.take_to(way, &uids(&open), &target.mailbox).await?,
             }
         }
         for effect in &mut open {
@@ -232,22 +232,6 @@ impl Pipeline {
         };
         self.store.begin_moves(marks, moves, begun).await?;
         Ok(None)
-    }
-
-    async fn tell(
-        &self,
-        session: &mut Session,
-        target: &Target,
-        way: MoveWay,
-        moves: &[PendingEffect],
-    ) -> Result<Moved, FlowError> {
-        match session.take_to(way, &uids(moves), &target.mailbox).await {
-            Err(error) if concerns_target(&error) => {
-                let refused = moves.iter().map(|effect| (effect.uid, error.clone()));
-                Ok(Moved { refused: refused.collect(), ..Moved::default() })
-            }
-            told => Ok(told?),
-        }
     }
 
     /// Removes originals whose copies are there. A refusal leaves them where they are, and shows
