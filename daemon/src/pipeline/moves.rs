@@ -134,9 +134,7 @@ impl Pipeline {
                     continue;
                 }
                 // Whoever marked it as deleted wants it gone.
-                Some(flags) if flags.iter().any(|f| f.eq_ignore_ascii_case("\\Deleted")) => {
-                    Some(EffectState::Gone)
-                }
+                Some(flags) if is_deleted(flags) => Some(EffectState::Gone),
                 Some(_) if copies && begun(&effect).is_some() && search.is_blind() => {
                     Some(EffectState::Rejected)
                 }
@@ -316,6 +314,10 @@ pub(super) fn begun(effect: &PendingEffect) -> Option<&Begun> {
         Deed::Move(Move { begun, .. }) => begun.as_ref(),
         Deed::Mark(_) | Deed::Alert(_) => None,
     }
+}
+
+pub(super) fn is_deleted(flags: &[String]) -> bool {
+    flags.iter().any(|flag| flag.eq_ignore_ascii_case("\\Deleted"))
 }
 
 fn is_copied(effect: &PendingEffect) -> bool {
