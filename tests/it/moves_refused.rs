@@ -8,7 +8,10 @@ use crate::harness::{
     Edited, Installation, Mail, Mailserver, Proxy, Settings, Software, User, on_each_server, until,
 };
 
-on_each_server!(a_target_that_goes_half_way_keeps_what_came_before);
+on_each_server!(
+    a_target_that_goes_half_way_keeps_what_came_before,
+    what_may_not_be_removed_stays_as_it_was,
+);
 
 /// Moves all mail.
 const WORK: &str = "rule = [{ name = \"work\", then = { move = \"Work\" } }]";
@@ -57,6 +60,23 @@ fn a_target_that_goes_half_way_keeps_what_came_before(mail: &Mailserver) {
 
 /// What a person may do in a mailbox (RFC 4314), but for removing mail from it for good.
 const ALL_BUT_EXPUNGE: &str = "lrswipkxta";
+
+/// A copy is in the target; nobody may remove the original.
+fn what_may_not_be_removed_stays_as_it_was(mail: &Mailserver) {
+    let anna = mail.user("anna");
+    anna.may("INBOX", ALL_BUT_EXPUNGE);
+    let one = numbered(1);
+    let uid = anna.append("INBOX", &one, "todo", None);
+    let proxy = Proxy::to(anna.plain_port());
+    proxy.hide("MOVE");
+    let account = anna.account().in_clear(proxy.port()).backfill("all");
+    let installation = Installation::new(&Settings::label().with(account).and(AWAY));
+    let daemon = installation.start_ready();
+    assert_eq!(installation.wait_recorded(&anna, "INBOX", uid).outcome, "rejected");
+    assert_eq!((copies(&anna, "INBOX", &one), copies(&anna, "Away", &one)), (1, 1));
+    assert_eq!(anna.find(&one).unwrap().flags, ["todo".to_owned()].into());
+    daemon.stop();
+}
 
 /// Takes messages back out of a mailbox from which nothing may be removed, and again when it may. Of one
 /// the copy is as it was made; of another a person has removed it meanwhile, of a third marked it as

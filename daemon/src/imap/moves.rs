@@ -118,7 +118,7 @@ impl Session {
     }
 
     /// Removes messages of which a copy is elsewhere: marks exactly these as deleted, and expunges
-    /// exactly these. What may not be expunged does not stay marked.
+    /// exactly these.
     ///
     /// # Errors
     /// A NO or BAD to either step, and what ends the connection.
@@ -127,14 +127,19 @@ impl Session {
             let mark = format!("UID STORE {piece} +FLAGS.SILENT (\\Deleted)");
             self.exec(&Command::new(Verb::Store, mark), |_| Heard::Foreign).await?;
             let expunge = Command::new(Verb::Expunge, format!("UID EXPUNGE {piece}"));
-            match self.exec(&expunge, |_| Heard::Foreign).await {
-                Err(error) if !error.ends_connection() => {
-                    let unmark = format!("UID STORE {piece} -FLAGS.SILENT (\\Deleted)");
-                    self.exec(&Command::new(Verb::Store, unmark), |_| Heard::Foreign).await?;
-                    return Err(error);
-                }
-                done => drop(done?),
-            }
+            self.exec(&expunge, |_| Heard::Foreign).await?;
+        }
+        Ok(())
+    }
+
+    /// Takes the mark as deleted off messages that were to be removed and are still there.
+    ///
+    /// # Errors
+    /// A NO or BAD, and what ends the connection.
+    pub async fn unmark(&mut self, uids: &UidSet) -> Result<(), ImapError> {
+        for piece in uids.pieces() {
+            let unmark = format!("UID STORE {piece} -FLAGS.SILENT (\\Deleted)");
+            self.exec(&Command::new(Verb::Store, unmark), |_| Heard::Foreign).await?;
         }
         Ok(())
     }
@@ -290,17 +295,13 @@ mod tests {
              S: %t OK done
              C: UID STORE 7 +FLAGS.SILENT (\\Deleted)
              S: %t NO [NOPERM] no
-             C: UID STORE 8 +FLAGS.SILENT (\\Deleted)
-             S: %t OK done
-             C: UID EXPUNGE 8
-             S: %t NO no
-             C: UID STORE 8 -FLAGS.SILENT (\\Deleted)
+             C: UID STORE 7 -FLAGS.SILENT (\\Deleted)
              S: %t OK done
              HANG",
         )
         .await;
         session.remove(&set(&[5, 6])).await.expect("removed");
         assert_eq!(session.remove(&set(&[7])).await.expect_err("no").kind(), "not_permitted");
-        assert_eq!(session.remove(&set(&[8])).await.expect_err("no").kind(), "refused");
+        session.unmark(&set(&[7])).await.expect("done");
     }
 }

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use triaged_core::decision::Target;
-use triaged_core::mailbox::{AccountId, Uid};
+use triaged_core::mailbox::{AccountId, Uid, UidSet};
 
 use super::mark::{Ended, uids};
 use super::{FlowError, OpenMailbox, Pipeline};
@@ -190,11 +190,12 @@ impl Pipeline {
             self.store.copied(&mut open).await?;
             copied.append(&mut open);
         }
+        let marked = uids(&copied);
         if !copied.is_empty() {
             self.remove(session, &copied).await?;
             open.append(&mut copied);
         }
-        self.verify_moves(session, open, told.landed.is_empty(), ended).await
+        self.verify_moves(session, open, &marked, told.landed.is_empty(), ended).await
     }
 
     /// Writes down that the server will be told, and how the target is now. What comes back is why
@@ -254,6 +255,7 @@ impl Pipeline {
         &self,
         session: &mut Session,
         moves: Vec<PendingEffect>,
+        marked: &UidSet,
         untold: bool,
         ended: &mut Ended,
     ) -> Result<(), FlowError> {
@@ -261,6 +263,7 @@ impl Pipeline {
             return Ok(());
         }
         let seen = session.look(&uids(&moves)).await?;
+        unmark(session, marked, &seen).await?;
         ended.extend(moves.into_iter().map(|effect| {
             let state = match &effect.deed {
                 _ if seen.messages.contains_key(&effect.uid) => EffectState::Rejected,
@@ -272,6 +275,16 @@ impl Pipeline {
             (effect, state)
         }));
         Ok(())
+    }
+}
+
+/// What was marked as deleted and is still there may not be removed, whatever the server said: Dovecot
+/// says OK to UID EXPUNGE without the ACL right e. It does not stay marked.
+async fn unmark(session: &mut Session, marked: &UidSet, seen: &Seen) -> Result<(), FlowError> {
+    let stays = |uid: &Uid| seen.messages.get(uid).is_some_and(|flags| is_deleted(flags));
+    match session.unmark(&marked.iter().filter(stays).collect()).await {
+        Err(error) if !concerns_target(&error) => Err(error.into()),
+        _ => Ok(()),
     }
 }
 
