@@ -370,7 +370,9 @@ async fn a_removal_that_is_cancelled_marks_nothing(database: Database) {
     let (removal, stars) = undos.ask_removal(account, at(3)).await.unwrap();
     store.list_removal(removal, account, &[]).await.unwrap();
     assert!(!undos.cancel_removal(AccountId(account.0 + 1)).await.unwrap(), "of another account");
+    assert!(store.removal_is_open(removal).await.unwrap());
     assert!(undos.cancel_removal(account).await.unwrap());
+    assert!(!store.removal_is_open(removal).await.unwrap());
     assert!(store.next_removal(account).await.unwrap().is_none());
     assert!(store.next_undo(account).await.unwrap().is_none(), "its stars stay");
     assert_eq!(undos.progress(stars).await.unwrap().total(), 0);
