@@ -52,6 +52,7 @@ mod modes;
 mod moved;
 mod moves;
 mod moves_killed;
+mod moves_refused;
 mod no_keywords;
 mod odd_mail;
 mod once_only;

@@ -253,7 +253,8 @@ fn what_is_cancelled_ends_for_who_waits_for_it(mail: &Mailserver) {
     let account = anna.account().in_clear(proxy.port()).and("poll_seconds = 1");
     let settings = Settings::label().bundle(installation.folder().join("bundle"));
     installation.configure(&settings.with(account));
-    anna.append("Archive", &numbered(1), "triaged-mood-bad", None);
+    let labelled = numbered(1);
+    anna.append("Archive", &labelled, "triaged-mood-bad", None);
     let daemon = installation.start_ready();
     proxy.hold("SEARCH KEYWORD");
     let cancel = || {
@@ -270,5 +271,9 @@ fn what_is_cancelled_ends_for_who_waits_for_it(mail: &Mailserver) {
     });
     assert_eq!(cancel(), (Some(0), "anna: nothing is asked for\n".to_owned()));
     proxy.let_go();
+    anna.deliver(&numbered(2));
+    installation.wait_settled(1);
+    let flags = anna.find_in("Archive", &labelled).unwrap().flags;
+    assert_eq!(flags, ["triaged-mood-bad".to_owned()].into(), "it was searched, and not told yet");
     daemon.stop();
 }

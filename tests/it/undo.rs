@@ -16,6 +16,7 @@ on_each_server!(
     what_nobody_has_changed_is_back_and_all_else_is_as_it_was,
     a_message_is_taken_back_by_its_number_and_by_its_message_id,
     a_rule_is_taken_back_and_the_labels_stay,
+    what_is_cancelled_while_it_is_looked_at_stays_as_it_is,
     who_changes_a_message_meanwhile_is_right,
     what_can_not_go_back_is_refused_as_a_whole,
     what_nobody_knows_the_place_of_is_refused,
@@ -278,6 +279,29 @@ fn a_rule_is_taken_back_and_the_labels_stay(mail: &Mailserver) {
     let (code, said) = triaged(&installation, &["undo", "--model", model, "--account", "anna"]);
     assert!(code == Some(0) && said.contains("1 undone"), "{said}");
     assert_eq!(anna.find(&one).unwrap().flags, BTreeSet::new());
+    daemon.stop();
+}
+
+/// The daemon has looked the messages up, and the server has not been told anything.
+fn what_is_cancelled_while_it_is_looked_at_stays_as_it_is(mail: &Mailserver) {
+    let scene = Scene::handled(mail, 3);
+    let mut daemon = scene.installation.start_ready();
+    scene.installation.wait_settled(3);
+    let before = dump(&scene.anna, &ALL);
+    scene.proxy.hold("SELECT \"Handled\"");
+    triaged(&scene.installation, &["undo", "--since", "1d", "--no-wait"]);
+    daemon.wait_until("their mailbox would be opened", |_| scene.proxy.is_holding());
+    let (code, said) = triaged(&scene.installation, &["undo", "--cancel"]);
+    assert!(code == Some(0) && said.contains("left as they are: 3"), "{said}");
+    scene.proxy.let_go();
+    let late = numbered(3);
+    scene.anna.deliver(&late);
+    until("new mail is handled", || scene.anna.find_in(AWAY, &late));
+    let mut after = dump(&scene.anna, &ALL);
+    after.get_mut(AWAY).unwrap().remove(late.id());
+    assert_eq!(after, before);
+    let (code, said) = triaged(&scene.installation, &["undo", "--since", "1d"]);
+    assert!(code == Some(0) && said.contains("4 undone"), "{said}");
     daemon.stop();
 }
 

@@ -47,12 +47,12 @@ impl Session {
     }
 
     /// Moves messages of the selected mailbox to `target`, or copies them where `way` says so. A
-    /// set that is refused is tried in halves, so that one message does not cost its neighbours.
+    /// set that is refused is tried in halves, so that one message does not cost its neighbours. Where
+    /// the target as a whole is in the way, all that is left is refused; what came before is there.
     ///
     /// # Errors
-    /// What concerns the target as a whole ([`ImapError::MailboxGone`],
-    /// [`ImapError::NotPermitted`], [`ImapError::BadName`]), what passes, and what ends the
-    /// connection; then nobody knows what was done.
+    /// A name that can not be, what passes, and what ends the connection; then nobody knows what was
+    /// done.
     pub async fn take_to(
         &mut self,
         way: MoveWay,
@@ -78,6 +78,13 @@ impl Session {
                     } else {
                         moved.refused.extend(piece.iter().map(|uid| (uid, error.clone())));
                     }
+                }
+                Err(error @ (ImapError::MailboxGone(_) | ImapError::NotPermitted(_))) => {
+                    waiting.push(piece);
+                    let left = waiting.iter().flat_map(UidSet::iter);
+                    let left = left.filter(|uid| !moved.landed.contains_key(uid));
+                    moved.refused.extend(left.map(|uid| (uid, error.clone())));
+                    break;
                 }
                 Err(error) => return Err(error),
             }
@@ -121,6 +128,18 @@ impl Session {
             self.exec(&Command::new(Verb::Store, mark), |_| Heard::Foreign).await?;
             let expunge = Command::new(Verb::Expunge, format!("UID EXPUNGE {piece}"));
             self.exec(&expunge, |_| Heard::Foreign).await?;
+        }
+        Ok(())
+    }
+
+    /// Takes the mark as deleted off messages that were to be removed and are still there.
+    ///
+    /// # Errors
+    /// A NO or BAD, and what ends the connection.
+    pub async fn unmark(&mut self, uids: &UidSet) -> Result<(), ImapError> {
+        for piece in uids.pieces() {
+            let unmark = format!("UID STORE {piece} -FLAGS.SILENT (\\Deleted)");
+            self.exec(&Command::new(Verb::Store, unmark), |_| Heard::Foreign).await?;
         }
         Ok(())
     }
@@ -205,8 +224,63 @@ mod tests {
         .await;
         let full = session.take_to(MoveWay::Move, &set(&[5]), "Work").await.expect("an answer");
         assert_eq!(full.refused.values().map(ImapError::kind).collect::<Vec<_>>(), ["refused"]);
-        let gone = session.take_to(MoveWay::CopyAndExpunge, &set(&[5]), "Work").await;
-        assert_eq!(gone.expect_err("missing").kind(), "mailbox_gone");
+        let way = MoveWay::CopyAndExpunge;
+        let gone = session.take_to(way, &set(&[5]), "Work").await.expect("an answer");
+        assert_eq!(
+            gone.refused.values().map(ImapError::kind).collect::<Vec<_>>(),
+            ["mailbox_gone"]
+        );
+    }
+
+    /// All of them were once taken for refused, and each that had come through was there twice.
+    #[tokio::test]
+    async fn a_target_that_goes_half_way_costs_nothing_that_came_before() {
+        let mut session = selected(
+            9,
+            "C: UID COPY 5:8 \"Work\"
+             S: %t NO no
+             C: UID COPY 5:6 \"Work\"
+             S: %t OK [COPYUID 8 5:6 30:31] done
+             C: UID COPY 7:8 \"Work\"
+             S: %t NO [TRYCREATE] no such mailbox
+             C: UID MOVE 5:8 \"Work\"
+             S: * OK [COPYUID 8 5 32] moved
+             S: * 5 EXPUNGE
+             S: %t NO [NOPERM] no
+             HANG",
+        )
+        .await;
+        let refused = |moved: &Moved| -> Vec<(u32, &str)> {
+            moved.refused.iter().map(|(uid, error)| (uid.get(), error.kind())).collect()
+        };
+        let uids = set(&[5, 6, 7, 8]);
+        let copied = session.take_to(MoveWay::CopyAndExpunge, &uids, "Work").await.expect("half");
+        assert_eq!(landed(&copied), [(5, 30), (6, 31)]);
+        assert_eq!(refused(&copied), [(7, "mailbox_gone"), (8, "mailbox_gone")]);
+        let moved = session.take_to(MoveWay::Move, &uids, "Work").await.expect("a part");
+        assert_eq!(landed(&moved), [(5, 32)]);
+        assert_eq!(refused(&moved), [6, 7, 8].map(|uid| (uid, "not_permitted")));
+    }
+
+    /// A set that is too long for one command goes in several.
+    #[tokio::test]
+    async fn the_first_of_two_commands_counts_where_the_second_is_refused() {
+        let uids: Vec<u32> = (0..200).map(|n| 1_000_000 + 2 * n).collect();
+        let pieces = set(&uids).pieces();
+        let [first, second] = pieces.as_slice() else { panic!("{pieces:?}") };
+        let mut session = selected(
+            9,
+            &format!(
+                "C: UID MOVE {first} \"Work\"
+                 S: %t OK done
+                 C: UID MOVE {second} \"Work\"
+                 S: %t NO [NONEXISTENT] no such mailbox
+                 HANG"
+            ),
+        )
+        .await;
+        let moved = session.take_to(MoveWay::Move, &set(&uids), "Work").await.expect("half");
+        assert!(moved.refused.keys().copied().eq(second.iter()));
     }
 
     #[tokio::test]
@@ -221,10 +295,13 @@ mod tests {
              S: %t OK done
              C: UID STORE 7 +FLAGS.SILENT (\\Deleted)
              S: %t NO [NOPERM] no
+             C: UID STORE 7 -FLAGS.SILENT (\\Deleted)
+             S: %t OK done
              HANG",
         )
         .await;
         session.remove(&set(&[5, 6])).await.expect("removed");
         assert_eq!(session.remove(&set(&[7])).await.expect_err("no").kind(), "not_permitted");
+        session.unmark(&set(&[7])).await.expect("done");
     }
 }

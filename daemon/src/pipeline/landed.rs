@@ -8,7 +8,7 @@ use triaged_core::mailbox::{Uid, UidSet, UidValidity};
 use triaged_core::message;
 
 use super::mark::uids;
-use super::moves::{Source, begun};
+use super::moves::{Source, begun, is_deleted};
 use super::{FlowError, Pipeline};
 use crate::imap::{ImapError, Session};
 use crate::store::{Begun, Identity, Landed, PendingEffect};
@@ -109,8 +109,11 @@ impl Pipeline {
         let account = mailbox.account;
         let taken = self.store.landed(account, &target.mailbox, &since).await?;
         let listed = session.fetch_envelopes(since.next, Uid::LAST).await?;
-        let fresh = listed.iter().map(|listed| listed.uid).filter(|uid| !taken.contains(uid));
-        let mut there = self.identities(session, &fresh.collect()).await?;
+        // No original is removed for a copy that somebody wants gone.
+        let fresh =
+            listed.iter().filter(|one| !taken.contains(&one.uid) && !is_deleted(&one.flags));
+        let fresh = fresh.map(|listed| listed.uid).collect();
+        let mut there = self.identities(session, &fresh).await?;
         let mut found = BTreeMap::new();
         for (effect, identity) in wanted {
             let is_it = |(_, one): &(Uid, Identities)| {

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use triaged_core::decision::Target;
-use triaged_core::mailbox::{AccountId, Uid};
+use triaged_core::mailbox::{AccountId, Uid, UidSet};
 
 use super::mark::{Ended, uids};
 use super::{FlowError, OpenMailbox, Pipeline};
@@ -134,9 +134,7 @@ impl Pipeline {
                     continue;
                 }
                 // Whoever marked it as deleted wants it gone.
-                Some(flags) if flags.iter().any(|f| f.eq_ignore_ascii_case("\\Deleted")) => {
-                    Some(EffectState::Gone)
-                }
+                Some(flags) if is_deleted(flags) => Some(EffectState::Gone),
                 Some(_) if copies && begun(&effect).is_some() && search.is_blind() => {
                     Some(EffectState::Rejected)
                 }
@@ -170,7 +168,7 @@ impl Pipeline {
                     mailbox.no_way_to.insert(target.mailbox.clone(), refused.to_string());
                     ended.extend(open.drain(..).map(|effect| (effect, EffectState::Rejected)));
                 }
-                None => told = self.tell(session, target, way, &open).await?,
+                None => told = session.take_to(way, &uids(&open), &target.mailbox).await?,
             }
         }
         for effect in &mut open {
@@ -192,11 +190,12 @@ impl Pipeline {
             self.store.copied(&mut open).await?;
             copied.append(&mut open);
         }
+        let marked = uids(&copied);
         if !copied.is_empty() {
             self.remove(session, &copied).await?;
             open.append(&mut copied);
         }
-        self.verify_moves(session, open, told.landed.is_empty(), ended).await
+        self.verify_moves(session, open, &marked, told.landed.is_empty(), ended).await
     }
 
     /// Writes down that the server will be told, and how the target is now. What comes back is why
@@ -234,22 +233,6 @@ impl Pipeline {
         Ok(None)
     }
 
-    async fn tell(
-        &self,
-        session: &mut Session,
-        target: &Target,
-        way: MoveWay,
-        moves: &[PendingEffect],
-    ) -> Result<Moved, FlowError> {
-        match session.take_to(way, &uids(moves), &target.mailbox).await {
-            Err(error) if concerns_target(&error) => {
-                let refused = moves.iter().map(|effect| (effect.uid, error.clone()));
-                Ok(Moved { refused: refused.collect(), ..Moved::default() })
-            }
-            told => Ok(told?),
-        }
-    }
-
     /// Removes originals whose copies are there. A refusal leaves them where they are, and shows
     /// when they are looked at.
     async fn remove(
@@ -272,6 +255,7 @@ impl Pipeline {
         &self,
         session: &mut Session,
         moves: Vec<PendingEffect>,
+        marked: &UidSet,
         untold: bool,
         ended: &mut Ended,
     ) -> Result<(), FlowError> {
@@ -279,6 +263,7 @@ impl Pipeline {
             return Ok(());
         }
         let seen = session.look(&uids(&moves)).await?;
+        unmark(session, marked, &seen).await?;
         ended.extend(moves.into_iter().map(|effect| {
             let state = match &effect.deed {
                 _ if seen.messages.contains_key(&effect.uid) => EffectState::Rejected,
@@ -290,6 +275,16 @@ impl Pipeline {
             (effect, state)
         }));
         Ok(())
+    }
+}
+
+/// What was marked as deleted and is still there may not be removed, whatever the server said: Dovecot
+/// says OK to UID EXPUNGE without the ACL right e. It does not stay marked.
+async fn unmark(session: &mut Session, marked: &UidSet, seen: &Seen) -> Result<(), FlowError> {
+    let stays = |uid: &Uid| seen.messages.get(uid).is_some_and(|flags| is_deleted(flags));
+    match session.unmark(&marked.iter().filter(stays).collect()).await {
+        Err(error) if !concerns_target(&error) => Err(error.into()),
+        _ => Ok(()),
     }
 }
 
@@ -332,6 +327,10 @@ pub(super) fn begun(effect: &PendingEffect) -> Option<&Begun> {
         Deed::Move(Move { begun, .. }) => begun.as_ref(),
         Deed::Mark(_) | Deed::Alert(_) => None,
     }
+}
+
+pub(super) fn is_deleted(flags: &[String]) -> bool {
+    flags.iter().any(|flag| flag.eq_ignore_ascii_case("\\Deleted"))
 }
 
 fn is_copied(effect: &PendingEffect) -> bool {

@@ -40,7 +40,7 @@ impl Pipeline {
             return Ok(true);
         };
         let keywords = self.all_keywords(&removal.written);
-        let found = match self.remove_in(session, &name, &keywords).await {
+        let found = match self.remove_in(session, removal.id, &name, &keywords).await {
             Err(FlowError::Imap(error)) if !passes(&error) => {
                 self.removal_failed(removal.id, &name, error).await?
             }
@@ -81,6 +81,7 @@ impl Pipeline {
     async fn remove_in(
         &self,
         session: &mut Session,
+        removal: i64,
         name: &str,
         keywords: &[Keyword],
     ) -> Result<RemovalMailbox, FlowError> {
@@ -109,6 +110,10 @@ impl Pipeline {
         }
         let mut removed = 0;
         for (keyword, uids) in found {
+            // Somebody may have cancelled it during the search.
+            if !self.store.removal_is_open(removal).await? {
+                return ended(removed, RemovalState::Open, None);
+            }
             removed += remove(session, keyword, uids).await?;
         }
         match removed {

@@ -29,8 +29,8 @@ type End = (UndoState, Option<String>);
 /// Messages of one mailbox on their way.
 struct Work {
     source: Source,
-    /// Those that are taken back, each with whether an earlier life of the daemon has begun that.
-    open: Vec<(UndoItem, bool)>,
+    /// Those that are taken back.
+    open: Vec<UndoItem>,
     taken: Vec<TakenBack>,
 }
 
@@ -81,9 +81,7 @@ impl Pipeline {
         let mut work = Work { source, open: Vec::new(), taken: Vec::new() };
         let seen = session.look(&uids(&batch.items)).await?;
         self.sort_undo(session, &mut work, batch, &seen).await?;
-        let (mut items, earlier): (Vec<_>, Vec<_>) = work.open.drain(..).unzip();
-        self.store.begin_undo(batch.request, &mut items).await?;
-        work.open = items.into_iter().zip(earlier).collect();
+        self.store.begin_undo(batch.request, &mut work.open).await?;
         let off = self.take_off(session, &mut work, seen).await?;
         let moves = self.move_back(session, &mut work, off).await?;
         self.settle_undo(batch.request, &work.taken, &moves).await
@@ -139,7 +137,7 @@ impl Pipeline {
             };
             match end {
                 Some(end) => work.end(item.clone(), end, false),
-                None => work.open.push((item.clone(), item.begun)),
+                None => work.open.push(item.clone()),
             }
         }
         Ok(())
@@ -216,7 +214,7 @@ impl Pipeline {
         let mut left_alone = UidSet::default();
         for round in 0..=ROUNDS {
             let mut again = Vec::new();
-            for (item, earlier) in waiting {
+            for item in waiting {
                 let flags = item.uid.and_then(|uid| seen.messages.get(&uid));
                 let is_left = item.uid.is_some_and(|uid| left_alone.contains(uid));
                 match flags {
@@ -224,11 +222,11 @@ impl Pipeline {
                     None if round == 0 => off.push(item),
                     None => work.end(item, (UndoState::Gone, None), false),
                     Some(flags) if has_none(flags, &item.flags) => off.push(item),
-                    Some(_) if round == 0 => again.push((item, earlier)),
-                    Some(flags) if is_left && !earlier && self.changed(&item, flags) => {
+                    Some(_) if round == 0 => again.push(item),
+                    Some(flags) if is_left && !item.begun && self.changed(&item, flags) => {
                         work.end(item, (UndoState::Kept, None), false);
                     }
-                    Some(_) if is_left && round < ROUNDS => again.push((item, earlier)),
+                    Some(_) if is_left && round < ROUNDS => again.push(item),
                     Some(_) => {
                         let reason = if is_left { BUSY } else { STUBBORN };
                         let end = (UndoState::Refused, Some(reason.to_owned()));
@@ -240,7 +238,7 @@ impl Pipeline {
                 break;
             }
             left_alone = remove_flags(session, &again, seen.mod_seq).await?;
-            seen = session.look(&uids(again.iter().map(|(item, _)| item))).await?;
+            seen = session.look(&uids(&again)).await?;
             waiting = again;
         }
         Ok(off)
@@ -316,11 +314,11 @@ fn has_none(flags: &[String], of: &[Flag]) -> bool {
 /// because somebody has changed them meanwhile.
 async fn remove_flags(
     session: &mut Session,
-    items: &[(UndoItem, bool)],
+    items: &[UndoItem],
     since: Option<u64>,
 ) -> Result<UidSet, FlowError> {
     let mut groups: BTreeMap<Vec<Flag>, Vec<Uid>> = BTreeMap::new();
-    for (item, _) in items {
+    for item in items {
         groups.entry(item.flags.clone()).or_default().extend(item.uid);
     }
     let mut left_alone = Vec::new();

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use triaged::store::{
-    Action, Deed, EffectState, History, HistoryRow, Landed, MessageName, PlannedMessage,
+    Action, Begun, Deed, EffectState, History, HistoryRow, Landed, MessageName, PlannedMessage,
     RemovalMailbox, RemovalState, Selection, Store, StoredMailbox, TakenBack, UndoItem, UndoState,
     Undos,
 };
@@ -16,9 +16,11 @@ use crate::harness::{Database, on_each_database};
 on_each_database! {
     a_request_means_what_was_done_when_it_was_made,
     what_was_begun_is_known_after_a_restart_and_a_move_back_is_decided_there,
+    what_is_let_go_after_it_was_looked_up_is_not_begun,
     what_somebody_changed_is_kept_and_may_be_asked_for_again,
     messages_are_named_by_message_id_and_rules_by_their_name,
     what_is_refused_time_and_again_is_given_up,
+    what_was_only_copied_back_is_where_it_was_and_its_copy_is_looked_for,
     where_a_moved_message_is_may_be_unknown,
     a_removal_goes_through_its_mailboxes_and_marks_what_was_written_before,
     a_removal_that_is_asked_for_again_searches_all_mailboxes_again,
@@ -156,6 +158,37 @@ async fn what_was_begun_is_known_after_a_restart_and_a_move_back_is_decided_ther
     assert_eq!(undos.ask(&all(mailbox.account), at(5)).await.unwrap().1, 0, "nothing is left");
 }
 
+/// Its effects once became `undoing` all the same, and stayed that for ever when a crash came then.
+async fn what_is_let_go_after_it_was_looked_up_is_not_begun(database: Database) {
+    let store = database.open().await;
+    let account = done(&store, &[5, 6, 7]).await.account;
+    let undos = Undos::open(database.location()).await.unwrap();
+    let (request, _) = undos.ask(&all(account), at(3)).await.unwrap();
+    let mut first = store.next_undo(account).await.unwrap().unwrap().items;
+    first.truncate(1);
+    store.begin_undo(request, &mut first).await.unwrap();
+    let mut items = store.next_undo(account).await.unwrap().unwrap().items;
+    assert_eq!(undos.cancel().await.unwrap(), 2);
+    store.begin_undo(request, &mut items).await.unwrap();
+    let begun: Vec<_> = items.iter().map(|item| (item.uid, item.begun)).collect();
+    assert_eq!(begun, [(Some(uid_of(20)), true)], "the one that was begun before");
+    for row in &rows(&database).await[1..] {
+        let kinds: Vec<_> = row.effects.iter().map(|one| (&*one.kind, one.state)).collect();
+        let done = ["add-keyword", "flag", "move"].map(|kind| (kind, EffectState::Done));
+        assert_eq!(kinds, done, "it is as it was");
+    }
+
+    let (_, stars) = undos.ask_removal(account, at(4)).await.unwrap();
+    let settled = [ended(&items[0], UndoState::Undone)];
+    store.settle_undo(request, &settled, &[], at(4)).await.unwrap();
+    let mut items = store.next_undo(account).await.unwrap().unwrap().items;
+    assert_eq!(items.len(), 2);
+    assert!(undos.cancel_removal(account).await.unwrap());
+    store.begin_undo(stars, &mut items).await.unwrap();
+    assert_eq!(items, [], "stars, too");
+    assert_eq!(undos.ask(&all(account), at(5)).await.unwrap().1, 2, "they may be asked for again");
+}
+
 async fn what_somebody_changed_is_kept_and_may_be_asked_for_again(database: Database) {
     let store = database.open().await;
     let mailbox = done(&store, &[5, 6]).await;
@@ -208,6 +241,39 @@ async fn what_is_refused_time_and_again_is_given_up(database: Database) {
     let progress = undos.progress(request).await.unwrap();
     assert_eq!(progress.reasons, [("no".to_owned(), 1)]);
     assert_eq!(undos.ask(&all(mailbox.account), at(5)).await.unwrap().1, 1, "it is still there");
+}
+
+/// Asked for again, such a message once counted as taken back and stayed, or was copied anew.
+async fn what_was_only_copied_back_is_where_it_was_and_its_copy_is_looked_for(database: Database) {
+    let store = database.open().await;
+    let account = done(&store, &[5]).await.account;
+    let undos = Undos::open(database.location()).await.unwrap();
+    let (request, _) = undos.ask(&all(account), at(3)).await.unwrap();
+    let mut items = store.next_undo(account).await.unwrap().unwrap().items;
+    store.begin_undo(request, &mut items).await.unwrap();
+    let mut backs = [items[0].back.clone().unwrap()];
+    let begun = Begun { at: at(3), uid_validity: generation(1), next: uid_of(30) };
+    store.begin_moves(&[], &mut backs, begun).await.unwrap();
+    let Deed::Move(one) = &mut backs[0].deed else { panic!("it is a move") };
+    one.landed = Some(Landed { uid_validity: generation(1), uid: uid_of(30) });
+    store.copied(&mut backs).await.unwrap();
+    let moves = backs.map(|back| (back, EffectState::Rejected));
+    let refused = TakenBack { flags_off: true, ..ended(&items[0], UndoState::Refused) };
+    store.settle_undo(request, &[refused], &moves, at(4)).await.unwrap();
+    assert_eq!(rows(&database).await[0].moved_to.as_deref(), Some("Work"), "its copy is no move");
+
+    let (request, _) = undos.ask(&all(account), at(5)).await.unwrap();
+    let batch = store.next_undo(account).await.unwrap().unwrap();
+    assert_eq!((batch.request, &*batch.place.mailbox), (request, "Work"));
+    assert_eq!(batch.place.uid_validity, Some(generation(3)));
+    let mut items = batch.items;
+    assert_eq!((items[0].uid, &*items[0].flags), (Some(uid_of(20)), &[][..]));
+    assert_eq!(items[0].back_to.as_deref(), Some("INBOX"));
+    store.begin_undo(request, &mut items).await.unwrap();
+    let Deed::Move(back) = items[0].back.clone().unwrap().deed else { panic!("it is a move") };
+    assert_eq!((back.begun, back.copied), (Some(begun), false));
+    let again = store.next_undo(account).await.unwrap().unwrap().items.remove(0);
+    assert_eq!(again.back, items[0].back, "the next life knows it, too");
 }
 
 async fn where_a_moved_message_is_may_be_unknown(database: Database) {
@@ -304,7 +370,9 @@ async fn a_removal_that_is_cancelled_marks_nothing(database: Database) {
     let (removal, stars) = undos.ask_removal(account, at(3)).await.unwrap();
     store.list_removal(removal, account, &[]).await.unwrap();
     assert!(!undos.cancel_removal(AccountId(account.0 + 1)).await.unwrap(), "of another account");
+    assert!(store.removal_is_open(removal).await.unwrap());
     assert!(undos.cancel_removal(account).await.unwrap());
+    assert!(!store.removal_is_open(removal).await.unwrap());
     assert!(store.next_removal(account).await.unwrap().is_none());
     assert!(store.next_undo(account).await.unwrap().is_none(), "its stars stay");
     assert_eq!(undos.progress(stars).await.unwrap().total(), 0);

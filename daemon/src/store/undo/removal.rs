@@ -175,6 +175,13 @@ impl Store {
         }))
     }
 
+    /// Whether a request is still to be worked off.
+    pub async fn removal_is_open(&self, id: i64) -> Result<bool, StoreError> {
+        let query = "SELECT count(*) FROM removal WHERE id = $1 AND state = 'open'";
+        let open: i64 = sqlx::query_scalar(query).bind(id).fetch_one(&self.pool).await?;
+        Ok(open > 0)
+    }
+
     /// The mailboxes of an account that the store knows: those that were watched, and those that mail
     /// was moved to.
     pub async fn known_mailboxes(&self, account: AccountId) -> Result<Vec<String>, StoreError> {

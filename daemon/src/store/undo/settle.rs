@@ -6,30 +6,35 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
+use sqlx::Row;
 use triaged_core::decision::Target;
 
 use super::work::{MOVE_BACK, TakenBack, UndoBatch, UndoItem, UndoState};
 use crate::store::database::{self, DbTransaction};
 use crate::store::rows::{EffectState, Move, PendingEffect};
-use crate::store::{Store, StoreError, settle};
+use crate::store::{Store, StoreError, moves, settle};
 
 impl Store {
     /// Before the server is told: these messages are about to be taken back. Those that are to be
-    /// moved come with their move.
-    pub async fn begin_undo(&self, request: i64, items: &mut [UndoItem]) -> Result<(), StoreError> {
+    /// moved come with their move. Who was let go since they were looked up is left out, and as it was.
+    pub async fn begin_undo(
+        &self,
+        request: i64,
+        items: &mut Vec<UndoItem>,
+    ) -> Result<(), StoreError> {
         let mut transaction = self.begin().await?;
-        let fresh = || items.iter().filter(|item| !item.begun);
-        let messages: Vec<i64> = fresh().map(|item| item.message).collect();
-        set_items(&mut transaction, request, &messages, UndoState::Begun.as_str(), None).await?;
+        let fresh = items.iter().filter(|item| !item.begun).map(|item| item.message);
+        let begun = begin_items(&mut transaction, request, fresh.collect()).await?;
+        items.retain(|item| item.begun || begun.contains(&item.message));
+        let fresh = items.iter().filter(|item| !item.begun);
         let effects: Vec<i64> =
-            fresh().flat_map(|item| item.effects.iter().chain(&item.moved)).copied().collect();
+            fresh.flat_map(|item| item.effects.iter().chain(&item.moved)).copied().collect();
         set_effects(&mut transaction, &effects, EffectState::Undoing.as_str(), None).await?;
         for item in items.iter_mut().filter(|item| !item.begun) {
             if let Some(target) = &item.back_to {
-                let id = insert_back(&mut transaction, item.message, target).await?;
-                item.back = item.moving(id, Move::to(Target::existing(target)));
+                let (id, back) = insert_back(&mut transaction, item.message, target).await?;
+                item.back = item.moving(id, back);
             }
-            item.begun = true;
         }
         Ok(transaction.commit().await?)
     }
@@ -68,6 +73,9 @@ impl Store {
             set_effects(&mut transaction, &ids, state, Some(now)).await?;
         }
         set_effects(&mut transaction, &unmade, EffectState::Gone.as_str(), Some(now)).await?;
+        let refused = taken.iter().filter(|one| one.state == UndoState::Refused);
+        let refused = refused.map(|one| one.item.message).collect();
+        stay_in_place(&mut transaction, request, refused).await?;
         set_outcome(&mut transaction, &undone).await?;
         Ok(transaction.commit().await?)
     }
@@ -119,6 +127,29 @@ impl TakenBack {
         let flags = self.item.effects.iter().map(move |effect| (*effect, of_flags));
         flags.chain(self.item.moved.map(|effect| (effect, ended)))
     }
+}
+
+/// Begins those of these messages that are open still, and says which. A message that somebody has let
+/// go has no item any more.
+async fn begin_items(
+    transaction: &mut DbTransaction<'_>,
+    request: i64,
+    messages: Vec<i64>,
+) -> Result<BTreeSet<i64>, StoreError> {
+    if messages.is_empty() {
+        return Ok(BTreeSet::new());
+    }
+    let query = format!(
+        "UPDATE undo_item SET state = 'begun' WHERE request = $1 AND state = 'open' \
+         AND message IN ({}) RETURNING message",
+        database::list(messages)
+    );
+    let begun: Vec<i64> = sqlx::query_scalar(sqlx::AssertSqlSafe(query))
+        .persistent(false)
+        .bind(request)
+        .fetch_all(&mut **transaction)
+        .await?;
+    Ok(begun.into_iter().collect())
 }
 
 async fn set_items(
@@ -184,22 +215,53 @@ async fn set_outcome(
     Ok(())
 }
 
-/// The move back of a message. One that an earlier request could not make is begun anew.
+/// The move back of a message. One that an earlier request could not make may have left a copy: that is
+/// looked for before another one is made, and not relied on, for somebody may have removed it since.
 async fn insert_back(
     transaction: &mut DbTransaction<'_>,
     message: i64,
     target: &str,
-) -> Result<i64, StoreError> {
-    let id = sqlx::query_scalar(
+) -> Result<(i64, Move), StoreError> {
+    let row = sqlx::query(
         "INSERT INTO effect (message, kind, argument, may_create, state, idempotency_key) \
          VALUES ($1, 'move-back', $2, 0, 'undoing', $3) ON CONFLICT (idempotency_key) \
-         DO UPDATE SET state = 'undoing', argument = excluded.argument, begun_at = NULL, \
-         target_validity = NULL, target_next = NULL, copied = 0 RETURNING id",
+         DO UPDATE SET state = 'undoing', argument = excluded.argument, copied = 0, \
+         begun_at = CASE WHEN effect.argument = excluded.argument THEN effect.begun_at END \
+         RETURNING id, begun_at, target_validity, target_next",
     )
     .bind(message)
     .bind(target)
     .bind(format!("{MOVE_BACK}:{message}"))
     .fetch_one(&mut **transaction)
     .await?;
-    Ok(id)
+    let begun = moves::begun(row.try_get(1)?, row.try_get(2)?, row.try_get(3)?)?;
+    Ok((row.try_get(0)?, Move { begun, ..Move::to(Target::existing(target)) }))
+}
+
+/// What was only copied is where it was when that was asked for, and not where its copy is.
+async fn stay_in_place(
+    transaction: &mut DbTransaction<'_>,
+    request: i64,
+    refused: Vec<i64>,
+) -> Result<(), StoreError> {
+    if refused.is_empty() {
+        return Ok(());
+    }
+    let of_item = |column| {
+        format!(
+            "(SELECT item.{column} FROM undo_item item WHERE item.request = $1 AND item.message = message.id)"
+        )
+    };
+    let query = format!(
+        "UPDATE message SET moved_to = {}, moved_validity = {}, moved_uid = {} WHERE id IN ({}) \
+         AND EXISTS (SELECT 1 FROM effect WHERE effect.message = message.id \
+         AND effect.kind = '{MOVE_BACK}' AND effect.copied = 1)",
+        of_item("mailbox"),
+        of_item("uid_validity"),
+        of_item("uid"),
+        database::list(refused)
+    );
+    let query = sqlx::query(sqlx::AssertSqlSafe(query)).persistent(false).bind(request);
+    query.execute(&mut **transaction).await?;
+    Ok(())
 }
