@@ -9,11 +9,23 @@ on_each_server!(
     a_move_that_was_not_heard_is_made_once,
     what_was_copied_before_the_kill_is_not_copied_again,
     what_was_only_to_be_removed_is_removed,
+    an_original_whose_copy_somebody_has_removed_is_not_lost,
+    an_original_that_is_marked_and_whose_copy_somebody_has_removed_is_not_lost,
 );
 
 /// Moves an urgent mail with a daemon that is killed when it would say `words`, and then with another.
 /// `hidden`: left out of what the server can do.
 fn killed_at(mail: &Mailserver, words: &'static str, hidden: &[&'static str]) {
+    killed_and_meanwhile(mail, words, hidden, |_, _| ());
+}
+
+/// The same, with what somebody does between the two.
+fn killed_and_meanwhile(
+    mail: &Mailserver,
+    words: &'static str,
+    hidden: &[&'static str],
+    meanwhile: impl FnOnce(&User, &Mail),
+) {
     let anna = mail.user("anna");
     anna.client().command("CREATE Urgent");
     let proxy = Proxy::to(anna.plain_port());
@@ -38,6 +50,7 @@ fn killed_at(mail: &Mailserver, words: &'static str, hidden: &[&'static str]) {
     assert!(anna.find(&urgent).is_some(), "the original is still there");
     let copied = copies(&anna, &urgent);
     assert_eq!(copied, usize::from(words != "UID MOVE"));
+    meanwhile(&anna, &urgent);
 
     let daemon = installation.start_ready();
     assert_eq!(installation.wait_recorded(&anna, "INBOX", uid).outcome, "moved");
@@ -69,4 +82,23 @@ fn what_was_copied_before_the_kill_is_not_copied_again(mail: &Mailserver) {
 fn what_was_only_to_be_removed_is_removed(mail: &Mailserver) {
     // The original is marked as deleted already.
     killed_at(mail, "UID EXPUNGE", &["MOVE"]);
+}
+
+/// Who sees a mail twice may remove one of them.
+fn remove_the_copy(anna: &User, mail: &Mail) {
+    let mut client = anna.client();
+    client.command("SELECT Urgent");
+    let found = client.command(&format!("UID SEARCH HEADER Message-ID \"{}\"", mail.id()));
+    let uid = found.iter().find_map(|line| line.strip_prefix("* SEARCH ")).unwrap();
+    client.command(&format!("UID STORE {uid} +FLAGS (\\Deleted)"));
+    client.command("EXPUNGE");
+    assert_eq!(copies(anna, mail), 0);
+}
+
+fn an_original_whose_copy_somebody_has_removed_is_not_lost(mail: &Mailserver) {
+    killed_and_meanwhile(mail, "UID STORE", &["MOVE"], remove_the_copy);
+}
+
+fn an_original_that_is_marked_and_whose_copy_somebody_has_removed_is_not_lost(mail: &Mailserver) {
+    killed_and_meanwhile(mail, "UID EXPUNGE", &["MOVE"], remove_the_copy);
 }

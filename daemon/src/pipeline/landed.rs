@@ -107,7 +107,8 @@ impl Pipeline {
             return Ok(Search::Found(BTreeMap::new()));
         };
         let account = mailbox.account;
-        let taken = self.store.landed(account, &target.mailbox, &since).await?;
+        let effects: Vec<_> = wanted.iter().map(|(effect, _)| *effect).collect();
+        let taken = self.store.landed(account, &target.mailbox, &since, &effects).await?;
         let listed = session.fetch_envelopes(since.next, Uid::LAST).await?;
         // No original is removed for a copy that somebody wants gone.
         let fresh =

@@ -112,16 +112,16 @@ impl Pipeline {
         ended: &mut Ended,
     ) -> Result<Sorted, FlowError> {
         let copies = mailbox.way == Some(MoveWay::CopyAndExpunge);
-        let in_doubt = |effect: &&PendingEffect| begun(effect).is_some() && !is_copied(effect);
         // What has left must be somewhere; what is still here may be there, too, unless the server
         // can not remove it here then: MOVE does both or nothing (RFC 6851 §3.3).
-        let (here, gone): (Vec<_>, Vec<_>) = group
+        let (mut here, mut gone): (Vec<_>, Vec<_>) = group
             .iter()
-            .filter(in_doubt)
+            .filter(|effect| begun(effect).is_some())
             .partition(|effect| seen.messages.contains_key(&effect.uid));
-        let here = if mailbox.can_remove { here } else { Vec::new() };
+        here.retain(|effect| mailbox.can_remove || is_copied(effect));
+        gone.retain(|effect| !is_copied(effect));
         let search = self.search(session, mailbox, target, &gone, &here).await?;
-        let mut sorted = Sorted::default();
+        let (mut sorted, mut marked_by_us) = (Sorted::default(), Vec::new());
         for mut effect in group {
             let landed = search.found(effect.uid);
             set_landed(&mut effect, landed);
@@ -129,9 +129,16 @@ impl Pipeline {
                 None if landed.is_some() || is_copied(&effect) => Some(EffectState::Done),
                 None if begun(&effect).is_some() && search.is_blind() => Some(EffectState::Done),
                 None => Some(EffectState::Gone),
-                Some(_) if is_copied(&effect) || landed.is_some() => {
+                Some(_) if landed.is_some() || (is_copied(&effect) && search.is_blind()) => {
                     sorted.copied.push(effect);
                     continue;
+                }
+                // Somebody has removed the copy, perhaps as one too many: without another one the
+                // original stays.
+                Some(_) if is_copied(&effect) => {
+                    marked_by_us.push(effect.uid);
+                    forget_copy(&mut effect);
+                    mailbox.refuses_moves()
                 }
                 // Whoever marked it as deleted wants it gone.
                 Some(flags) if is_deleted(flags) => Some(EffectState::Gone),
@@ -145,6 +152,7 @@ impl Pipeline {
                 None => sorted.open.push(effect),
             }
         }
+        unmark(session, &marked_by_us.into_iter().collect(), seen).await?;
         Ok(sorted)
     }
 
@@ -335,6 +343,12 @@ pub(super) fn is_deleted(flags: &[String]) -> bool {
 
 fn is_copied(effect: &PendingEffect) -> bool {
     matches!(effect.deed, Deed::Move(Move { copied: true, .. }))
+}
+
+fn forget_copy(effect: &mut PendingEffect) {
+    if let Deed::Move(one) = &mut effect.deed {
+        one.copied = false;
+    }
 }
 
 fn set_landed(effect: &mut PendingEffect, place: Option<Landed>) {

@@ -49,7 +49,7 @@ impl Store {
         if !moves.is_empty() {
             let those = database::list(moves.iter().map(|effect| effect.id));
             let query = format!(
-                "UPDATE effect SET begun_at = $1, target_validity = $2, target_next = $3 \
+                "UPDATE effect SET begun_at = $1, target_validity = $2, target_next = $3, copied = 0 \
                  WHERE id IN ({those})"
             );
             sqlx::query(sqlx::AssertSqlSafe(query))
@@ -84,23 +84,28 @@ impl Store {
         Ok(transaction.commit().await?)
     }
 
-    /// The UIDs of a mailbox that are known to be messages which we moved there.
+    /// The UIDs of a mailbox that are known to be messages which we moved there, others than these.
     pub async fn landed(
         &self,
         account: AccountId,
         mailbox: &str,
         since: &Begun,
+        these: &[&PendingEffect],
     ) -> Result<BTreeSet<Uid>, StoreError> {
-        let uids: Vec<i64> = sqlx::query_scalar(
+        let these =
+            database::list(std::iter::once(0).chain(these.iter().map(|effect| effect.message)));
+        let query = format!(
             "SELECT moved_uid FROM message WHERE account = $1 AND moved_to = $2 \
-             AND moved_validity = $3 AND moved_uid >= $4",
-        )
-        .bind(account.0)
-        .bind(mailbox)
-        .bind(i64::from(since.uid_validity.get()))
-        .bind(i64::from(since.next.get()))
-        .fetch_all(&self.pool)
-        .await?;
+             AND moved_validity = $3 AND moved_uid >= $4 AND id NOT IN ({these})"
+        );
+        let uids: Vec<i64> = sqlx::query_scalar(sqlx::AssertSqlSafe(query))
+            .persistent(false)
+            .bind(account.0)
+            .bind(mailbox)
+            .bind(i64::from(since.uid_validity.get()))
+            .bind(i64::from(since.next.get()))
+            .fetch_all(&self.pool)
+            .await?;
         uids.into_iter().map(uid).collect()
     }
 }

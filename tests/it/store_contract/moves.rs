@@ -55,8 +55,10 @@ async fn a_move_that_was_begun_is_known_for_it_after_a_restart(database: Databas
     store.copied(&mut moves).await.unwrap();
     let pending = store.pending(&mailbox).await.unwrap();
     assert!(matches!(&pending[0].deed, Deed::Move(one) if one.copied));
-    let there = store.landed(mailbox.account, "Work", &begun).await.unwrap();
+    let there = store.landed(mailbox.account, "Work", &begun, &[]).await.unwrap();
     assert_eq!(there, BTreeSet::from([uid_of(21)]));
+    let others = store.landed(mailbox.account, "Work", &begun, &[&moves[0]]).await.unwrap();
+    assert_eq!(others, BTreeSet::new(), "whoever looks for its copy may find it");
 
     let ended = [(moves.remove(0), EffectState::Done)];
     let outcomes = store.settle(&mut mailbox, uid_of(6), &ended, at(3)).await.unwrap();
