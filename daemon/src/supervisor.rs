@@ -13,6 +13,7 @@ use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use triaged_core::config::AccountConfig;
@@ -243,27 +244,34 @@ impl Supervisor {
     }
 
     /// Shows whose those are that are not worked on here.
-    fn show(&self, estate: &Estate) {
+    fn show(&mut self, estate: &Estate) {
         let Estate::Held(held) = estate else { return };
         let now = self.ground.pipeline.clock.now();
-        let trusted = held.trust.holds();
-        for (name, one) in &self.candidates {
+        for (name, one) in &mut self.candidates {
             let owner = held.owners.get(&one.shard);
             self.ground.standings.note(name, |standing| standing.owner = owner.cloned());
-            if self.running.contains_key(name) {
+            let is_running = self.running.contains_key(name);
+            one.was_had |= is_running || owner.is_some();
+            if is_running || held.edition == 0 {
                 continue;
             }
-            let state = match one.leave(estate) {
-                Leave::Work(_) => AccountState::Starting,
-                _ if held.edition == 0 => continue,
-                _ if trusted => AccountState::Elsewhere,
-                _ => AccountState::Waiting {
-                    reason: NOBODY_KNOWS.to_owned(),
-                    retry_at: now.checked_add(LOOK).unwrap_or(now),
-                },
-            };
+            let state = state_of(&one.leave(estate), one.was_had, held.trust.holds(), now);
             self.ground.readiness.set(name, state, now);
         }
+    }
+}
+
+/// How an account stands that is not worked on here. One that nobody has had is on its way to somebody:
+/// until it is there, its new mail would be old mail when it is looked at for the first time.
+fn state_of(leave: &Leave, was_had: bool, trusted: bool, now: Timestamp) -> AccountState {
+    match leave {
+        Leave::Work(_) => AccountState::Starting,
+        _ if trusted && was_had => AccountState::Elsewhere,
+        _ if trusted => AccountState::Starting,
+        _ => AccountState::Waiting {
+            reason: NOBODY_KNOWS.to_owned(),
+            retry_at: now.checked_add(LOOK).unwrap_or(now),
+        },
     }
 }
 
@@ -301,4 +309,19 @@ async fn word(
 fn pause(share: &Share) -> Duration {
     let alone = matches!(*share.estate.borrow(), Estate::Alone);
     if alone { STORE_PAUSE } else { SHARED_STORE_PAUSE }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// It once counted as another daemon's, and a daemon that had nothing yet as ready.
+    #[test]
+    fn an_account_that_nobody_has_had_is_not_anothers() {
+        let name = |was_had, trusted| {
+            state_of(&Leave::Drop, was_had, trusted, Timestamp::UNIX_EPOCH).name()
+        };
+        assert_eq!((name(false, true), name(true, true)), ("starting", "elsewhere"));
+        assert_eq!((name(false, false), name(true, false)), ("waiting", "waiting"));
+    }
 }

@@ -11,6 +11,7 @@ on_each_server!(
     what_was_only_to_be_removed_is_removed,
     an_original_whose_copy_somebody_has_removed_is_not_lost,
     an_original_that_is_marked_and_whose_copy_somebody_has_removed_is_not_lost,
+    a_message_by_which_no_copy_can_be_recognised_is_not_copied_again,
 );
 
 /// Moves an urgent mail with a daemon that is killed when it would say `words`, and then with another.
@@ -101,4 +102,30 @@ fn an_original_whose_copy_somebody_has_removed_is_not_lost(mail: &Mailserver) {
 
 fn an_original_that_is_marked_and_whose_copy_somebody_has_removed_is_not_lost(mail: &Mailserver) {
     killed_and_meanwhile(mail, "UID EXPUNGE", &["MOVE"], remove_the_copy);
+}
+
+/// It has no header: of its copy is known what the server said, and that is relied on.
+fn a_message_by_which_no_copy_can_be_recognised_is_not_copied_again(mail: &Mailserver) {
+    let anna = mail.user("anna");
+    anna.client().command("CREATE Urgent");
+    let proxy = Proxy::to(anna.plain_port());
+    proxy.hide("MOVE");
+    let rule = "rule = [{ name = \"all\", when = { mailboxes = [\"INBOX\"] }, \
+                then = { move = \"Urgent\" } }]";
+    let settings = Settings::label().with(anna.account().in_clear(proxy.port())).and(rule);
+    let installation = Installation::new(&settings);
+    let mut daemon = installation.start_ready();
+    proxy.swallow_from("UID STORE 1 +FLAGS.SILENT (\\Deleted)");
+    anna.append("INBOX", &Mail::verbatim("\r\nIt is urgent.\r\n"), "", None);
+    daemon.wait_until("it would remove the original", |_| proxy.is_swallowing());
+    daemon.kill();
+    proxy.cut();
+    proxy.pass();
+    let daemon = installation.start_ready();
+    until("it is not here any more", || {
+        anna.client().command("STATUS INBOX (MESSAGES)")[0].contains("MESSAGES 0").then_some(())
+    });
+    let there = anna.client().command("STATUS Urgent (MESSAGES)");
+    assert!(there[0].contains("MESSAGES 1"), "{there:?}");
+    daemon.stop();
 }

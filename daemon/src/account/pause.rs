@@ -21,9 +21,12 @@ const BETWEEN_VISITS: Duration = Duration::from_mins(5);
 /// What an account has learnt from its failures in a row.
 #[derive(Debug, Default)]
 pub(super) struct Patience {
+    /// Failures in a row at the server.
+    server: u32,
+    /// The same of our own database, which says nothing about the server.
+    storage: u32,
+    /// The one of both that was counted last.
     attempt: u32,
-    /// Whether our own database was in the way the last time.
-    storage: bool,
     /// When the server last had no room.
     crowded: Option<Instant>,
 }
@@ -32,13 +35,18 @@ impl Patience {
     /// A connection that began at `began` has ended by `error`: how long to stay away.
     ///
     /// A connection that was of use for a while begins the count anew; one that only ever logs in
-    /// and is thrown out does not. How often our own database failed says nothing about the server.
+    /// and is thrown out does not.
     pub(super) fn after(&mut self, error: &FlowError, began: Instant, now: Instant) -> Duration {
         let lasted = now.duration_since(began) > OF_USE;
         let trouble = trouble(error);
-        let storage = trouble == Trouble::Storage;
-        let another = std::mem::replace(&mut self.storage, storage) != storage;
-        self.attempt = if lasted || another { 1 } else { self.attempt.saturating_add(1) };
+        let count = if trouble == Trouble::Storage {
+            &mut self.storage
+        } else {
+            self.storage = 0;
+            &mut self.server
+        };
+        *count = if lasted { 1 } else { count.saturating_add(1) };
+        self.attempt = *count;
         if trouble == Trouble::Crowded {
             self.crowded = Some(now);
         }
@@ -47,7 +55,7 @@ impl Patience {
 
     /// Somebody has mended something.
     pub(super) fn begin_anew(&mut self) {
-        self.attempt = 0;
+        (self.server, self.storage) = (0, 0);
     }
 
     /// Failures in a row so far.
@@ -121,6 +129,8 @@ mod tests {
         assert!(away <= Duration::from_secs(1), "{away:?}");
         patience.after(&full, began, began);
         assert_eq!(patience.attempt(), 1);
+        patience.after(&FlowError::Imap(ImapError::Closed), began, began);
+        assert_eq!(patience.attempt(), 2, "the server is as ill as it was");
     }
 
     #[test]

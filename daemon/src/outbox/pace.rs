@@ -31,6 +31,8 @@ fn doubled(first: Duration, longest: Duration, attempt: u32, jitter: f64) -> Dur
 #[derive(Debug, Default)]
 pub(super) struct Pace {
     failures: u32,
+    /// The same of our own database, which says nothing about the server.
+    storage: u32,
     said: Option<String>,
 }
 
@@ -45,18 +47,21 @@ impl Pace {
 
     /// Nothing is in the way; whether something was.
     pub(super) fn is_over(&mut self) -> bool {
-        self.failures = 0;
+        (self.failures, self.storage) = (0, 0);
         self.said.take().is_some()
     }
 
     /// How long nothing is tried now.
     pub(super) fn after(&mut self, error: &Trouble, jitter: f64) -> Duration {
+        if matches!(error, Trouble::Store(_)) {
+            self.storage = self.storage.saturating_add(1);
+            return backoff::delay(Kind::Storage, self.storage, None, jitter);
+        }
         self.failures = self.failures.saturating_add(1);
         if error.is_refusal() {
             return doubled(REFUSED.0, REFUSED.1, self.failures, jitter);
         }
-        let kind = if matches!(error, Trouble::Store(_)) { Kind::Storage } else { Kind::Lost };
-        backoff::delay(kind, self.failures, None, jitter)
+        backoff::delay(Kind::Lost, self.failures, None, jitter)
     }
 }
 
@@ -87,6 +92,7 @@ mod tests {
         assert_eq!(pace.after(&refused, 1.0), Duration::from_mins(1));
         let full = Trouble::Store(StoreError::TimedOut);
         let pauses: Vec<u64> = (0..9).map(|_| pace.after(&full, 1.0).as_secs()).collect();
-        assert_eq!(pauses.iter().max(), Some(&10), "a database is back sooner than a server");
+        assert_eq!(pauses, [1, 2, 4, 8, 10, 10, 10, 10, 10], "it is back sooner than a server");
+        assert_eq!(pace.after(&refused, 1.0), Duration::from_mins(2), "and says nothing about one");
     }
 }

@@ -19,8 +19,10 @@ const HEADERS: usize = 50;
 /// What was found.
 #[derive(Debug)]
 pub(super) enum Search {
-    /// By their UIDs where they were.
-    Found(BTreeMap<Uid, Landed>),
+    /// By their UIDs where they were; without a place where they are not in the target.
+    Found(BTreeMap<Uid, Option<Landed>>),
+    /// There is no such mailbox.
+    NotThere,
     /// The target may not be looked into.
     Blind,
 }
@@ -29,8 +31,17 @@ impl Search {
     /// Where a message is.
     pub(super) fn found(&self, uid: Uid) -> Option<Landed> {
         match self {
-            Self::Found(found) => found.get(&uid).copied(),
-            Self::Blind => None,
+            Self::Found(found) => found.get(&uid).copied().flatten(),
+            Self::NotThere | Self::Blind => None,
+        }
+    }
+
+    /// Whether a message that was not found is not there. Who has no header can not be recognised.
+    pub(super) fn is_sure(&self, uid: Uid) -> bool {
+        match self {
+            Self::Found(found) => found.contains_key(&uid),
+            Self::NotThere => true,
+            Self::Blind => false,
         }
     }
 
@@ -65,7 +76,7 @@ impl Pipeline {
                 let validity = there.status.uid_validity;
                 self.search_in(session, mailbox, target, validity, &wanted).await?
             }
-            Err(ImapError::MailboxGone(_)) => Search::Found(BTreeMap::new()),
+            Err(ImapError::MailboxGone(_)) => Search::NotThere,
             Err(error) if !error.ends_connection() => Search::Blind,
             Err(error) => return Err(error.into()),
         };
@@ -120,10 +131,11 @@ impl Pipeline {
             let is_it = |(_, one): &(Uid, Identities)| {
                 one.message == Some(*identity) || one.header == Some(*identity)
             };
-            if let Some(at) = there.iter().position(is_it) {
+            let place = there.iter().position(is_it).map(|at| {
                 let (uid, _) = there.remove(at);
-                found.insert(effect.uid, Landed { uid_validity, uid });
-            }
+                Landed { uid_validity, uid }
+            });
+            found.insert(effect.uid, place);
         }
         Ok(Search::Found(found))
     }

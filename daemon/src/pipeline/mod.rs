@@ -305,7 +305,8 @@ impl Pipeline {
         let Some(_turn) = self.again(kept, pace).await else { return Ok(false) };
         let read: UidSet = drafts.iter().map(|draft| draft.uid).collect();
         let decided = self.chunk(session, mailbox, &listed, &group.uids, drafts, mail).await;
-        if let Err(FlowError::Store(_)) = &decided
+        if let Err(FlowError::Store(error)) = &decided
+            && error.is_of_the_whole()
             && group.manner != Manner::GiveUp
         {
             // Nor does a database that is full. It may have room for this little.

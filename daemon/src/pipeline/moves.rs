@@ -129,7 +129,9 @@ impl Pipeline {
                 None if landed.is_some() || is_copied(&effect) => Some(EffectState::Done),
                 None if begun(&effect).is_some() && search.is_blind() => Some(EffectState::Done),
                 None => Some(EffectState::Gone),
-                Some(_) if landed.is_some() || (is_copied(&effect) && search.is_blind()) => {
+                Some(_)
+                    if landed.is_some() || (is_copied(&effect) && !search.is_sure(effect.uid)) =>
+                {
                     sorted.copied.push(effect);
                     continue;
                 }

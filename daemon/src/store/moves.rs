@@ -48,6 +48,7 @@ impl Store {
         settle::settle_finished(&mut transaction, marks).await?;
         if !moves.is_empty() {
             let those = database::list(moves.iter().map(|effect| effect.id));
+            forget_copies(&mut transaction, &those).await?;
             let query = format!(
                 "UPDATE effect SET begun_at = $1, target_validity = $2, target_next = $3, copied = 0 \
                  WHERE id IN ({those})"
@@ -108,6 +109,20 @@ impl Store {
             .await?;
         uids.into_iter().map(uid).collect()
     }
+}
+
+/// Forgets where copies were that somebody has removed, for their moves begin anew.
+async fn forget_copies(
+    transaction: &mut DbTransaction<'_>,
+    effects: &str,
+) -> Result<(), StoreError> {
+    let query = format!(
+        "UPDATE message SET moved_to = NULL, moved_validity = NULL, moved_uid = NULL WHERE id IN \
+         (SELECT message FROM effect WHERE id IN ({effects}) AND copied = 1 AND kind = '{MOVE}')"
+    );
+    let query = sqlx::query(sqlx::AssertSqlSafe(query)).persistent(false);
+    query.execute(&mut **transaction).await?;
+    Ok(())
 }
 
 /// Kind, argument and leave to create of an effect, as they stand in the table.

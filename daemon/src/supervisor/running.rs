@@ -23,6 +23,8 @@ pub(super) struct Candidate {
     /// Of which server's list it is, if of any.
     pub(super) server: Option<String>,
     pub(super) shard: Shard,
+    /// Whether somebody has had it already, this daemon or another one.
+    pub(super) was_had: bool,
     /// Its row in the store, once it is known.
     pub(super) row: Option<Account>,
 }
@@ -60,7 +62,7 @@ pub(super) struct Work {
 impl Candidate {
     pub(super) fn new(config: AccountConfig, entrance: Entrance, server: Option<String>) -> Self {
         let shard = shard_of(&config.name);
-        Self { config, entrance, server, shard, row: None }
+        Self { config, entrance, server, shard, was_had: false, row: None }
     }
 
     pub(super) fn leave(&self, estate: &Estate) -> Leave {

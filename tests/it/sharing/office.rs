@@ -113,7 +113,9 @@ impl Office {
             let settings = Settings::label().database(&self.database.url()).instance(name);
             let section = self.sink.section(&format!("per_hour = {ALERTS}"));
             // Who has a mail in hand can be frozen before it gives it up.
-            let section = section.replace("acceptance_seconds = 2", "acceptance_seconds = 10");
+            let (two, ten) = ("acceptance_seconds = 2", "acceptance_seconds = 10");
+            assert!(section.contains(two), "{section}");
+            let section = section.replace(two, ten);
             let settings = settings.and(ALERT).and(&section);
             let accounts = self.users.iter().map(|user| user.account().in_clear(proxy.port()));
             let settings = accounts.fold(settings, Settings::with);

@@ -254,8 +254,9 @@ async fn stay_in_place(
     };
     let query = format!(
         "UPDATE message SET moved_to = {}, moved_validity = {}, moved_uid = {} WHERE id IN ({}) \
+         AND EXISTS (SELECT 1 FROM undo_item item WHERE item.request = $1 AND item.message = message.id) \
          AND EXISTS (SELECT 1 FROM effect WHERE effect.message = message.id \
-         AND effect.kind = '{MOVE_BACK}' AND effect.copied = 1)",
+         AND effect.kind = '{MOVE_BACK}' AND effect.state <> 'done')",
         of_item("mailbox"),
         of_item("uid_validity"),
         of_item("uid"),
