@@ -159,10 +159,17 @@ impl Supervisor {
     fn take(&mut self, roll: Roll) {
         let Roll { server, entrance, accounts } = roll;
         let listed: BTreeSet<&String> = accounts.iter().map(|account| &account.name).collect();
-        let before = self.candidates.len();
-        self.candidates
-            .retain(|name, one| one.server.as_ref() != Some(&server) || listed.contains(name));
-        let (left, before) = (before - self.candidates.len(), self.candidates.len());
+        let stays = |name: &String, one: &Candidate| {
+            one.server.as_ref() != Some(&server) || listed.contains(name)
+        };
+        let gone = self.candidates.extract_if(.., |name, one| !stays(name, one));
+        let gone: Vec<String> = gone.map(|(name, _)| name).collect();
+        // Who is worked on is shown until the work has ended.
+        for name in gone.iter().filter(|name| !self.running.contains_key(*name)) {
+            self.ground.readiness.forget(name);
+            self.ground.standings.forget(name);
+        }
+        let (left, before) = (gone.len(), self.candidates.len());
         for config in accounts {
             let candidate =
                 || Candidate::new(config.clone(), entrance.clone(), Some(server.clone()));
@@ -252,10 +259,12 @@ impl Supervisor {
             self.ground.standings.note(name, |standing| standing.owner = owner.cloned());
             let is_running = self.running.contains_key(name);
             one.was_had |= is_running || owner.is_some();
-            if is_running || held.edition == 0 {
+            if is_running {
                 continue;
             }
-            let state = state_of(&one.leave(estate), one.was_had, held.trust.holds(), now);
+            // Before the first look at the leases nobody knows anything.
+            let trusted = held.edition == 0 || held.trust.holds();
+            let state = state_of(&one.leave(estate), one.was_had, trusted, now);
             self.ground.readiness.set(name, state, now);
         }
     }

@@ -37,7 +37,9 @@ impl Patience {
     /// A connection that was of use for a while begins the count anew; one that only ever logs in
     /// and is thrown out does not.
     pub(super) fn after(&mut self, error: &FlowError, began: Instant, now: Instant) -> Duration {
-        let lasted = now.duration_since(began) > OF_USE;
+        if now.duration_since(began) > OF_USE {
+            self.begin_anew();
+        }
         let trouble = trouble(error);
         let count = if trouble == Trouble::Storage {
             &mut self.storage
@@ -45,7 +47,7 @@ impl Patience {
             self.storage = 0;
             &mut self.server
         };
-        *count = if lasted { 1 } else { count.saturating_add(1) };
+        *count = count.saturating_add(1);
         self.attempt = *count;
         if trouble == Trouble::Crowded {
             self.crowded = Some(now);
@@ -131,6 +133,9 @@ mod tests {
         assert_eq!(patience.attempt(), 1);
         patience.after(&FlowError::Imap(ImapError::Closed), began, began);
         assert_eq!(patience.attempt(), 2, "the server is as ill as it was");
+        patience.after(&full, began, began + 2 * OF_USE);
+        patience.after(&FlowError::Imap(ImapError::Closed), began, began);
+        assert_eq!(patience.attempt(), 1, "it was well for long enough");
     }
 
     #[test]

@@ -306,7 +306,7 @@ impl Pipeline {
         let read: UidSet = drafts.iter().map(|draft| draft.uid).collect();
         let decided = self.chunk(session, mailbox, &listed, &group.uids, drafts, mail).await;
         if let Err(FlowError::Store(error)) = &decided
-            && error.is_of_the_whole()
+            && !error.is_about_a_value()
             && group.manner != Manner::GiveUp
         {
             // Nor does a database that is full. It may have room for this little.

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum AccountState {
-    /// Not logged in yet since the start, and nothing has gone wrong so far.
+    /// Not logged in yet since the start, and nothing has gone wrong so far; or nobody has it yet.
     Starting,
     /// Logged in; mail that was there or came meanwhile goes through the pipe, which can take hours.
     CatchingUp,

@@ -147,6 +147,19 @@ impl StoreError {
         }
     }
 
+    /// Whether it may be about what was written: a value that the database does not take, or does not give
+    /// back as it was. All else may pass, and says nothing about the mail in hand.
+    pub fn is_about_a_value(&self) -> bool {
+        match self {
+            Self::Row(_) => true,
+            Self::Database(sqlx::Error::Database(error)) => {
+                is_of_a_value(&error.code().unwrap_or_default())
+            }
+            Self::Database(error) => is_about_a_row(error),
+            _ => false,
+        }
+    }
+
     /// Whether it may pass by itself: starting again is right.
     pub fn may_pass(&self) -> bool {
         matches!(self, Self::Busy { .. } | Self::Away { .. } | Self::TimedOut | Self::Exchanged)
@@ -162,6 +175,15 @@ fn is_trouble(code: &str) -> bool {
         // SQLSTATE has five characters; SQLite's largest code has four.
         Ok(number) if code.len() < 5 => matches!(number & 0xff, 5 | 6 | 8 | 10 | 11 | 13 | 14 | 26),
         _ => matches!(class, "08" | "53" | "57" | "58" | "XX") || code == "25006",
+    }
+}
+
+/// Whether a code means a value: of SQLite what is too big, breaks a rule or is of another type; of
+/// PostgreSQL bad data, a broken rule, and a limit of the program.
+fn is_of_a_value(code: &str) -> bool {
+    match code.parse::<u32>() {
+        Ok(number) if code.len() < 5 => matches!(number & 0xff, 18..=20),
+        _ => ["22", "23", "54"].iter().any(|class| code.starts_with(class)),
     }
 }
 
@@ -191,6 +213,12 @@ mod tests {
         }
         for question in ["1", "19", "2067", "22021", "23505", "40P01", ""] {
             assert!(!is_trouble(question), "{question}");
+        }
+        for value in ["19", "2067", "18", "22021", "23505", "54000"] {
+            assert!(is_of_a_value(value), "{value}");
+        }
+        for passing in ["13", "5", "40P01", "55P03", "25P03", "08006", ""] {
+            assert!(!is_of_a_value(passing), "{passing}");
         }
         assert!(!StoreError::from(sqlx::Error::RowNotFound).is_of_the_whole());
         assert!(StoreError::from(sqlx::Error::PoolTimedOut).is_of_the_whole());

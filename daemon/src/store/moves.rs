@@ -48,7 +48,7 @@ impl Store {
         settle::settle_finished(&mut transaction, marks).await?;
         if !moves.is_empty() {
             let those = database::list(moves.iter().map(|effect| effect.id));
-            forget_copies(&mut transaction, &those).await?;
+            forget_copies(&mut transaction, moves.iter().map(|effect| effect.id)).await?;
             let query = format!(
                 "UPDATE effect SET begun_at = $1, target_validity = $2, target_next = $3, copied = 0 \
                  WHERE id IN ({those})"
@@ -111,11 +111,15 @@ impl Store {
     }
 }
 
-/// Forgets where copies were that somebody has removed, for their moves begin anew.
-async fn forget_copies(
+/// Forgets where copies were that somebody has removed, of those of these effects that are moves.
+pub(super) async fn forget_copies(
     transaction: &mut DbTransaction<'_>,
-    effects: &str,
+    effects: impl Iterator<Item = i64>,
 ) -> Result<(), StoreError> {
+    let effects = database::list(effects);
+    if effects.is_empty() {
+        return Ok(());
+    }
     let query = format!(
         "UPDATE message SET moved_to = NULL, moved_validity = NULL, moved_uid = NULL WHERE id IN \
          (SELECT message FROM effect WHERE id IN ({effects}) AND copied = 1 AND kind = '{MOVE}')"

@@ -51,6 +51,11 @@ pub(super) async fn tick_off(
             outbox::withdraw(transaction, effect.id, now).await?;
         }
     }
+    let copyless = effects.iter().filter(|(effect, state)| {
+        let is_copyless = matches!(&effect.deed, Deed::Move(one) if !one.copied);
+        *state != EffectState::Done && is_copyless
+    });
+    moves::forget_copies(transaction, copyless.map(|(effect, _)| effect.id)).await?;
     for (state, effects) in ended {
         let effects = database::list(effects);
         let query = format!(

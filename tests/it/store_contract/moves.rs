@@ -13,6 +13,7 @@ use crate::harness::{Database, on_each_database};
 on_each_database! {
     a_move_that_was_begun_is_known_for_it_after_a_restart,
     a_neighbour_of_what_is_moved_is_settled_before_the_server_is_told,
+    a_copy_that_somebody_has_removed_is_forgotten,
 }
 
 fn work() -> Target {
@@ -87,4 +88,32 @@ async fn a_neighbour_of_what_is_moved_is_settled_before_the_server_is_told(datab
     let rows = history.page().await.unwrap();
     let outcomes: Vec<Outcome> = rows.iter().map(|row| row.outcome).collect();
     assert_eq!(outcomes, [Outcome::Labelled, Outcome::Pending]);
+}
+
+async fn a_copy_that_somebody_has_removed_is_forgotten(database: Database) {
+    let store = database.open().await;
+    let mut mailbox = inbox(&store).await;
+    let begun = Begun { at: at(2), uid_validity: generation(3), next: uid_of(20) };
+    for (n, begins_anew) in [(5, false), (6, true)] {
+        let identity = store.identity(b"<one@host>", u64::from(n));
+        let effects = store.plan(&mailbox, &[moved(n, identity)], at(1)).await.unwrap();
+        let (marks, mut moves): (Vec<_>, Vec<_>) =
+            effects.into_iter().partition(|effect| effect.mark().is_some());
+        let marks: Vec<_> = marks.into_iter().map(|mark| (mark, EffectState::Done)).collect();
+        store.begin_moves(&marks, &mut moves, begun).await.unwrap();
+        let Deed::Move(one) = &mut moves[0].deed else { panic!("it is the move") };
+        one.landed = Some(landed(3, 20 + n));
+        store.copied(&mut moves).await.unwrap();
+        let there = store.landed(mailbox.account, "Work", &begun, &[]).await.unwrap();
+        assert_eq!(there, BTreeSet::from([uid_of(20 + n)]));
+        let Deed::Move(one) = &mut moves[0].deed else { panic!("it is the move") };
+        (one.copied, one.landed) = (false, None);
+        if begins_anew {
+            store.begin_moves(&[], &mut moves, begun).await.unwrap();
+        }
+        let ended = [(moves.remove(0), EffectState::Rejected)];
+        store.settle(&mut mailbox, uid_of(n + 1), &ended, at(3)).await.unwrap();
+        let there = store.landed(mailbox.account, "Work", &begun, &[]).await.unwrap();
+        assert_eq!(there, BTreeSet::new(), "it is where it was");
+    }
 }
