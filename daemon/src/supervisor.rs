@@ -159,10 +159,9 @@ impl Supervisor {
     fn take(&mut self, roll: Roll) {
         let Roll { server, entrance, accounts } = roll;
         let listed: BTreeSet<&String> = accounts.iter().map(|account| &account.name).collect();
-        let stays = |name: &String, one: &Candidate| {
-            one.server.as_ref() != Some(&server) || listed.contains(name)
-        };
-        let gone = self.candidates.extract_if(.., |name, one| !stays(name, one));
+        let gone = self.candidates.extract_if(.., |name, one| {
+            one.server.as_ref() == Some(&server) && !listed.contains(name)
+        });
         let gone: Vec<String> = gone.map(|(name, _)| name).collect();
         // Who is worked on is shown until the work has ended.
         for name in gone.iter().filter(|name| !self.running.contains_key(*name)) {

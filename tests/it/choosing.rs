@@ -201,7 +201,7 @@ fn mailboxes_without_news_are_not_opened(mail: &Mailserver) {
     let daemon = installation.start_ready();
     assert_labelled(&installation, &anna, "list50", uid);
     let received = proxy.received() - before;
-    assert!(received < 30_000, "{received} bytes for {MAILBOXES} mailboxes and one mail");
+    assert!(received < 20_000, "{received} bytes for {MAILBOXES} mailboxes and one mail");
     daemon.stop();
 }
 

@@ -205,4 +205,6 @@ fn weight(shard: Shard, instance: InstanceId) -> (u64, InstanceId) {
 }
 
 #[cfg(test)]
+mod simulation;
+#[cfg(test)]
 mod tests;
