@@ -49,26 +49,17 @@ fn killed_and_meanwhile(
     proxy.cut();
     proxy.pass();
     assert!(anna.find(&urgent).is_some(), "the original is still there");
-    let copied = copies(&anna, &urgent);
+    let copied = anna.client().copies("Urgent", &urgent);
     assert_eq!(copied, usize::from(words != "UID MOVE"));
     meanwhile(&anna, &urgent);
 
     let daemon = installation.start_ready();
     assert_eq!(installation.wait_recorded(&anna, "INBOX", uid).outcome, "moved");
     until("it is not here any more", || anna.find(&urgent).is_none().then_some(()));
-    assert_eq!(copies(&anna, &urgent), 1);
+    assert_eq!(anna.client().copies("Urgent", &urgent), 1);
     assert!(anna.find_in("Urgent", &urgent).unwrap().flags.is_empty());
     assert!(anna.find(&planted).is_some(), "what others have marked as deleted stays");
     daemon.stop();
-}
-
-/// How often a mail is in the mailbox that it is moved to.
-fn copies(anna: &User, mail: &Mail) -> usize {
-    let mut client = anna.client();
-    client.command("EXAMINE Urgent");
-    let found = client.command(&format!("UID SEARCH HEADER Message-ID \"{}\"", mail.id()));
-    let uids = found.iter().find_map(|line| line.strip_prefix("* SEARCH"));
-    uids.unwrap_or_default().split_whitespace().count()
 }
 
 fn a_move_that_was_not_heard_is_made_once(mail: &Mailserver) {
@@ -93,7 +84,7 @@ fn remove_the_copy(anna: &User, mail: &Mail) {
     let uid = found.iter().find_map(|line| line.strip_prefix("* SEARCH ")).unwrap();
     client.command(&format!("UID STORE {uid} +FLAGS (\\Deleted)"));
     client.command("EXPUNGE");
-    assert_eq!(copies(anna, mail), 0);
+    assert_eq!(anna.client().copies("Urgent", mail), 0);
 }
 
 fn an_original_whose_copy_somebody_has_removed_is_not_lost(mail: &Mailserver) {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::harness::{
-    Edited, Installation, Mail, Mailserver, Proxy, Settings, Software, User, on_each_server, until,
+    Edited, Installation, Mail, Mailserver, Proxy, Settings, Software, on_each_server, until,
 };
 
 on_each_server!(
@@ -73,7 +73,7 @@ fn what_may_not_be_removed_stays_as_it_was(mail: &Mailserver) {
     let installation = Installation::new(&Settings::label().with(account).and(AWAY));
     let daemon = installation.start_ready();
     assert_eq!(installation.wait_recorded(&anna, "INBOX", uid).outcome, "rejected");
-    assert_eq!((copies(&anna, "INBOX", &one), copies(&anna, "Away", &one)), (1, 1));
+    assert_eq!((anna.client().copies("INBOX", &one), anna.client().copies("Away", &one)), (1, 1));
     assert_eq!(anna.find(&one).unwrap().flags, ["todo".to_owned()].into());
     daemon.stop();
 }
@@ -95,7 +95,7 @@ fn what_was_copied_back_and_not_removed_is_there_once_when_it_is_asked_for_again
     }
     let daemon = installation.start_ready();
     installation.wait_settled(3);
-    let count = |mailbox: &str| mails.each_ref().map(|one| copies(&anna, mailbox, one));
+    let count = |mailbox: &str| mails.each_ref().map(|one| anna.client().copies(mailbox, one));
     assert_eq!((count("INBOX"), count("Away")), ([0, 0, 0], [1, 1, 1]));
     let undo = || {
         let output = installation.triaged(&["undo", "--since", "1d"]);
@@ -131,13 +131,4 @@ fn what_was_copied_back_and_not_removed_is_there_once_when_it_is_asked_for_again
 
 fn numbered(number: usize) -> Mail {
     Mail::raw(format!("From: a@b.example\r\nSubject: mail {number}\r\n\r\nHello, hello.\r\n"))
-}
-
-/// How often a mail is in a mailbox.
-fn copies(anna: &User, mailbox: &str, mail: &Mail) -> usize {
-    let mut client = anna.client();
-    client.command(&format!("EXAMINE {mailbox}"));
-    let found = client.command(&format!("UID SEARCH HEADER Message-ID \"{}\"", mail.id()));
-    let uids = found.iter().find_map(|line| line.strip_prefix("* SEARCH"));
-    uids.unwrap_or_default().split_whitespace().count()
 }

@@ -88,7 +88,7 @@ fn assert_back_once(installation: &Installation, anna: &User, one: &Mail, plante
     let back = until("it is back", || anna.find(one));
     let expected: BTreeSet<String> = ["later", "triaged-mood-bad"].map(str::to_owned).into();
     assert_eq!(back.flags, expected, "the label is not the rule's");
-    assert_eq!((copies(anna, "INBOX", one), copies(anna, AWAY, one)), (1, 0));
+    assert_eq!((anna.client().copies("INBOX", one), anna.client().copies(AWAY, one)), (1, 0));
     assert!(anna.find(planted).is_some(), "what others have marked as deleted stays");
     assert!(anna.find_in(AWAY, planted).is_some(), "there, too");
 }
@@ -105,15 +105,6 @@ fn stays_so(installation: &Installation, daemon: Daemon, anna: &User, one: &Mail
     assert_eq!((anna.find(one), proxy.heard()), (before, 0));
     let decided = installation.history().into_iter().filter(|one| one.outcome != "known");
     assert_eq!(decided.count(), 1);
-}
-
-/// How often a mail is in a mailbox.
-fn copies(anna: &User, mailbox: &str, mail: &Mail) -> usize {
-    let mut client = anna.client();
-    client.command(&format!("EXAMINE {mailbox}"));
-    let found = client.command(&format!("UID SEARCH HEADER Message-ID \"{}\"", mail.id()));
-    let uids = found.iter().find_map(|line| line.strip_prefix("* SEARCH"));
-    uids.unwrap_or_default().split_whitespace().count()
 }
 
 fn killed_before_the_flags_come_off(mail: &Mailserver) {

@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, TcpStream};
 
 use jiff::Timestamp;
 
+use super::mail::Mail;
 use super::wait::PATIENCE;
 
 /// A logged-in connection. Every command but an attempt must succeed, or the test fails.
@@ -44,6 +45,14 @@ impl ImapClient {
     pub(crate) fn attempt(&mut self, command: &str) -> String {
         self.send(command.as_bytes());
         self.end().1
+    }
+
+    /// How often a mail is in a mailbox, which is open then.
+    pub(crate) fn copies(&mut self, mailbox: &str, mail: &Mail) -> usize {
+        self.command(&format!("EXAMINE {mailbox}"));
+        let found = self.command(&format!("UID SEARCH HEADER Message-ID \"{}\"", mail.id()));
+        let uids = found.iter().find_map(|line| line.strip_prefix("* SEARCH"));
+        uids.unwrap_or_default().split_whitespace().count()
     }
 
     /// Stores a message in a mailbox with these flags, as received now or then. Returns its UID
